@@ -1,0 +1,99 @@
+# embedding-operator: one command for each thing. `make` or `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+CLUSTER := $(BIN)/python -m tests.cluster
+UV := $(shell command -v uv 2>/dev/null)
+
+help: ## list the commands
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+
+##-- setup
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
+ifneq ($(UV),)
+	@test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) $(VENV)
+	@echo "installing Python packages (uv) ..."
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+else
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "installing Python packages (pip) ..."
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -q --no-deps -e .
+endif
+	@touch $@
+
+venv: $(VENV)/.installed ## make .venv with the locked, hashed dependencies
+
+##-- checks
+lint: venv ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: venv lint cluster-build images-test ## everything of the ci tier: lint, unit, integration, e2e (needs root for e2e)
+	$(PYTEST) tests -m "not long and not vllm"
+
+test-unit: venv ## unit tests: seconds, no cluster
+	$(PYTEST) tests/unit -m "not long"
+
+test-integration: venv cluster-build ## integration tests on a real API server (no root needed)
+	$(PYTEST) tests/integration -m "not long"
+
+test-e2e: venv cluster-build images-test ## e2e tests on two real kubelets (needs root)
+	$(PYTEST) tests/e2e -m "not long and not vllm"
+
+test-vllm: venv cluster-build images-test images-vllm ## the tier with a real vLLM for CPU
+	$(PYTEST) tests -m "vllm and not long"
+
+test-long: venv cluster-build images-test images-vllm ## many seeds, big sizes
+	$(PYTEST) tests -m "long"
+
+##-- cluster
+cluster-build: venv ## build Kubernetes, etcd, containerd, ... from pinned Go modules (cached; cold about 20 minutes)
+	@$(CLUSTER) build
+
+cluster-up: venv ## start a two-node cluster with stand-in NPUs (NODES=2 NPUS=8)
+	@$(CLUSTER) up --nodes $(or $(NODES),2) --npus $(or $(NPUS),8)
+
+cluster-down: venv ## stop it and leave nothing behind
+	@$(CLUSTER) down
+
+cluster-status: venv ## what runs
+	@$(CLUSTER) status
+
+##-- images
+images-test: venv ## the operator's image and the stand-ins' image
+	@$(BIN)/python -m images.build operator standins
+
+images-vllm: venv ## the real vLLM for CPU
+	@$(BIN)/python -m images.build vllm-cpu
+
+##-- product
+demo: venv ## the whole path on a cluster of its own: a real vLLM answers at the end
+	@$(BIN)/python -m demo
+
+demo-down: venv ## take the demo down
+	@$(BIN)/python -m demo down
+
+manifests: venv ## copy the CRDs into the chart, render install.yaml
+	@$(BIN)/python -m charts.manifests
+
+lock: ## resolve the locks again (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+.PHONY: help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down manifests lock clean

@@ -1,0 +1,1 @@
+"""Scripts that run inside serving pods: standard library only, each file alone."""

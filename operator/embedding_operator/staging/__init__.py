@@ -1,0 +1,1 @@
+"""What the staging Job runs: list, download, verify, publish."""

@@ -1,0 +1,11 @@
+module embedding-operator.io/tests/cluster/containerd
+
+go 1.26.0
+
+tool (
+	github.com/containerd/containerd/v2/cmd/containerd
+	github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
+	github.com/containerd/containerd/v2/cmd/ctr
+)
+
+require github.com/containerd/containerd/v2 v2.4.2
