@@ -1,0 +1,153 @@
+"""The preStop hook: holds SIGTERM back until the server has nothing left to lose.
+
+It raises the drain flag (the middleware then closes connections after their response), waits a moment for the
+endpoint's removal to reach the nodes, then until no request is in flight and nobody is connected. "Nothing in
+flight" alone is not enough: a keep-alive client's next request may be on the wire already.
+
+It must never outlast its deadline, and never fail: a failing preStop stops nothing, it only logs an event. It
+ends with status 0 and one line that says what happened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+DRAIN_FLAG = "/var/run/embedding-operator/draining"
+SOCKET_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+ESTABLISHED = "01"
+POLL_TIMEOUT = 5.0
+UNANSWERED_LIMIT = 3  # polls; a liveness probe would have called the server dead as well
+QUIET_LIMIT = 2  # polls in a row, since one may fall between two requests
+
+
+class ServerGoneError(Exception):
+    """Nobody listens, or nobody has answered for long: there is nothing to wait for."""
+
+
+class Server(NamedTuple):
+    """The server in this pod."""
+
+    host: str
+    port: int
+
+    def poll(self, timeout: float) -> tuple[int | None, int]:
+        """(requests in flight, the local port of this question). None: the middleware is not there."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        try:
+            connection.connect()
+            own_port = connection.sock.getsockname()[1]
+            connection.request("GET", "/-/inflight", headers={"Connection": "close"})
+            response = connection.getresponse()
+            body = response.read(4096)
+            return (int(json.loads(body)["inflight"]) if response.status == 200 else None), own_port
+        finally:
+            connection.close()
+
+
+def connected(tables: list[str], port: int, own_port: int) -> int:
+    """Established connections to the port in /proc/net/tcp texts, but for the one this script asked with.
+
+    One from loopback counts: `kubectl port-forward` and sidecars come from there.
+    """
+    count = 0
+    for table in tables:
+        for line in table.splitlines()[1:]:
+            fields = line.split()
+            local, remote, state = fields[1], fields[2], fields[3]
+            if state == ESTABLISHED and port_of(local) == port and port_of(remote) != own_port:
+                count += 1
+    return count
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
+
+
+def read_tables() -> list[str]:
+    """The sockets of the whole pod: with several API server processes, each counts only its own requests."""
+    return [Path(table).read_text() for table in SOCKET_TABLES if Path(table).exists()]
+
+
+def raise_flag(flag: Path) -> str:
+    """Touch the flag; returns what is wrong, if it is."""
+    try:
+        flag.parent.mkdir(parents=True, exist_ok=True)
+        flag.touch()
+    except OSError as error:
+        return f" (without closing connections: cannot write {flag}: {error.strerror})"
+    return ""
+
+
+class Watch:
+    """Polls the server and remembers what it saw last."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.inflight: int | None = 0
+        self.connections = 0
+        self.unanswered = 0
+
+    def is_idle(self, deadline: float) -> bool:
+        try:
+            timeout = min(POLL_TIMEOUT, max(0.1, deadline - time.monotonic()))
+            self.inflight, own_port = self.server.poll(timeout)
+        except ConnectionRefusedError:
+            raise ServerGoneError(f"nothing listens on port {self.server.port}") from None
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            self.unanswered += 1
+            if self.unanswered == UNANSWERED_LIMIT:
+                raise ServerGoneError(f"no answer on port {self.server.port}") from None
+            return False
+        self.unanswered = 0
+        self.connections = connected(read_tables(), self.server.port, own_port)
+        return not self.inflight and not self.connections
+
+    def __str__(self) -> str:
+        requests = "an unknown number of" if self.inflight is None else str(self.inflight)
+        return f"{requests} requests in flight, {self.connections} connections open"
+
+
+def drain(watch: Watch, timeout: float, settle: float, interval: float) -> str:
+    start = time.monotonic()
+    deadline = start + timeout
+    try:
+        watch.is_idle(deadline)  # a server that never came up, or died, is not worth the wait
+        time.sleep(min(settle, timeout))
+        quiet = 0
+        while True:
+            quiet = quiet + 1 if watch.is_idle(deadline) else 0
+            elapsed = time.monotonic() - start
+            if quiet == QUIET_LIMIT:
+                return f"drained in {elapsed:.1f} s"
+            if time.monotonic() + interval > deadline:
+                return f"gave up after {elapsed:.1f} s: {watch}"
+            time.sleep(interval)
+    except ServerGoneError as gone:
+        return f"nothing to drain: {gone}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--timeout", type=float, required=True, help="seconds for all of it")
+    parser.add_argument("--settle", type=float, default=3.0, help="seconds for the endpoint's removal")
+    parser.add_argument("--interval", type=float, default=0.5, help="seconds between two looks")
+    options = parser.parse_args()
+    flag = Path(os.environ.get("EMBEDDING_OPERATOR_DRAIN_FLAG", DRAIN_FLAG))
+    trouble = raise_flag(flag)
+    watch = Watch(Server(options.host, options.port))
+    outcome = drain(watch, options.timeout, options.settle, options.interval)
+    print(f"embedding-operator drain: {outcome}{trouble}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
