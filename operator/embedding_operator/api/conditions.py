@@ -1,0 +1,191 @@
+"""Every condition type and reason the operator ever writes, and how conditions change over time.
+
+kstatus reads them: `Ready` is always there; `Reconciling` and `Stalled` are there only while they are True.
+Nothing here reads a clock: callers pass the time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from embedding_operator.api.codec import View
+
+Status: TypeAlias = Literal["True", "False", "Unknown"]
+
+
+class Type(StrEnum):
+    """Condition types, in the order in which they are written."""
+
+    READY = "Ready"
+    """The object does what it is for: the service serves, the weights are verified."""
+    RECONCILING = "Reconciling"
+    """Work is under way that needs nobody; only while True."""
+    STALLED = "Stalled"
+    """Nothing more happens until a person changes something; only while True."""
+    WEIGHTS_READY = "WeightsReady"
+    """The weights that the service asks for are on the volume and verified."""
+    AVAILABLE = "Available"
+    """At least one replica answers requests."""
+    PROGRESSING = "Progressing"
+    """Pods are being made or replaced."""
+    DEGRADED = "Degraded"
+    """Fewer replicas answer than were asked for."""
+    UPDATE_AVAILABLE = "UpdateAvailable"
+    """A newer profile content exists than the one these pods were made from."""
+
+
+class Reason(StrEnum):
+    """Reasons, in groups: what is well, what is under way, what needs a person."""
+
+    # Services and weights that are well
+    SERVING = "Serving"
+    """All replicas answer requests."""
+    SUSPENDED = "Suspended"
+    """spec.suspend is true, so no pods run."""
+    SCALED_TO_ZERO = "ScaledToZero"
+    """spec.replicas is 0, so no pods run."""
+    MINIMUM_AVAILABLE = "MinimumAvailable"
+    """Enough replicas answer for clients to be served."""
+    AS_ASKED = "AsAsked"
+    """Nothing differs from what was asked for."""
+    VERIFIED = "Verified"
+    """Every byte of the weights was checked."""
+
+    # Services under way
+    PENDING = "Pending"
+    """Seen, and not yet worked on."""
+    WAITING_FOR_WEIGHTS = "WaitingForWeights"
+    """The ModelCache is not ready yet; its own conditions say why."""
+    ROLLING_OUT = "RollingOut"
+    """Pods of a new revision are replacing those of the old one."""
+    STARTING = "Starting"
+    """Pods run, and their server is still loading the model."""
+    SCALING = "Scaling"
+    """The number of replicas is being changed."""
+    REPLICAS_UNAVAILABLE = "ReplicasUnavailable"
+    """Some replicas that were asked for do not answer."""
+    NO_REPLICA_AVAILABLE = "NoReplicaAvailable"
+    """No replica answers."""
+    UNSCHEDULABLE = "Unschedulable"
+    """No node has room for a pod, or none fits; the message has the scheduler's words."""
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    """A node cannot pull the image."""
+    CRASH_LOOPING = "CrashLooping"
+    """The server keeps ending; the message has its last words."""
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    """New pods have not become ready in time."""
+
+    # Services that need a person
+    INVALID_SPEC = "InvalidSpec"
+    """The manifest asks for something that cannot be; the message says what to write instead."""
+    PROFILE_NOT_FOUND = "ProfileNotFound"
+    """spec.runtime.profile names no RuntimeProfile."""
+    NO_DEFAULT_PROFILE = "NoDefaultProfile"
+    """The service names no profile, and none or several are annotated as the default."""
+    PROFILE_INVALID = "ProfileInvalid"
+    """The profile cannot be used for this service."""
+    CACHE_NOT_FOUND = "CacheNotFound"
+    """spec.model.cacheRef names no ModelCache."""
+    CACHE_STALLED = "CacheStalled"
+    """The ModelCache cannot become ready until somebody changes something."""
+    DEVICE_COUNT_NOT_ALLOWED = "DeviceCountNotAllowed"
+    """The chip does not allow that many devices in one pod."""
+    NAME_TAKEN = "NameTaken"
+    """An object of that name exists and is not ours."""
+    APPLY_REFUSED = "ApplyRefused"
+    """The API server refused a child; the message has its words."""
+    NEWER_PROFILE = "NewerProfile"
+    """The profile changed after these pods were made."""
+
+    # Weights under way
+    LISTING = "Listing"
+    """The repository's files are being listed."""
+    DOWNLOADING = "Downloading"
+    """Files are being fetched."""
+    VERIFYING = "Verifying"
+    """Sizes and hashes are being checked."""
+    PUBLISHING = "Publishing"
+    """The manifest is being written and the folder renamed into place."""
+    STAGING = "Staging"
+    """The Job runs; how far it is cannot be seen from here."""
+    RETRYING = "Retrying"
+    """The last attempt failed, and another one follows."""
+    CLAIM_PENDING = "ClaimPending"
+    """The claim is not bound yet."""
+
+    # Weights that need a person (the staging Job reports most of them by these words)
+    CLAIM_NOT_FOUND = "ClaimNotFound"
+    """The claim does not exist in this namespace."""
+    CLAIM_LOST = "ClaimLost"
+    """The claim's volume is gone."""
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    """A file differs from what the hub says it is, after several attempts."""
+    DIGEST_MISMATCH = "DigestMismatch"
+    """The weights differ from spec.digest."""
+    NOT_FOUND = "NotFound"
+    """The repository, revision or path does not exist."""
+    UNAUTHORIZED = "Unauthorized"
+    """The hub wants another token, or one at all."""
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
+    """The Secret or key that secretRef names does not exist."""
+    DISK_FULL = "DiskFull"
+    """The volume has no room for the weights."""
+    READ_ONLY = "ReadOnly"
+    """The volume cannot be written as the user that stages."""
+    HUB_UNAVAILABLE = "HubUnavailable"
+    """The hub does not answer, or answers with errors."""
+    BAD_SOURCE = "BadSource"
+    """The source cannot be staged; the message says why."""
+    INTERNAL = "Internal"
+    """Staging failed in a way that nobody foresaw; the message has what is known."""
+
+
+_ORDER = {str(name): place for place, name in enumerate(Type)}
+_ONLY_WHILE_TRUE = (Type.RECONCILING, Type.STALLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition(View):
+    """One condition, as metav1.Condition has it."""
+
+    type: str
+    status: Status
+    reason: str
+    message: str = ""
+    observed_generation: int | None = None
+    last_transition_time: str | None = None
+
+
+def merge_conditions(old: Iterable[Condition], new: Iterable[Condition], now: str) -> tuple[Condition, ...]:
+    """Return what to write: `new`, with the time of `old` wherever the status is the same.
+
+    The operator is the only writer, so a condition that `new` leaves out is gone. A missing Ready is an
+    omission of the planner, and is written as Unknown rather than hidden. The order is always that of `Type`.
+    """
+    before = {condition.type: condition for condition in old}
+    wanted = {c.type: c for c in new if c.status == "True" or c.type not in _ONLY_WHILE_TRUE}
+    wanted.setdefault(
+        Type.READY, Condition(Type.READY, "Unknown", Reason.PENDING, "Not yet looked at by the operator.")
+    )
+    return tuple(
+        _with_time(condition, before.get(condition.type), now)
+        for condition in sorted(wanted.values(), key=lambda c: _ORDER.get(c.type, len(_ORDER)))
+    )
+
+
+def find_condition(conditions: Iterable[Condition], name: str) -> Condition | None:
+    """Return the condition of that type, if it is there."""
+    return next((condition for condition in conditions if condition.type == name), None)
+
+
+def is_true(conditions: Iterable[Condition], name: str) -> bool:
+    """Whether the condition of that type is there and True."""
+    condition = find_condition(conditions, name)
+    return condition is not None and condition.status == "True"
+
+
+def _with_time(condition: Condition, before: Condition | None, now: str) -> Condition:
+    same = before is not None and before.status == condition.status
+    time = before.last_transition_time if before is not None and same else None
+    return replace(condition, last_transition_time=time or now)

@@ -1,0 +1,94 @@
+"""The typed view of ModelCache: one revision of one model's weights on one volume."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from embedding_operator.api.codec import View
+from embedding_operator.api.conditions import Condition
+from embedding_operator.api.meta import ObjectMeta, StagerSecurityContext, Toleration
+from embedding_operator.api.source import ModelSource, Storage
+
+Phase: TypeAlias = Literal["Listing", "Downloading", "Verifying", "Publishing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Download(View):
+    """How weights are fetched."""
+
+    parallelism: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stager(View):
+    """Where and as whom the staging Job runs."""
+
+    node_selector: Mapping[str, str] | None = None
+    tolerations: tuple[Toleration, ...] | None = None
+    security_context: StagerSecurityContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCacheSpec(View):
+    """Which weights, on which volume."""
+
+    source: ModelSource
+    storage: Storage
+    digest: str | None = None
+    download: Download = Download()
+    stager: Stager = Stager()
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded(View):
+    """What was left out, so that the saving can be told."""
+
+    files: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(View):
+    """How far staging is; absent when nothing is being staged."""
+
+    phase: Phase | None = None
+    percent: int | None = None
+    bytes: int | None = None
+    total_bytes: int | None = None
+    bytes_per_second: int | None = None
+    seconds_left: int | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserReference(View):
+    """An object that uses the cache, in the same namespace."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCacheStatus(View):
+    """What the operator says about the weights."""
+
+    observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+    revision: str | None = None
+    digest: str | None = None
+    path: str | None = None
+    files: int | None = None
+    bytes: int | None = None
+    excluded: Excluded | None = None
+    progress: Progress | None = None
+    used_by: tuple[UserReference, ...] | None = None
+    verified_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCache(View):
+    """A stored ModelCache."""
+
+    metadata: ObjectMeta
+    spec: ModelCacheSpec
+    status: ModelCacheStatus = ModelCacheStatus()

@@ -1,0 +1,105 @@
+"""Every name that the operator gives or looks for: the API group, labels, annotations, and children.
+
+Names of children are pure functions of their inputs, fit in 63 characters (they are label values and host
+names too) and are DNS-1123 labels whatever a user typed. A change here renames live objects: do not.
+"""
+
+import hashlib
+import json
+import re
+
+from embedding_operator.api.source import ModelSource, Storage
+
+GROUP = "embedding-operator.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+EMBEDDING_SERVICE = "EmbeddingService"
+MODEL_CACHE = "ModelCache"
+RUNTIME_PROFILE = "RuntimeProfile"
+PLURALS = {
+    EMBEDDING_SERVICE: "embeddingservices",
+    MODEL_CACHE: "modelcaches",
+    RUNTIME_PROFILE: "runtimeprofiles",
+}
+
+FIELD_MANAGER = "embedding-operator"
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+NAME_LABEL = "app.kubernetes.io/name"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+SERVICE_LABEL = f"{GROUP}/service"
+CACHE_LABEL = f"{GROUP}/cache"
+SCRIPTS_LABEL = f"{GROUP}/scripts"
+DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
+
+MAX_NAME = 63
+MAX_SERVICE_NAME = 52
+"""An EmbeddingService's name leaves room for the 11 characters of its ControllerRevisions' names."""
+
+
+def slug(text: str, limit: int = MAX_NAME) -> str:
+    """Return `text` as a DNS-1123 label of at most `limit` characters; never empty."""
+    label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return label[:limit].strip("-") or "x"
+
+
+def digest_of(value: object, length: int) -> str:
+    """Return the first `length` hex digits of the SHA-256 of a JSON value's canonical form."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:length]
+
+
+def service_labels(service: str) -> dict[str, str]:
+    """Labels of everything that serves `service`, its pods included."""
+    return {
+        MANAGED_BY_LABEL: "embedding-operator",
+        NAME_LABEL: "vllm",
+        INSTANCE_LABEL: service,
+        SERVICE_LABEL: service,
+    }
+
+
+def service_selector(service: str) -> dict[str, str]:
+    """The labels by which a Deployment, Service and budget find their pods; immutable for ever."""
+    return {SERVICE_LABEL: service}
+
+
+def cache_labels(cache: str) -> dict[str, str]:
+    """Labels of the staging Job of a ModelCache, and of its pods."""
+    return {
+        MANAGED_BY_LABEL: "embedding-operator",
+        NAME_LABEL: "model-staging",
+        INSTANCE_LABEL: cache,
+        CACHE_LABEL: cache,
+    }
+
+
+def model_cache_name(source: ModelSource, storage: Storage) -> str:
+    """Return the same name for everyone who wants the same weights on the same volume."""
+    key = digest_of([source.canonical(), storage.to_dict()], 8)
+    return _joined(source.kind.lower(), source.short_name, key)
+
+
+def staging_job_name(cache: str, inputs: object) -> str:
+    """A Job's template is immutable, so other inputs make another Job."""
+    return _joined("stage", cache, digest_of([cache, inputs], 8))
+
+
+def controller_revision_name(service: str, revision_hash: str) -> str:
+    """Name one rendered revision of a service."""
+    return f"{service}-{revision_hash[:10]}"
+
+
+def scripts_config_map_name(content_hash: str) -> str:
+    """Name the immutable ConfigMap of one version of the pod scripts."""
+    return f"embedding-operator-scripts-{content_hash[:10]}"
+
+
+def made_claim_name(service: str) -> str:
+    """Name the claim made from a service's claimTemplate; it outlives the service, as data should."""
+    return f"{service}-models"
+
+
+def _joined(prefix: str, middle: str, suffix: str) -> str:
+    room = MAX_NAME - len(prefix) - len(suffix) - 2
+    return f"{prefix}-{slug(middle, room)}-{suffix}"

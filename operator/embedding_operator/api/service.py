@@ -1,0 +1,194 @@
+"""The typed view of EmbeddingService: what a user asked for, and what the operator says about it.
+
+Groups without a meaning of their own (`runtime`, `serving`, ...) are always there, with `None` for what was
+not written; `cache` is absent when the model comes from a `cacheRef`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from embedding_operator.api.codec import ApiValueError, Quantity, View
+from embedding_operator.api.conditions import Condition
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.meta import EnvVar, LocalReference, ObjectMeta, StagerSecurityContext, Toleration
+from embedding_operator.api.source import ModelSource
+
+DType: TypeAlias = Literal["Auto", "Float16", "BFloat16", "Float32"]
+ServiceType: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer"]
+AccessMode: TypeAlias = Literal["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"]
+RolloutStrategy: TypeAlias = Literal["Auto", "Surge", "Replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Model(View):
+    """Which weights, and under which names clients ask for them."""
+
+    source: ModelSource | None = None
+    cache_ref: LocalReference | None = None
+    served_name: str | None = None
+    aliases: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.source is None) == (self.cache_ref is None):
+            raise ApiValueError("write exactly one of source or cacheRef")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTemplate(View):
+    """A claim that the operator makes for this service."""
+
+    size: Quantity
+    storage_class_name: str | None = None
+    access_modes: tuple[AccessMode, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cache(View):
+    """Where the weights are staged: an existing claim, or one to make."""
+
+    claim_name: str | None = None
+    claim_template: ClaimTemplate | None = None
+    sub_path: str | None = None
+    security_context: StagerSecurityContext | None = None
+
+    def __post_init__(self) -> None:
+        if (self.claim_name is None) == (self.claim_template is None):
+            raise ApiValueError("write exactly one of claimName or claimTemplate")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources(View):
+    """Requests and limits of the serving container."""
+
+    requests: Mapping[str, Quantity] | None = None
+    limits: Mapping[str, Quantity] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime(View):
+    """The profile, and what this service wants different from it."""
+
+    profile: str | None = None
+    version: str | None = None
+    image: str | None = None
+    image_pull_secrets: tuple[LocalReference, ...] | None = None
+    args: tuple[str, ...] | None = None
+    env: tuple[EnvVar, ...] | None = None
+    resources: Resources = Resources()
+
+
+@dataclass(frozen=True, slots=True)
+class Parallelism(View):
+    """Devices per pod."""
+
+    tensor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Serving(View):
+    """vLLM's own knobs, by its own names."""
+
+    max_model_len: int | None = None
+    dtype: DType | None = None
+    max_batched_tokens: int | None = None
+    max_sequences: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout(View):
+    """How pods are replaced."""
+
+    strategy: RolloutStrategy | None = None
+    drain_timeout: str | None = None
+    revision_history_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExposedService(View):
+    """The Service in front of the pods."""
+
+    type: ServiceType | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure(View):
+    """How clients reach the pods."""
+
+    service: ExposedService = ExposedService()
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling(View):
+    """Where pods may run; joined with what the profile says."""
+
+    node_selector: Mapping[str, str] | None = None
+    tolerations: tuple[Toleration, ...] | None = None
+    affinity: JsonObject | None = None
+    priority_class_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingServiceSpec(View):
+    """What the user wrote."""
+
+    model: Model
+    cache: Cache | None = None
+    runtime: Runtime = Runtime()
+    parallelism: Parallelism = Parallelism()
+    serving: Serving = Serving()
+    replicas: int | None = None
+    rollout: Rollout = Rollout()
+    exposure: Exposure = Exposure()
+    scheduling: Scheduling = Scheduling()
+    suspend: bool | None = None
+
+    def __post_init__(self) -> None:
+        if (self.model.cache_ref is None) == (self.cache is None):
+            raise ApiValueError("write cache with model.source, or model.cacheRef without cache")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus(View):
+    """The weights that are served."""
+
+    cache: str | None = None
+    revision: str | None = None
+    digest: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(View):
+    """What came of spec, profile and built-in defaults."""
+
+    image: str | None = None
+    vllm: str | None = None
+    dtype: str | None = None
+    resource_name: str | None = None
+    profile: str | None = None
+    args: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingServiceStatus(View):
+    """What the operator says; nothing in it changes while nothing happens."""
+
+    observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+    replicas: int | None = None
+    ready_replicas: int | None = None
+    selector: str | None = None
+    endpoint: str | None = None
+    model: ModelStatus = ModelStatus()
+    resolved: Resolved = Resolved()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingService(View):
+    """A stored EmbeddingService."""
+
+    metadata: ObjectMeta
+    spec: EmbeddingServiceSpec
+    status: EmbeddingServiceStatus = EmbeddingServiceStatus()
