@@ -9,7 +9,19 @@ import dataclasses
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, ClassVar, Literal, NewType, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    NewType,
+    Self,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from embedding_operator.api.json import JsonObject
 
@@ -18,6 +30,12 @@ Quantity = NewType("Quantity", str)
 
 _T = TypeVar("_T")
 _Decoder = Callable[[Any], Any]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _once(function: _Function) -> _Function:
+    """Remember results, as `functools.cache` does, for which mypy does not take a class as hashable."""
+    return cast(_Function, cache(function))
 
 
 class ApiValueError(ValueError):
@@ -80,8 +98,8 @@ def encode(view: View) -> JsonObject:
     return out
 
 
-@cache
-def _wire_names(cls: Any) -> tuple[tuple[str, str], ...]:
+@_once
+def _wire_names(cls: type[View]) -> tuple[tuple[str, str], ...]:
     return tuple((f.name, f.metadata.get("name", _camel(f.name))) for f in dataclasses.fields(cls))
 
 
@@ -95,8 +113,8 @@ def _camel(name: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
-@cache
-def _decoder_of_view(cls: Any) -> _Decoder:
+@_once
+def _decoder_of_view(cls: type[Any]) -> _Decoder:
     hints = get_type_hints(cls)
     keys = dict(_wire_names(cls))
     fields = [
@@ -136,7 +154,7 @@ def _decoder_of(hint: Any) -> _Decoder:
         return _raw
     if origin is not None and issubclass(origin, Mapping):
         return _decoder_of_map(_decoder_of(get_args(hint)[1]))
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, View):
         # Looked up at the first use, not now: a view may hold views of its own class.
         return lambda data: _decoder_of_view(hint)(data)
     return _SCALARS[hint]
