@@ -1,0 +1,173 @@
+"""What the operator knows of the cluster: one compact copy of each watched object, with indexes.
+
+Planners read from here and never from the API server. The objects handed out are the stored ones: read
+them, never change them. No I/O and no clock in here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from embedding_operator.kube.compact import compact
+from embedding_operator.kube.resources import Object, ObjectKey, Objects, key_of
+
+INDEXED_LABELS: Final = ("embedding-operator.io/service", "embedding-operator.io/cache")
+_REMEMBERED_DELETIONS: Final = 20_000
+
+Keys = list[ObjectKey]
+
+
+class Cache:
+    def __init__(self) -> None:
+        self._objects: dict[ObjectKey, Object] = {}
+        # Buckets are dicts used as ordered sets. One kind of bucket per question that planners ask.
+        self._buckets: defaultdict[tuple[str, ...], dict[ObjectKey, None]] = defaultdict(dict)
+        # uids of deleted objects: a LIST begun before a deletion must not bring the object back.
+        self._deleted: set[str] = set()
+        self._deleted_order: deque[str] = deque()
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._objects
+
+    def get(self, key: ObjectKey) -> Object | None:
+        return self._objects.get(key)
+
+    def list(
+        self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> Objects:
+        """Objects of a kind, by namespace and labels if given, sorted by namespace and name."""
+        wanted = dict(labels or {})
+        bucket = self._narrowest(kind, namespace, wanted)
+        found = (
+            self._objects[key]
+            for key in sorted(bucket)
+            if key.kind == kind and (namespace is None or key.namespace == namespace)
+        )
+        if not wanted:
+            return [*found]
+        return [obj for obj in found if _labels(obj).items() >= wanted.items()]
+
+    def owned(self, uid: str, kind: str | None = None) -> Objects:
+        """Objects with an ownerReference to `uid`, sorted by kind, namespace and name."""
+        keys = sorted(self._buckets.get(("owner", uid), ()))
+        return [self._objects[key] for key in keys if kind is None or key.kind == kind]
+
+    def keys(self, kind: str, namespace: str | None = None) -> Keys:
+        return sorted(self._narrowest(kind, namespace, {}))
+
+    def upsert(self, obj: Mapping[str, Any]) -> bool:
+        """Take in what the API server says; True if something changed that planners can see.
+
+        News that are older than what is known (a watch and our own writes overtake each other), or about
+        an object that is known to be deleted, change nothing.
+        """
+        key = key_of(obj)
+        old = self._objects.get(key)
+        uid = obj["metadata"].get("uid", "")
+        if uid in self._deleted or (old is not None and _is_older(obj, old)):
+            return False
+        new = compact(obj)
+        if old is not None:
+            if _without_version(new) == _without_version(old):
+                old["metadata"]["resourceVersion"] = new["metadata"].get("resourceVersion", "")
+                return False
+            self._unlink(key, old)
+        self._objects[key] = new
+        for bucket in _buckets_of(key, new):
+            self._buckets[bucket][key] = None
+        return True
+
+    def discard(self, key: ObjectKey, uid: str | None = None) -> bool:
+        """Forget a deleted object; with `uid`, only if it is that one and not a namesake."""
+        if uid:
+            self._remember_deleted(uid)
+        old = self._objects.get(key)
+        if old is None or (uid and old["metadata"].get("uid") != uid):
+            return False
+        self._remember_deleted(old["metadata"].get("uid", ""))
+        self._unlink(key, old)
+        del self._objects[key]
+        return True
+
+    def prune(
+        self, kind: str, seen: Iterable[ObjectKey], *, as_of: str = "", namespace: str | None = None
+    ) -> Keys:
+        """Forget what a full LIST did not show, and say what that was: its deletion event was lost.
+
+        `as_of` is the LIST's resourceVersion: objects that are newer than it are kept.
+        """
+        present = seen if isinstance(seen, set | frozenset) else set(seen)
+        gone = [
+            key
+            for key in self.keys(kind, namespace)
+            if key not in present and not _is_newer(self._objects[key], as_of)
+        ]
+        for key in gone:
+            self.discard(key)
+        return gone
+
+    def _narrowest(self, kind: str, namespace: str | None, wanted: dict[str, str]) -> Iterable[ObjectKey]:
+        if namespace is not None:
+            for label in INDEXED_LABELS:
+                if label in wanted:
+                    return self._buckets.get((kind, namespace, label, wanted[label]), ())
+            return self._buckets.get((kind, namespace), ())
+        return self._buckets.get((kind,), ())
+
+    def _unlink(self, key: ObjectKey, obj: Object) -> None:
+        for bucket in _buckets_of(key, obj):
+            members = self._buckets[bucket]
+            members.pop(key, None)
+            if not members:
+                del self._buckets[bucket]
+
+    def _remember_deleted(self, uid: str) -> None:
+        if not uid or uid in self._deleted:
+            return
+        self._deleted.add(uid)
+        self._deleted_order.append(uid)
+        if len(self._deleted_order) > _REMEMBERED_DELETIONS:
+            self._deleted.discard(self._deleted_order.popleft())
+
+
+def _labels(obj: Object) -> dict[str, str]:
+    labels: dict[str, str] = obj["metadata"].get("labels") or {}
+    return labels
+
+
+def _buckets_of(key: ObjectKey, obj: Object) -> Iterator[tuple[str, ...]]:
+    yield (key.kind,)
+    yield (key.kind, key.namespace)
+    labels = _labels(obj)
+    for label in INDEXED_LABELS:
+        if label in labels:
+            yield (key.kind, key.namespace, label, labels[label])
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        yield ("owner", owner["uid"])
+
+
+def _without_version(obj: Object) -> Object:
+    metadata = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
+    return {**obj, "metadata": metadata}
+
+
+def _version(value: object) -> int | None:
+    # Comparing resourceVersions as numbers is allowed since Kubernetes 1.35 and held before it on etcd.
+    # A server that sends something else gets no such protection.
+    return int(value) if isinstance(value, str) and value.isdecimal() else None
+
+
+def _is_older(obj: Mapping[str, Any], than: Object) -> bool:
+    new = _version(obj["metadata"].get("resourceVersion"))
+    old = _version(than["metadata"].get("resourceVersion"))
+    return new is not None and old is not None and new < old
+
+
+def _is_newer(obj: Object, than: str) -> bool:
+    mine, theirs = _version(obj["metadata"].get("resourceVersion")), _version(than)
+    return mine is not None and theirs is not None and mine > theirs

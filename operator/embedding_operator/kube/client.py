@@ -1,0 +1,236 @@
+"""A small client of the API server: dicts in, dicts out.
+
+The official client carries it as transport and authentication only. Its typed classes are never used at
+run time: they cost 30 MiB, and they refuse answers of API servers newer than themselves.
+It retries nothing itself: the work queue does, with backoff and Retry-After.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+import aiohttp
+
+from embedding_operator.kube.connection import Connection
+from embedding_operator.kube.errors import ApiError, LeaseLost
+from embedding_operator.kube.resources import EVENTS, LEASES, Object, ObjectKey, Resource, by_kind, key_of
+
+FIELD_MANAGER: Final = "embedding-operator"
+_APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
+_MERGE: Final = "application/merge-patch+json"
+_CHUNK: Final = 500
+_MAX_RESTARTS: Final = 5
+
+Propagation = Literal["Background", "Foreground", "Orphan"]
+Query = Mapping[str, str | int | bool | None]
+
+
+class Listing(NamedTuple):
+    items: list[Object]
+    resource_version: str
+
+
+class KubeClient:
+    """`gate` tells whether writes may begin now (the lease); Leases and Events are exempt from it.
+
+    `requests` counts what was sent, by (verb, kind).
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        concurrency: int = 32,
+        timeout: float = 30.0,
+        connect_timeout: float = 5.0,
+    ) -> None:
+        self.gate: Callable[[], bool] | None = None
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self._api = connection.api
+        self._slots = asyncio.Semaphore(concurrency)
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout)
+
+    # ---- reading
+
+    async def get(self, key: ObjectKey) -> Object | None:
+        try:
+            return await self._send("get", by_kind(key.kind), key.namespace, key.name)
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+
+    async def pages(
+        self, resource: Resource, namespace: str | None = None, selector: str = "", chunk: int = _CHUNK
+    ) -> AsyncIterator[Listing]:
+        """The collection in chunks, so that ten thousand objects are never in memory at once.
+
+        Raises a 410 when the server forgot the snapshot in between; what was yielded by then is still true
+        of that snapshot.
+        """
+        token: str | None = None
+        while True:
+            query: Query = {"limit": chunk, "labelSelector": selector or None, "continue": token}
+            answer = await self._send("list", resource, namespace, query=query)
+            items: list[Object] = answer.get("items") or []
+            for item in items:  # items of built-in kinds come without these
+                item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+            metadata = answer.get("metadata") or {}
+            yield Listing(items, str(metadata.get("resourceVersion", "")))
+            token = metadata.get("continue")
+            if not token:
+                return
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, selector: str = "", chunk: int = _CHUNK
+    ) -> Listing:
+        """All of the collection (of all namespaces without `namespace`), as of one resourceVersion."""
+        for attempt in range(_MAX_RESTARTS):
+            items: list[Object] = []
+            version = ""
+            # The last attempt asks for everything at once, which cannot expire half-way.
+            size = chunk if attempt < _MAX_RESTARTS - 1 else 0
+            try:
+                async for page in self.pages(resource, namespace, selector, size):
+                    items += page.items
+                    version = page.resource_version
+            except ApiError as error:
+                if not error.is_expired or size == 0:
+                    raise
+            else:
+                return Listing(items, version)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    # ---- writing
+
+    async def apply(self, obj: Mapping[str, Any], *, force: bool = True) -> Object:
+        """Server-side apply: creates or patches; only the fields in `obj` become ours. Returns the object."""
+        return await self._apply(obj, None, force)
+
+    async def apply_status(self, obj: Mapping[str, Any]) -> Object:
+        """Server-side apply of `obj`'s status. With metadata.uid, a re-created object is a 409."""
+        return await self._apply(obj, "status", True)
+
+    async def create(self, obj: Mapping[str, Any]) -> Object:
+        key = key_of(obj)
+        query: Query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return await self._send("create", by_kind(key.kind), key.namespace, query=query, body=obj)
+
+    async def replace(self, obj: Mapping[str, Any]) -> Object:
+        """PUT; with metadata.resourceVersion it fails with a 409 if anybody was faster."""
+        key = key_of(obj)
+        query: Query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return await self._send("replace", by_kind(key.kind), key.namespace, key.name, query=query, body=obj)
+
+    async def merge_patch(self, key: ObjectKey, patch: Mapping[str, Any]) -> Object:
+        """For Events, which are not declared but told. Everything else is applied."""
+        query: Query = {"fieldManager": FIELD_MANAGER}
+        return await self._send(
+            "patch", by_kind(key.kind), key.namespace, key.name, query=query, body=patch, content_type=_MERGE
+        )
+
+    async def delete(
+        self, key: ObjectKey, *, uid: str | None = None, propagation: Propagation = "Background"
+    ) -> bool:
+        """False if it is gone already, or (with `uid`) if another object has the name now."""
+        body: Object = {"propagationPolicy": propagation}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        try:
+            await self._send("delete", by_kind(key.kind), key.namespace, key.name, body=body)
+        except ApiError as error:
+            if error.is_not_found or (uid is not None and error.is_conflict):
+                return False
+            raise
+        return True
+
+    async def _apply(self, obj: Mapping[str, Any], subresource: str | None, force: bool) -> Object:
+        key = key_of(obj)
+        return await self._send(
+            "apply",
+            by_kind(key.kind),
+            key.namespace,
+            key.name,
+            subresource,
+            query={"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": force},
+            body=obj,
+            content_type=_APPLY,
+        )
+
+    # ---- the one place where bytes move
+
+    async def _send(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str | None,
+        name: str | None = None,
+        subresource: str | None = None,
+        *,
+        query: Query | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        path = resource.path(namespace or None, name, subresource)
+        if resource in (LEASES, EVENTS):
+            # The lease must be renewed however busy the workers are, and held or not.
+            return await self._exchange(verb, resource, path, query, body, content_type)
+        async with self._slots:
+            if verb not in ("get", "list") and self.gate is not None and not self.gate():
+                raise LeaseLost(f"{verb} {path}")
+            return await self._exchange(verb, resource, path, query, body, content_type)
+
+    async def _exchange(
+        self,
+        verb: str,
+        resource: Resource,
+        path: str,
+        query: Query | None,
+        body: Mapping[str, Any] | None,
+        content_type: str,
+    ) -> Object:
+        self.requests[verb, resource.kind] += 1
+        try:
+            method, url, headers, sent, _ = await self._api.param_serialize(
+                _METHODS[verb],
+                path,
+                query_params=[
+                    (name, _text(value)) for name, value in (query or {}).items() if value is not None
+                ],
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._api.call_api(method, url, headers, sent, _request_timeout=self._timeout)
+            data: bytes = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
+            raise ApiError(0, reason, f"{verb} {path}: {error or type(error).__name__}") from error
+        if response.status >= 400:
+            raise ApiError.from_response(response.status, response.headers, data)
+        try:
+            answer: Any = json.loads(data)
+        except ValueError as error:
+            raise ApiError(0, "BadAnswer", f"{verb} {path}: the answer is not JSON") from error
+        if not isinstance(answer, dict):
+            raise ApiError(0, "BadAnswer", f"{verb} {path}: the answer is not an object")
+        return answer
+
+
+_METHODS: Final = {
+    "get": "GET",
+    "list": "GET",
+    "apply": "PATCH",
+    "patch": "PATCH",
+    "create": "POST",
+    "replace": "PUT",
+    "delete": "DELETE",
+}
+
+
+def _text(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,93 @@
+"""What can go wrong between the operator and the API server, as exceptions that callers tell apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+class ApiError(Exception):
+    """The API server refused, or could not be asked (status 0).
+
+    `message` is the server's own sentence and may be shown to users.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}" if status else f"{reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+
+    @classmethod
+    def from_response(cls, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+        """Read a metav1.Status; proxies in between answer with other things, which are quoted shortened."""
+        try:
+            decoded: Any = json.loads(body)
+        except ValueError:
+            decoded = None
+        answer: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
+        message = answer.get("message") or body[:200].decode("utf-8", "replace").strip() or "no explanation"
+        return cls(status, answer.get("reason") or f"HTTP{status}", message, _retry_after(headers, answer))
+
+    @property
+    def is_conflict(self) -> bool:
+        """Somebody else owns the field, changed the object first, or has the name (409)."""
+        return self.status == 409
+
+    @property
+    def is_already_exists(self) -> bool:
+        return self.status == 409 and self.reason == "AlreadyExists"
+
+    @property
+    def is_not_found(self) -> bool:
+        return self.status == 404
+
+    @property
+    def is_expired(self) -> bool:
+        """A continue token or resourceVersion is too old (410): list again from the start."""
+        return self.status == 410
+
+    @property
+    def is_invalid(self) -> bool:
+        """What was sent is wrong (400, 422): sending it again cannot help."""
+        return self.status in (400, 422)
+
+    @property
+    def is_forbidden(self) -> bool:
+        return self.status in (401, 403)
+
+    @property
+    def is_temporary(self) -> bool:
+        """Unreachable, overloaded or broken for the moment: the same request may work later."""
+        return self.status in (0, 408, 429) or self.status >= 500
+
+
+class LeaseLost(ApiError):  # noqa: N818 - it is a refusal of our own, named for what happened
+    """A write was about to begin without a valid lease; another replica may already be at work."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(0, "LeaseLost", f"{what} not sent: this replica does not hold the lease")
+
+
+class NameTaken(Exception):  # noqa: N818 - matches the condition reason that users see
+    """The name that a child needs belongs to an object that is not ours; `owner` says whose it is."""
+
+    def __init__(self, what: str, owner: str) -> None:
+        super().__init__(f"{what} exists already and belongs to {owner}")
+        self.what = what
+        self.owner = owner
+
+
+def _retry_after(headers: Mapping[str, str], answer: Mapping[str, Any]) -> float | None:
+    # Kubernetes sends seconds, never a date.
+    details = answer.get("details")
+    from_body = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+    for value in (headers.get("Retry-After"), from_body):
+        try:
+            if value is not None:
+                return max(0.0, float(value))
+        except (TypeError, ValueError):
+            continue
+    return None

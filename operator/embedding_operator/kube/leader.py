@@ -1,0 +1,194 @@
+"""Leadership by a Lease, as client-go does it, for one asyncio program.
+
+The lease is only ever written with the resourceVersion that was read, so two replicas cannot both win. Other
+replicas' clocks are not believed: an observed lease expires by our own monotonic clock, counted from when it
+was last seen to change. Our own hold ends at `deadline`, whether or not anybody could be asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from embedding_operator.kube.client import KubeClient
+from embedding_operator.kube.errors import ApiError
+from embedding_operator.kube.resources import LEASES, Object, ObjectKey
+
+logger = logging.getLogger(__name__)
+
+_NEVER = float("-inf")
+
+
+class Elector:
+    """Use: `await acquire()`, work while `held`, stop when `lost` is set, `await release()` at the end.
+
+    An elector leads once; after `lost` the process ends and a fresh one begins, so that no state of a former
+    leadership survives.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        lease_duration: float = 15.0,
+        renew_deadline: float = 10.0,
+        retry_period: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not lease_duration > renew_deadline > retry_period > 0:
+            raise ValueError("leader election needs lease_duration > renew_deadline > retry_period > 0")
+        self.identity = identity
+        self.lost = asyncio.Event()
+        self.leader = ""  # as last seen
+        self._client = client
+        self._key = ObjectKey(LEASES.kind, namespace, name)
+        self._lease_duration = lease_duration
+        self._renew_deadline = renew_deadline
+        self._retry_period = retry_period
+        self._clock = clock
+        self._deadline = _NEVER
+        self._lease: Object | None = None
+        self._observed_spec: Object | None = None
+        self._observed_at = _NEVER
+        self._renewal: asyncio.Task[None] | None = None
+        self._complained = False
+
+    @property
+    def deadline(self) -> float:
+        """The moment, on the elector's clock, after which no write may begin; -inf if not leading.
+
+        Counted from before the renewing request was sent, and shorter than what others wait: what was begun
+        in time has lease_duration - renew_deadline to finish.
+        """
+        return self._deadline
+
+    @property
+    def held(self) -> bool:
+        return self._clock() < self._deadline
+
+    async def acquire(self) -> None:
+        """Wait until this replica leads; from then on the lease is renewed in the background."""
+        while not await self._attempt():  # noqa: ASYNC110 - the lease is not in this process
+            await asyncio.sleep(self._jittered())
+        logger.info("%s leads (lease %s/%s)", self.identity, self._key.namespace, self._key.name)
+        self._renewal = asyncio.create_task(self._keep(), name="lease-renewal")
+
+    async def release(self) -> None:
+        """Stop leading and let the next replica begin at once, if the API server can be told."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
+            self._renewal = None
+        was_held, lease = self.held, self._lease
+        self._deadline = _NEVER
+        self.lost.set()
+        if not was_held or lease is None:
+            return
+        spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
+        try:
+            async with asyncio.timeout(self._retry_period):
+                await self._client.replace({**lease, "spec": spec})
+        except (ApiError, TimeoutError) as error:
+            logger.info("The lease could not be released and will run out instead: %s", error)
+
+    async def _keep(self) -> None:
+        try:
+            while self.held:
+                await asyncio.sleep(min(self._retry_period, max(0.0, self._deadline - self._clock())))
+                if self.held and not await self._attempt() and self._is_led_by_another():
+                    logger.error("%s took the lease over", self.leader)
+                    return
+            logger.error("The lease could not be renewed in time")
+        finally:
+            self._deadline = _NEVER
+            self.lost.set()
+
+    async def _attempt(self) -> bool:
+        """One try to take or renew the lease. Whatever goes wrong at the API server is just a no."""
+        started = self._clock()
+        limit = self._renew_deadline / 2
+        if self.held:
+            limit = min(limit, self._deadline - started)
+        try:
+            async with asyncio.timeout(limit):
+                taken = await self._take(started)
+        except (ApiError, TimeoutError) as error:
+            self._lease = None  # look again: the write may have happened
+            level = logging.DEBUG if self._complained else logging.WARNING
+            logger.log(level, "The lease cannot be read or written for now: %s", error or "timeout")
+            self._complained = True
+            return False
+        self._complained = False
+        return taken
+
+    async def _take(self, started: float) -> bool:
+        if self._lease is None or not self.held:
+            self._lease = await self._client.get(self._key)
+            if self._lease is None:
+                return self._took(await self._client.create(self._new_lease()), started)
+            self._observe(self._lease)
+            if self.leader not in ("", self.identity) and not self._is_expired():
+                return False
+        return self._took(await self._client.replace(self._renewed(self._lease)), started)
+
+    def _took(self, lease: Object, started: float) -> bool:
+        self._lease = lease
+        self._observe(lease)
+        self._deadline = started + self._renew_deadline
+        return True
+
+    def _observe(self, lease: Object) -> None:
+        spec: Object = lease.get("spec") or {}
+        self.leader = spec.get("holderIdentity") or ""
+        if spec != self._observed_spec:
+            self._observed_spec = dict(spec)
+            self._observed_at = self._clock()
+
+    def _is_expired(self) -> bool:
+        duration = (self._observed_spec or {}).get("leaseDurationSeconds") or self._lease_duration
+        return self._clock() > self._observed_at + float(duration)
+
+    def _is_led_by_another(self) -> bool:
+        return self._lease is not None and self.leader not in ("", self.identity)
+
+    def _new_lease(self) -> Object:
+        return {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.kind,
+            "metadata": {"name": self._key.name, "namespace": self._key.namespace},
+            "spec": self._claim(acquired=_now(), transitions=0),
+        }
+
+    def _renewed(self, lease: Object) -> Object:
+        spec: dict[str, Any] = lease.get("spec") or {}
+        transitions = int(spec.get("leaseTransitions") or 0)
+        if spec.get("holderIdentity") == self.identity:
+            claim = self._claim(acquired=spec.get("acquireTime") or _now(), transitions=transitions)
+        else:
+            claim = self._claim(acquired=_now(), transitions=transitions + 1)
+        return {**lease, "spec": {**spec, **claim}}
+
+    def _claim(self, *, acquired: str, transitions: int) -> Object:
+        return {
+            "holderIdentity": self.identity,
+            "leaseDurationSeconds": max(1, round(self._lease_duration)),
+            "acquireTime": acquired,
+            "renewTime": _now(),
+            "leaseTransitions": transitions,
+        }
+
+    def _jittered(self) -> float:
+        return self._retry_period * (1.0 + 0.2 * random.random())  # noqa: S311 - spreads load, guards nothing
+
+
+def _now() -> str:
+    """For people who read the lease; nothing is decided by it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
