@@ -7,11 +7,10 @@ from typing import Literal, TypeAlias
 from embedding_operator.api.codec import Quantity, View, named
 from embedding_operator.api.meta import EnvVar, LocalReference, ObjectMeta, Toleration
 from embedding_operator.api.names import DEFAULT_PROFILE_ANNOTATION
+from embedding_operator.api.service import DType
 
 AcceleratorType: TypeAlias = Literal["Ascend", "None"]
 RuntimeName: TypeAlias = Literal["vllm", "vllm-ascend"]
-VllmDType: TypeAlias = Literal["auto", "float16", "bfloat16", "float32"]
-"""A profile speaks to the server, so it uses the server's own words."""
 PullPolicy: TypeAlias = Literal["Always", "IfNotPresent", "Never"]
 
 
@@ -65,7 +64,7 @@ class ProfilePod(View):
 class ProfileServing(View):
     """What the server is told on these nodes unless a service says otherwise."""
 
-    dtype: VllmDType | None = None
+    dtype: DType | None = None
     args: tuple[str, ...] | None = None
 
 

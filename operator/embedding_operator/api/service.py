@@ -16,7 +16,7 @@ from embedding_operator.api.source import ModelSource
 
 DType: TypeAlias = Literal["Auto", "Float16", "BFloat16", "Float32"]
 ServiceType: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer"]
-AccessMode: TypeAlias = Literal["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"]
+AccessMode: TypeAlias = Literal["ReadWriteMany", "ReadWriteOnce"]
 RolloutStrategy: TypeAlias = Literal["Auto", "Surge", "Replace"]
 
 
