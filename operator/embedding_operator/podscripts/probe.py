@@ -1,8 +1,8 @@
 """The startup probe: one real embedding request against the server in this pod.
 
 `/health` of vLLM answers 200 before anybody knows whether the model gives vectors, so a pod becomes Ready
-only after one came back. Exit 0 for a finite, non-zero vector, else 1 and one line on stderr, which kubelet shows
-in the pod's events. It must never change the server's state, and never print more than that line.
+only after one came back. Exit 0 for a finite, non-zero vector, else 1 and one line on stderr, which kubelet
+shows in the pod's events. It must never change the server's state, and never print more than that line.
 """
 
 from __future__ import annotations

@@ -1,0 +1,7 @@
+"""A fast stand-in of a vLLM pooling server: same command line, same HTTP API, made-up vectors.
+
+It must behave like vLLM where the operator relies on it, the bad manners included (it drops requests on
+SIGTERM); tests/contract holds it against the real one. Stdlib only, so that it runs in a bare Python image.
+Settings in the environment: VLLM_DOUBLE_START_SECONDS (until it listens), VLLM_DOUBLE_LATENCY_MS (per input),
+VLLM_DOUBLE_VERSION (whose flags it knows).
+"""

@@ -1,0 +1,241 @@
+"""The double's HTTP API as one ASGI application: routes, request checks and answers in vLLM's shapes."""
+
+import asyncio
+import base64
+import http
+import json
+import struct
+import time
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from tests.standins.vllm import metrics
+from tests.standins.vllm.engine import Engine, EngineStoppedError
+from tests.standins.vllm.model import Model
+
+
+class RequestError(Exception):
+    """A request that vLLM refuses, with the error object's fields."""
+
+    def __init__(self, status: int, kind: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.param = status, kind, param
+
+
+def bad_request(message: str, param: str | None = None) -> RequestError:
+    return RequestError(400, "BadRequestError", message, param)
+
+
+class Answer(NamedTuple):
+    status: int = 200
+    content: Any = None  # JSON, or text for /metrics
+    media_type: str = "application/json"
+
+    def body(self) -> bytes:
+        if self.content is None:
+            return b""
+        return self.content.encode() if isinstance(self.content, str) else json.dumps(self.content).encode()
+
+
+def error_answer(error: RequestError) -> Answer:
+    fields = {"message": str(error), "type": error.kind, "param": error.param, "code": error.status}
+    return Answer(error.status, {"error": fields})
+
+
+class Api:
+    """An ASGI application."""
+
+    def __init__(self, *, model: Model, names: list[str], engine: Engine, version: str, tracks_load: bool) -> None:
+        self.model, self.names, self.engine, self.version = model, names, engine, version
+        self.tracks_load = tracks_load
+        self.load = 0
+        self.created = int(time.time())
+        self.http: Counter[tuple[str, str, str]] = Counter()
+        self.routes: dict[str, dict[str, Callable[[bytes], Awaitable[Answer]]]] = {
+            "/health": {"GET": self.health},
+            "/ping": {"GET": self.health, "POST": self.health},
+            "/version": {"GET": self.show_version},
+            "/load": {"GET": self.show_load},
+            "/metrics": {"GET": self.show_metrics},
+            "/v1/models": {"GET": self.models},
+            "/v1/embeddings": {"POST": self.embeddings},
+            "/tokenize": {"POST": self.tokenize},
+        }
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = (await receive())["body"]
+        path, method = scope["path"], scope["method"]
+        answer = await self.unless_gone(receive, self.answer(path, method, body))
+        if answer is None:  # the client is gone
+            return
+        if path not in metrics.NOT_COUNTED:
+            handler = path if path in self.routes else "none"
+            self.http[handler, method, f"{answer.status // 100}xx"] += 1
+        content = answer.body()
+        headers = [(b"content-length", b"%d" % len(content)), (b"content-type", answer.media_type.encode())]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    @staticmethod
+    async def unless_gone(receive: Any, work: Awaitable[Answer]) -> Answer | None:
+        """The answer; None when the client hung up first, which cancels the work."""
+        working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            working.cancel()
+            leaving.cancel()
+
+    async def answer(self, path: str, method: str, body: bytes) -> Answer:
+        try:
+            if path not in self.routes:
+                raise RequestError(404, http.HTTPStatus.NOT_FOUND.phrase, "Not Found")
+            if method not in self.routes[path]:
+                raise RequestError(405, http.HTTPStatus.METHOD_NOT_ALLOWED.phrase, "Method Not Allowed")
+            return await self.routes[path][method](body)
+        except RequestError as error:
+            return error_answer(error)
+        except EngineStoppedError as error:
+            return error_answer(RequestError(500, "InternalServerError", str(error)))
+
+    async def health(self, body: bytes) -> Answer:
+        return Answer()
+
+    async def show_version(self, body: bytes) -> Answer:
+        return Answer(content={"version": self.version})
+
+    async def show_load(self, body: bytes) -> Answer:
+        return Answer(content={"server_load": self.load if self.tracks_load else 0})
+
+    async def show_metrics(self, body: bytes) -> Answer:
+        return Answer(content=metrics.text(self.engine, self.names[0], self.http), media_type="text/plain")
+
+    async def models(self, body: bytes) -> Answer:
+        cards: list[dict[str, Any]] = [
+            {
+                "id": name, "object": "model", "created": self.created, "owned_by": "vllm",
+                "root": self.model.path, "parent": None, "max_model_len": self.model.max_model_len,
+                "permission": [],
+            }
+            for name in self.names
+        ]  # fmt: skip
+        return Answer(content={"object": "list", "data": cards})
+
+    async def embeddings(self, body: bytes) -> Answer:
+        request = self.request(body)
+        inputs = self.inputs(request)
+        dimensions = self.dimensions(request)
+        if request.get("encoding_format", "float") not in ("float", "base64"):
+            raise bad_request("the double knows encoding_format float and base64", "encoding_format")
+        self.load += 1
+        try:
+            await self.engine.run(inputs)
+        finally:
+            self.load -= 1
+        vectors = [self.model.embed(tokens, dimensions) for tokens in inputs]
+        if request.get("encoding_format") == "base64":
+            data: list[Any] = [
+                base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode() for numbers in vectors
+            ]
+        else:
+            data = vectors
+        used = sum(len(tokens) for tokens in inputs)
+        return Answer(
+            content={
+                "id": f"embd-{uuid.uuid4().hex}",
+                "object": "list",
+                "created": int(time.time()),
+                "model": self.names[0],
+                "data": [{"index": index, "object": "embedding", "embedding": item} for index, item in enumerate(data)],
+                "usage": {
+                    "prompt_tokens": used,
+                    "total_tokens": used,
+                    "completion_tokens": 0,
+                    "prompt_tokens_details": None,
+                },
+            }
+        )
+
+    async def tokenize(self, body: bytes) -> Answer:
+        request = self.request(body)
+        if not isinstance(request.get("prompt"), str):
+            raise bad_request("prompt: a string is required", "prompt")
+        tokens = self.model.tokenize(request["prompt"], request.get("add_special_tokens", True))
+        return Answer(
+            content={
+                "count": len(tokens),
+                "max_model_len": self.model.max_model_len,
+                "tokens": tokens,
+                "token_strs": None,
+            }
+        )
+
+    def request(self, body: bytes) -> dict[str, Any]:
+        """The body, for a model that is served here."""
+        try:
+            request = json.loads(body)
+        except ValueError as error:
+            raise bad_request(f"the body is not JSON: {error}") from error
+        if not isinstance(request, dict):
+            raise bad_request("the body must be a JSON object")
+        if request.get("model") not in (None, *self.names):
+            message = f"The model `{request['model']}` does not exist."
+            raise RequestError(404, "NotFoundError", message, "model")
+        return request
+
+    def inputs(self, request: dict[str, Any]) -> list[list[int]]:
+        """Token lists of `input` (text, texts, tokens, token lists) or of `messages`."""
+        given: Any = [chat_text(request["messages"])] if "messages" in request else request.get("input")
+        special = request.get("add_special_tokens", True)
+        if isinstance(given, str) or (isinstance(given, list) and given and is_token(given[0])):
+            given = [given]
+        if not isinstance(given, list) or not given:
+            raise bad_request("input: a text, a list of texts, or lists of tokens are required", "input")
+        inputs = []
+        for item in given:
+            if isinstance(item, list) and item and all(is_token(token) for token in item):
+                tokens = item
+            elif isinstance(item, str):
+                tokens = self.model.tokenize(item, special)
+            else:
+                raise bad_request("input: neither a text nor a list of tokens", "input")
+            inputs.append(self.truncated(tokens, request.get("truncate_prompt_tokens")))
+        return inputs
+
+    def truncated(self, tokens: list[int], limit: int | None) -> list[int]:
+        longest = self.model.max_model_len
+        if limit is not None:
+            return tokens[: longest if limit == -1 else limit]
+        if len(tokens) > longest:
+            raise bad_request(
+                f"This model's maximum context length is {longest} tokens, the input has {len(tokens)}",
+                "input_tokens",
+            )
+        return tokens
+
+    def dimensions(self, request: dict[str, Any]) -> int | None:
+        wanted: int | None = request.get("dimensions")
+        if wanted is not None and not self.model.matryoshka:
+            raise bad_request("the model does not support matryoshka representation, so no `dimensions`")
+        if wanted is not None and not 0 < wanted <= self.model.hidden_size:
+            raise bad_request(f"dimensions must be between 1 and {self.model.hidden_size}")
+        return wanted
+
+
+def is_token(item: Any) -> bool:
+    return type(item) is int and item >= 0
+
+
+def chat_text(messages: Any) -> str:
+    """The texts of a conversation in order; the double has no chat template."""
+    texts: list[str] = []
+    for message in messages if isinstance(messages, list) else []:
+        content = message.get("content", "")
+        parts = [{"text": content}] if isinstance(content, str) else content
+        texts += [f"{message.get('role')}:", *(part.get("text", "") for part in parts)]
+    if not texts:
+        raise bad_request("messages: a list of messages is required", "messages")
+    return "\n".join(texts)

@@ -1,0 +1,51 @@
+"""The double's engine: a bounded number of inputs at a time, each a fixed time long; and vLLM's way to stop.
+
+It must never finish what is in flight once stopped: that vLLM loses those requests is what the drain is for.
+"""
+
+import asyncio
+from collections import Counter
+
+
+class EngineStoppedError(Exception):
+    """What clients get with --shutdown-timeout: the pool for post-processing is gone before the engine is."""
+
+
+class Engine:
+    def __init__(self, *, latency: float, max_num_seqs: int, shutdown_timeout: float) -> None:
+        self.latency = latency
+        self.shutdown_timeout = shutdown_timeout
+        self.running = 0
+        self.waiting = 0
+        self.counts: Counter[str] = Counter()
+        self._slots = asyncio.Semaphore(max_num_seqs)
+        self._stopped = False
+
+    async def run(self, inputs: list[list[int]]) -> None:
+        """One engine request per input, so a request of many inputs moves the gauges by many."""
+        await asyncio.gather(*(self._one() for _ in inputs))
+        self.counts["prompt_tokens"] += sum(len(tokens) for tokens in inputs)
+        self.counts["success"] += len(inputs)
+
+    async def _one(self) -> None:
+        self.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        try:
+            await asyncio.sleep(self.latency)
+            if self._stopped:
+                await self._lose()
+        finally:
+            self.running -= 1
+            self._slots.release()
+
+    async def _lose(self) -> None:
+        if self.shutdown_timeout:
+            raise EngineStoppedError("cannot schedule new futures after shutdown")
+        await asyncio.Event().wait()  # hangs until the client gives up or the process is killed
+
+    def stop(self) -> None:
+        self._stopped = True

@@ -1,0 +1,31 @@
+"""The double's /metrics: the names and labels of vLLM that the operator and autoscalers read."""
+
+from collections import Counter
+
+from tests.standins.vllm.engine import Engine
+
+NOT_COUNTED = frozenset({"/metrics", "/health", "/load", "/ping", "/version"})
+
+
+def text(engine: Engine, model_name: str, http: Counter[tuple[str, str, str]]) -> str:
+    """Prometheus' text format. `http` counts (handler, method, status class)."""
+    labels = f'engine="0",model_name="{model_name}"'
+    lines = [
+        "# HELP vllm:num_requests_running Number of requests in model execution batches.",
+        "# TYPE vllm:num_requests_running gauge",
+        f"vllm:num_requests_running{{{labels}}} {float(engine.running)}",
+        "# HELP vllm:num_requests_waiting Number of requests waiting to be processed.",
+        "# TYPE vllm:num_requests_waiting gauge",
+        f"vllm:num_requests_waiting{{{labels}}} {float(engine.waiting)}",
+        "# HELP vllm:prompt_tokens_total Number of prefill tokens processed.",
+        "# TYPE vllm:prompt_tokens_total counter",
+        f"vllm:prompt_tokens_total{{{labels}}} {float(engine.counts['prompt_tokens'])}",
+        "# HELP vllm:request_success_total Count of successfully processed requests.",
+        "# TYPE vllm:request_success_total counter",
+        f'vllm:request_success_total{{{labels},finished_reason="stop"}} {float(engine.counts["success"])}',
+        "# HELP http_requests_total Total number of requests by method, status and handler.",
+        "# TYPE http_requests_total counter",
+    ]
+    for (handler, method, status), count in sorted(http.items()):
+        lines.append(f'http_requests_total{{handler="{handler}",method="{method}",status="{status}"}} {float(count)}')
+    return "\n".join(lines) + "\n"
