@@ -1,0 +1,127 @@
+"""When two looks at an object mean "nothing happened", and whose an object is."""
+
+import pytest
+
+from embedding_operator.kube.apply import digest_of, fingerprint, is_ours, owner_of
+
+OWNER = {
+    "apiVersion": "embedding-operator.io/v1alpha1",
+    "kind": "EmbeddingService",
+    "name": "x",
+    "uid": "u0",
+    "controller": True,
+}
+LABELS = {"app.kubernetes.io/managed-by": "embedding-operator", "color": "red"}
+DESIRED = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {
+        "name": "x",
+        "namespace": "a",
+        "labels": LABELS,
+        "annotations": {"note": "1"},
+        "ownerReferences": [OWNER],
+    },
+    "spec": {"replicas": 2},
+}
+
+
+def observed(**changes):
+    metadata = {
+        "name": "x",
+        "namespace": "a",
+        "uid": "u1",
+        "generation": 1,
+        "resourceVersion": "10",
+        "labels": {**LABELS, "theirs": "1"},
+        "annotations": {"note": "1", "deployment.kubernetes.io/revision": "1"},
+        "ownerReferences": [OWNER],
+    }
+    return {"kind": "Deployment", "metadata": {**metadata, **changes}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resourceVersion": "11"},  # a status update
+        {"labels": {**LABELS, "theirs": "2"}},
+        {"annotations": {"note": "1", "deployment.kubernetes.io/revision": "2"}},
+        {"ownerReferences": [OWNER, {"kind": "Other", "name": "o", "uid": "u9"}]},
+        {"managedFields": []},
+    ],
+)
+def test_what_others_may_change_without_an_apply(change):
+    assert fingerprint(DESIRED, observed(**change)) == fingerprint(DESIRED, observed())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": 2},
+        {"uid": "u2"},
+        {"labels": {**LABELS, "color": "blue"}},
+        {"labels": {"color": "red"}},
+        {"labels": None},
+        {"annotations": {}},
+        {"annotations": {"note": "2"}},
+        {"ownerReferences": []},
+        {"ownerReferences": None},
+    ],
+)
+def test_drift_that_an_apply_heals(change):
+    assert fingerprint(DESIRED, observed(**change)) != fingerprint(DESIRED, observed())
+
+
+def test_kinds_without_a_generation_are_watched_by_resource_version():
+    before = observed(generation=None)
+    assert fingerprint(DESIRED, observed(generation=None, resourceVersion="11")) != fingerprint(DESIRED, before)
+
+
+def test_digests_ignore_the_order_of_keys_and_nothing_else():
+    assert digest_of({"a": 1, "b": {"c": [1, 2]}}) == digest_of({"b": {"c": [1, 2]}, "a": 1})
+    assert digest_of({"a": [1, 2]}) != digest_of({"a": [2, 1]})
+    assert digest_of({"a": 1}) != digest_of({"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("existing", "ours"),
+    [
+        (observed(), True),
+        (observed(ownerReferences=[{**OWNER, "uid": "an older life of x"}]), True),
+        (observed(labels={}), False),
+        (observed(labels={"app.kubernetes.io/managed-by": "Helm"}), False),
+        (observed(ownerReferences=[]), False),
+        (observed(ownerReferences=[{**OWNER, "name": "y", "uid": "u7"}]), False),
+    ],
+)
+def test_whose_it_is(existing, ours):
+    assert is_ours(existing, DESIRED) is ours
+
+
+def test_shared_objects_without_owners_are_ours_by_label_and_only_while_nobody_owns_them():
+    shared = {**DESIRED, "metadata": {**DESIRED["metadata"], "ownerReferences": []}}
+    assert is_ours(observed(ownerReferences=[]), shared)
+    assert not is_ours(observed(), shared)
+
+
+@pytest.mark.parametrize(
+    ("existing", "words"),
+    [
+        (observed(ownerReferences=[{"kind": "Rollout", "name": "r", "uid": "u"}]), "Rollout r"),
+        (
+            observed(ownerReferences=None, labels={"app.kubernetes.io/managed-by": "Helm"}),
+            "Helm (its label app.kubernetes.io/managed-by)",
+        ),
+        (
+            observed(
+                ownerReferences=None,
+                labels=None,
+                managedFields=[{"manager": "kubectl-create"}, {"manager": "kubectl-edit"}],
+            ),
+            "somebody else (last written by kubectl-create, kubectl-edit)",
+        ),
+        (observed(ownerReferences=None, labels=None), "somebody else"),
+    ],
+)
+def test_owners_are_named_for_users(existing, words):
+    assert owner_of(existing) == words

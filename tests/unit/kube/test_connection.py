@@ -1,0 +1,31 @@
+import pytest
+
+from embedding_operator.kube.connection import new_configuration, proxy_for
+
+VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_environments_proxy_is_used(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    assert proxy_for("https://10.96.0.1:443") == "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize("no_proxy", ["10.96.0.1", "*", "other,10.96.0.1"])
+def test_no_proxy_is_honoured(monkeypatch, no_proxy):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert proxy_for("https://10.96.0.1:443") is None
+
+
+def test_without_a_proxy_there_is_none():
+    assert proxy_for("https://10.96.0.1:443") is None
+
+
+def test_the_transport_does_not_read_the_environment_for_each_request():
+    assert new_configuration().client_session_kwargs == {"trust_env": False}

@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from embedding_operator.kube.errors import ApiError
+
+
+def status(**fields):
+    return json.dumps({"kind": "Status", **fields}).encode()
+
+
+def test_the_servers_own_words_are_kept():
+    error = ApiError.from_response(422, {}, status(reason="Invalid", message="spec.x: Required value"))
+    assert (error.status, error.reason, error.message) == (422, "Invalid", "spec.x: Required value")
+    assert error.is_invalid
+    assert not error.is_temporary
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [
+        ({"Retry-After": "7"}, b"", 7.0),
+        ({}, status(details={"retryAfterSeconds": 3}), 3.0),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, status(details={"retryAfterSeconds": 3}), 3.0),
+        ({"Retry-After": "-1"}, b"", 0.0),
+        ({}, b"", None),
+        ({}, status(details=None), None),
+    ],
+)
+def test_retry_after(headers, body, expected):
+    assert ApiError.from_response(429, headers, body).retry_after == expected
+
+
+@pytest.mark.parametrize("body", [b"<html>502 Bad Gateway</html>", b"\xff\xfe", b"[]", b'"text"', b""])
+def test_answers_of_something_in_between_are_errors_too(body):
+    error = ApiError.from_response(502, {}, body)
+    assert error.is_temporary
+    assert error.reason == "HTTP502"
+    assert error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "true"),
+    [
+        (409, "AlreadyExists", {"is_conflict", "is_already_exists"}),
+        (409, "Conflict", {"is_conflict"}),
+        (404, "NotFound", {"is_not_found"}),
+        (410, "Expired", {"is_expired"}),
+        (400, "BadRequest", {"is_invalid"}),
+        (403, "Forbidden", {"is_forbidden"}),
+        (429, "TooManyRequests", {"is_temporary"}),
+        (503, "ServiceUnavailable", {"is_temporary"}),
+        (0, "Timeout", {"is_temporary"}),
+    ],
+)
+def test_what_an_error_is(code, reason, true):
+    error = ApiError(code, reason, "")
+    names = [name for name in dir(ApiError) if name.startswith("is_")]
+    assert {name for name in names if getattr(error, name)} == true
