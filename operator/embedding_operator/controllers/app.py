@@ -1,0 +1,123 @@
+"""Puts the operator together and runs it: watches and cache on every replica, workers on the leader.
+
+Order matters: the cache is full before anybody works, and no write begins without the lease. Losing the lease
+ends the process; a fresh one takes part in the next election without any memory.
+"""
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import kopf
+
+from embedding_operator.controllers import watch
+from embedding_operator.controllers.context import Context, Settings
+from embedding_operator.controllers.health import serve_health
+from embedding_operator.controllers.resync import Resync
+from embedding_operator.controllers.shared import built_in_keys
+from embedding_operator.controllers.workers import work
+from embedding_operator.kube.apply import Applier
+from embedding_operator.kube.cache import Cache
+from embedding_operator.kube.client import KubeClient
+from embedding_operator.kube.connection import connect
+from embedding_operator.kube.events import Recorder
+from embedding_operator.kube.leader import Elector
+
+logger = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
+    """Run until SIGTERM or SIGINT (returns 0) or until the lease is lost (returns 1)."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with AsyncExitStack() as stack:
+        connection = await connect(kubeconfig)
+        stack.push_async_callback(connection.close)
+        logger.info("API server %s", connection.host)
+        client = KubeClient(connection)
+        elector = Elector(
+            client, namespace=settings.lease_namespace, name=settings.lease_name, identity=settings.identity
+        )
+        client.gate = lambda: elector.held
+        context = await _context(settings, client, stack)
+        resync = Resync(context, {resource: watch.selector_of(resource) for resource in watch.WATCHED})
+        if settings.health_port is not None:
+            runner = await serve_health(settings.health_port, resync.synced.is_set)
+            stack.push_async_callback(runner.cleanup)
+        await _operate(context, resync, elector, stop)
+        return 1 if elector.lost.is_set() and not stop.is_set() else 0
+
+
+async def _context(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> Context:
+    cache = Cache()
+    return Context(
+        settings=settings,
+        client=client,
+        cache=cache,
+        applier=Applier(client, cache),
+        recorder=Recorder(client, instance=settings.identity),
+        http=await stack.enter_async_context(aiohttp.ClientSession(trust_env=False)),
+    )
+
+
+async def _operate(context: Context, resync: Resync, elector: Elector, stop: asyncio.Event) -> None:
+    """First list, then watch; lead when elected; stop in the reverse order, finishing what was begun."""
+    watching: asyncio.Event = asyncio.Event()
+    tasks = [asyncio.create_task(_watch(context, resync, watching), name="watch")]
+    tasks.append(asyncio.create_task(_lead(context, resync, elector), name="lead"))
+    tasks.append(asyncio.create_task(resync.run(), name="resync"))
+    tasks.append(asyncio.create_task(context.recorder.run(), name="events"))
+    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(elector.lost.wait())]
+    try:
+        done, _ = await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # a defect in a task ends the process with its traceback
+    finally:
+        context.queue.shut_down()
+        await _within(20.0, context.queue.drained())
+        await _within(2.0, context.recorder.flush())
+        await elector.release()
+        watching.set()
+        await _within(3.0, asyncio.shield(tasks[0]))
+        for task in (*tasks, *ends):
+            task.cancel()
+        await asyncio.gather(*tasks, *ends, return_exceptions=True)
+    logger.info("stopped")
+
+
+async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
+    await resync.first()
+    logger.info("listed %d objects", len(context.cache))
+    await elector.acquire()
+    for key in built_in_keys():
+        context.queue.add(key)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(context.settings.workers):
+            group.create_task(work(context))
+    await asyncio.Event().wait()  # workers end only with the queue
+
+
+async def _watch(context: Context, resync: Resync, stop: asyncio.Event) -> None:
+    await resync.synced.wait()
+    namespaces = context.settings.namespaces
+    await kopf.operator(
+        registry=watch.registry(context, resync),
+        settings=watch.settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        stop_flag=stop,
+    )
+
+
+async def _within(seconds: float, waiting: "asyncio.Future[None] | object") -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await waiting  # type: ignore[misc]
+    except TimeoutError:
+        logger.warning("stopping without waiting any longer")

@@ -1,0 +1,76 @@
+"""The controller of ModelCaches: makes those that services ask for, and stages each once."""
+
+from embedding_operator.api import names
+from embedding_operator.api.codec import ApiValueError
+from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.api.service import EmbeddingService
+from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.progress import fetch_progress
+from embedding_operator.controllers.services import profiles_known
+from embedding_operator.controllers.status import write_status
+from embedding_operator.kube.resources import Object, ObjectKey
+from embedding_operator.planning.cacheplan import ObservedCache, needs_claim_check, plan_cache, running_pod
+from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.plan import choose_profile
+from embedding_operator.planning.weights import model_cache
+
+
+async def reconcile_cache(context: Context, key: ObjectKey) -> float | None:
+    """Bring one ModelCache closer to staged weights. Returns the seconds until it must be looked at again."""
+    obj = context.cache.get(key)
+    if obj is None:
+        await _make(context, key)
+        return None
+    if obj["metadata"].get("deletionTimestamp"):
+        return None
+    cache = ModelCache.from_dict(obj)
+    settings = context.settings
+    plan = plan_cache(cache, await _observe(context, key, cache), image=settings.image, env=settings.stager_env)
+    for kind, name in plan.delete:
+        leftover = context.cache.get(ObjectKey(kind, key.namespace, name))
+        if leftover is not None:
+            await context.applier.delete(leftover)
+    for child in plan.create:
+        await context.applier.create(child)
+    await write_status(context, obj, cache.status.conditions, plan.status.conditions, plan.status.to_dict())
+    return plan.requeue_after
+
+
+async def _make(context: Context, key: ObjectKey) -> None:
+    """Make the ModelCache that services ask for by their source; a `cacheRef` alone makes none."""
+    for user in context.users.of(key):
+        wanted = _wanted(context, key, context.cache.get(user))
+        if wanted is not None:
+            await context.applier.create(wanted)
+            return
+
+
+def _wanted(context: Context, key: ObjectKey, obj: Object | None) -> Object | None:
+    if obj is None or obj["metadata"].get("deletionTimestamp"):
+        return None
+    try:
+        service = EmbeddingService.from_dict(obj)
+        if service.spec.model.source is None:
+            return None
+        wanted = model_cache(service, choose_profile(service, profiles_known(context)).spec.pod)
+    except (ApiValueError, PlanError):
+        return None  # the service's own status says so
+    return wanted if wanted["metadata"]["name"] == key.name else None
+
+
+async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> ObservedCache:
+    labels = {names.CACHE_LABEL: key.name}
+    jobs = context.cache.list("Job", key.namespace, labels)
+    pods = context.cache.list("Pod", key.namespace, labels)
+    claim_exists = None
+    if needs_claim_check(cache, jobs):
+        claim = ObjectKey("PersistentVolumeClaim", key.namespace, cache.spec.storage.claim_name)
+        claim_exists = claim in context.cache or await context.client.get(claim) is not None
+    running = running_pod(pods)
+    return ObservedCache(
+        users=[user.name for user in context.users.of(key)],
+        jobs=jobs,
+        pods=pods,
+        claim_exists=claim_exists,
+        progress=await fetch_progress(context.http, running) if running else None,
+    )

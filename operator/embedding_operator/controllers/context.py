@@ -1,0 +1,55 @@
+"""What all controllers share: the client, the cache, the queue, and the operator's settings. No behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+import aiohttp
+
+from embedding_operator.controllers.users import CacheUsers
+from embedding_operator.kube.apply import Applier
+from embedding_operator.kube.cache import Cache
+from embedding_operator.kube.client import KubeClient
+from embedding_operator.kube.events import Recorder
+from embedding_operator.kube.resources import ObjectKey
+from embedding_operator.kube.workqueue import WorkQueue
+
+SCRIPTS = "Scripts"  # the queue's word for "the script ConfigMaps of a namespace"
+_POD_SCRIPTS = ("launch", "middleware", "probe", "drain")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How this operator was started."""
+
+    image: str  # its own; the stager runs the same
+    identity: str = "embedding-operator"
+    namespaces: tuple[str, ...] = ()  # empty: all
+    stager_env: tuple[tuple[str, str], ...] = ()
+    lease_namespace: str = "default"
+    lease_name: str = "embedding-operator"
+    workers: int = 16
+    resync_seconds: float = 600.0
+    health_port: int | None = 8080
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One operator's parts, made once by the app."""
+
+    settings: Settings
+    client: KubeClient
+    applier: Applier
+    recorder: Recorder
+    http: aiohttp.ClientSession
+    cache: Cache = field(default_factory=Cache)
+    queue: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)
+    users: CacheUsers = field(default_factory=CacheUsers)
+
+
+@cache
+def script_sources() -> Mapping[str, str]:
+    """The scripts for serving pods, as this version of the operator ships them."""
+    folder = files("embedding_operator") / "podscripts"
+    return {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in _POD_SCRIPTS}

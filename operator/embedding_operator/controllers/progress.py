@@ -1,0 +1,29 @@
+"""Looks at a running stager's progress over HTTP. What cannot be reached is absent, never an error."""
+
+import json
+
+import aiohttp
+
+from embedding_operator.api.codec import ApiValueError
+from embedding_operator.api.modelcache import Progress
+from embedding_operator.kube.resources import Object
+from embedding_operator.planning.stagejob import PROGRESS_PORT
+
+_LIMIT = 16 * 1024  # bytes; what answers on a pod's address need not be our stager
+_TIMEOUT = aiohttp.ClientTimeout(total=2)
+
+
+async def fetch_progress(http: aiohttp.ClientSession, pod: Object) -> Progress | None:
+    """The progress that the stager in this pod reports, or None."""
+    address = (pod.get("status") or {}).get("podIP")
+    if not address:
+        return None
+    host = f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{PROGRESS_PORT}/progress"
+    try:
+        async with http.get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
+            if response.status != 200:
+                return None
+            return Progress.from_dict(json.loads(await response.content.read(_LIMIT)))
+    except (aiohttp.ClientError, TimeoutError, ValueError, ApiValueError):
+        return None

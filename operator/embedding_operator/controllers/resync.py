@@ -1,0 +1,100 @@
+"""Full lists: the first one fills the cache, later ones heal what watches lost.
+
+Kopf does not tell deletions that happened while a watch was away, so a list follows every replay, and one every
+ten minutes in any case. Each round looks at all our objects again, spread over the period.
+"""
+
+import asyncio
+import logging
+import random
+import time
+
+from embedding_operator.api import names
+from embedding_operator.controllers import routing
+from embedding_operator.controllers.context import Context
+from embedding_operator.kube.errors import ApiError
+from embedding_operator.kube.resources import ObjectKey, Resource, by_kind, key_of
+
+logger = logging.getLogger(__name__)
+
+_DEBOUNCE = 2.0  # seconds: a replay comes as a burst of events
+_FRESH = 30.0  # seconds after a list in which a replay brings no news
+
+
+class Resync:
+    """Lists what is watched; `synced` is set once everything was listed once."""
+
+    def __init__(self, context: Context, selectors: dict[Resource, str]) -> None:
+        self.synced = asyncio.Event()
+        self._context = context
+        self._selectors = selectors
+        self._listed: dict[str, float] = {}
+        self._due: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def first(self) -> None:
+        """Fill the cache, however long the API server lets us wait."""
+        delay = 0.5
+        for resource in self._selectors:
+            while True:
+                try:
+                    await self._list(resource)
+                    break
+                except ApiError as error:
+                    logger.warning("cannot list %s yet, trying again: %s", resource.plural, error)
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, 15.0)
+        self.synced.set()
+
+    async def run(self) -> None:
+        """A round each period, with a little jitter, until cancelled."""
+        while True:
+            period = self._context.settings.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
+            await asyncio.sleep(period)
+            for resource in self._selectors:
+                await self._try(resource)
+            self._spread(period)
+
+    def replayed(self, kind: str) -> None:
+        """A watch listed its kind anew: look for deletions that it missed, once the burst is over."""
+        listed = self._listed.get(kind)
+        if kind in self._due or (listed is not None and time.monotonic() - listed < _FRESH):
+            return
+        self._due[kind] = asyncio.get_running_loop().call_later(_DEBOUNCE, self._start, kind)
+
+    def _start(self, kind: str) -> None:
+        self._due.pop(kind, None)
+        task = asyncio.create_task(self._try(by_kind(kind)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _try(self, resource: Resource) -> None:
+        try:
+            await self._list(resource)
+        except ApiError as error:
+            logger.warning("the list of %s failed and comes again later: %s", resource.plural, error)
+
+    async def _list(self, resource: Resource) -> None:
+        scopes = (self._context.settings.namespaces or (None,)) if resource.namespaced else (None,)
+        for namespace in scopes:
+            seen: set[ObjectKey] = set()
+            version = ""
+            async for page in self._context.client.pages(resource, namespace, self._selectors[resource]):
+                for obj in page.items:
+                    routing.observed(self._context, obj)
+                    seen.add(key_of(obj))
+                version = page.resource_version
+            self._prune(resource, namespace, seen, version)
+        self._listed[resource.kind] = time.monotonic()
+
+    def _prune(self, resource: Resource, namespace: str | None, seen: set[ObjectKey], version: str) -> None:
+        """Forget what the list did not show; its labels say who must know."""
+        cache = self._context.cache
+        last = {key: cache.get(key) for key in cache.keys(resource.kind, namespace) if key not in seen}
+        for key in cache.prune(resource.kind, seen, as_of=version, namespace=namespace):
+            routing.gone(self._context, key, last.get(key))
+
+    def _spread(self, period: float) -> None:
+        for kind in (names.EMBEDDING_SERVICE, names.MODEL_CACHE):
+            for key in self._context.cache.keys(kind):
+                self._context.queue.add_after(key, random.uniform(0, period))  # noqa: S311 - spreads load

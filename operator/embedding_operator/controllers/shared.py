@@ -1,0 +1,37 @@
+"""What belongs to nobody alone: built-in profiles, and the script ConfigMaps that revisions share."""
+
+from embedding_operator.api import names
+from embedding_operator.controllers.context import Context, script_sources
+from embedding_operator.kube.resources import ObjectKey
+from embedding_operator.planning import revision, scripts
+from embedding_operator.planning.profiles import BUILT_IN
+
+_BUILT_IN = {profile["metadata"]["name"]: profile for profile in BUILT_IN}
+
+
+def built_in_keys() -> list[ObjectKey]:
+    """The built-in profiles, to be looked at once at the start."""
+    return [ObjectKey(names.RUNTIME_PROFILE, "", name) for name in _BUILT_IN]
+
+
+async def reconcile_profile(context: Context, key: ObjectKey) -> float | None:
+    """Make a built-in profile where none of its name exists; what exists is the site's and stays."""
+    if key.name in _BUILT_IN and key not in context.cache:
+        await context.applier.create(_BUILT_IN[key.name])
+    return None
+
+
+async def reconcile_scripts(context: Context, key: ObjectKey) -> float | None:
+    """Delete the script ConfigMaps of a namespace that no revision refers to."""
+    labels = {names.SCRIPTS_LABEL: "true"}
+    existing = {obj["metadata"]["name"]: obj for obj in context.cache.list("ConfigMap", key.namespace, labels)}
+    parsed = map(revision.parse, context.cache.list("ControllerRevision", key.namespace))
+    unused = scripts.unused(
+        existing,
+        scripts.config_map_name(script_sources()),
+        referred=[stored.scripts for stored in parsed if stored],
+        has_services=bool(context.cache.keys(names.EMBEDDING_SERVICE, key.namespace)),
+    )
+    for name in unused:
+        await context.applier.delete(existing[name])
+    return None

@@ -1,0 +1,49 @@
+"""Writes the status of our own kinds, and tells a transition as an Event."""
+
+from datetime import UTC, datetime
+
+from embedding_operator.api import names
+from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true, merge_conditions
+from embedding_operator.controllers.context import Context
+from embedding_operator.kube.resources import Object
+
+_WARNINGS = frozenset(
+    {
+        Reason.UNSCHEDULABLE,
+        Reason.IMAGE_PULL_FAILED,
+        Reason.CRASH_LOOPING,
+        Reason.CLAIM_NOT_FOUND,
+        Reason.SECRET_NOT_FOUND,
+        Reason.RETRYING,
+    }
+)
+
+
+def now() -> str:
+    """The time as conditions write it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def write_status(
+    context: Context, obj: Object, old: tuple[Condition, ...], new: tuple[Condition, ...], status: Object
+) -> None:
+    """Apply `status` with its conditions `new`, if that says anything that `obj` does not say yet."""
+    conditions = merge_conditions(old, new, now())
+    metadata = obj["metadata"]
+    await context.applier.apply_status(
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": obj["kind"],
+            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            "status": status | {"conditions": [condition.to_dict() for condition in conditions]},
+        }
+    )
+    _tell(context, obj, find_condition(old, Type.READY), conditions)
+
+
+def _tell(context: Context, obj: Object, before: Condition | None, after: tuple[Condition, ...]) -> None:
+    ready = find_condition(after, Type.READY)
+    if ready is None or (before and (before.status, before.reason) == (ready.status, ready.reason)):
+        return
+    warning = is_true(after, Type.STALLED) or ready.reason in _WARNINGS
+    context.recorder.emit(obj, "Warning" if warning else "Normal", ready.reason, "Reconcile", ready.message)

@@ -1,0 +1,128 @@
+"""The watches, by Kopf: raw events of our kinds and their children, taken into the cache and the queue.
+
+Only `on.event` handlers, which write nothing: no finalizers, no annotations, no state of Kopf's in anybody's
+objects. Kopf replays what exists after a watch was cut; deletions in between are found by the resync.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import kopf
+
+from embedding_operator.controllers import routing
+from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.resync import Resync
+from embedding_operator.kube.resources import (
+    CLAIMS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    JOBS,
+    OWN_KINDS,
+    PODS,
+    REVISIONS,
+    SERVICES,
+    Resource,
+)
+
+CHILD_KINDS = (
+    DEPLOYMENTS,
+    REVISIONS,
+    DISRUPTION_BUDGETS,
+    JOBS,
+    SERVICES,
+    CONFIG_MAPS,
+    PODS,
+    CLAIMS,
+)
+WATCHED = (*OWN_KINDS, *CHILD_KINDS)
+CHILD_SELECTOR = "app.kubernetes.io/managed-by=embedding-operator"
+
+
+def selector_of(resource: Resource) -> str:
+    """Children are watched by our label; our own kinds whole."""
+    return "" if resource in OWN_KINDS else CHILD_SELECTOR
+
+
+class _Forever:
+    """Endless, capped backoff: an API server that is away for an hour must not end the operator."""
+
+    def __iter__(self) -> Iterator[float]:
+        delay = 0.5
+        while True:
+            yield delay
+            delay = min(delay * 2, 30.0)
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Kopf computes a diff for each event; with nothing stored it costs half."""
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        return None
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """No handler of ours has progress to remember."""
+
+    def fetch(self, *, key: Any, body: kopf.Body) -> None:
+        return None
+
+    def store(self, *, key: Any, record: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        return None
+
+    def purge(self, *, key: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        return None
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
+        return None
+
+
+def settings() -> kopf.OperatorSettings:
+    """Kopf as a watcher and nothing else."""
+    kopf_settings = kopf.OperatorSettings()
+    kopf_settings.peering.standalone = True
+    kopf_settings.scanning.disabled = True
+    kopf_settings.posting.enabled = False
+    kopf_settings.persistence.diffbase_storage = _NoDiffBase()
+    kopf_settings.persistence.progress_storage = _NoProgress()
+    kopf_settings.queueing.idle_timeout = 0.5  # each object's worker keeps its last raw event that long
+    kopf_settings.queueing.exit_timeout = 5.0
+    kopf_settings.watching.chunk_size = 500
+    kopf_settings.watching.server_timeout = 290
+    kopf_settings.watching.connect_timeout = 10
+    kopf_settings.watching.reconnect_backoff = 1.0
+    for resource in CHILD_KINDS:
+        kopf_settings.watching.label_selectors[resource.group, resource.version, resource.plural] = CHILD_SELECTOR
+    kopf_settings.networking.request_timeout = 60
+    kopf_settings.networking.connect_timeout = 5
+    kopf_settings.networking.error_backoffs = _Forever()
+    kopf_settings.networking.enforce_retry_after = True
+    kopf_settings.execution.max_workers = 2
+    kopf_settings.process.ultimate_exiting_timeout = 25
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # it logs a line for each event
+    return kopf_settings
+
+
+def registry(context: Context, resync: Resync) -> kopf.OperatorRegistry:
+    """One handler for all kinds."""
+    handlers = kopf.OperatorRegistry()
+
+    async def seen(event: Any, **_: Any) -> None:
+        obj, kind = event["object"], event["type"]
+        if kind == "DELETED":
+            routing.deleted(context, obj)
+            return
+        routing.observed(context, obj)
+        if kind is None:  # a listing: the watch began, or began again and may have missed deletions
+            resync.replayed(obj["kind"])
+
+    for resource in WATCHED:
+        kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(seen)
+    return handlers

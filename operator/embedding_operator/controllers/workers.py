@@ -1,0 +1,55 @@
+"""The workers: take a key, reconcile it, decide when to look again. One key, one worker at a time."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from embedding_operator.api import names
+from embedding_operator.controllers.caches import reconcile_cache
+from embedding_operator.controllers.context import SCRIPTS, Context
+from embedding_operator.controllers.services import reconcile_service
+from embedding_operator.controllers.shared import reconcile_profile, reconcile_scripts
+from embedding_operator.kube.errors import ApiError, LeaseLost
+from embedding_operator.kube.resources import ObjectKey
+from embedding_operator.kube.workqueue import QueueShutDown
+
+logger = logging.getLogger(__name__)
+
+Reconcile = Callable[[Context, ObjectKey], Awaitable[float | None]]
+RECONCILERS: dict[str, Reconcile] = {
+    names.EMBEDDING_SERVICE: reconcile_service,
+    names.MODEL_CACHE: reconcile_cache,
+    names.RUNTIME_PROFILE: reconcile_profile,
+    SCRIPTS: reconcile_scripts,
+}
+
+
+async def work(context: Context) -> None:
+    """Reconcile keys until the queue is shut down."""
+    while True:
+        try:
+            key = await context.queue.get()
+        except QueueShutDown:
+            return
+        try:
+            await _once(context, key)
+        finally:
+            context.queue.done(key)
+
+
+async def _once(context: Context, key: ObjectKey) -> None:
+    queue = context.queue
+    try:
+        again = await RECONCILERS[key.kind](context, key)
+    except LeaseLost:
+        return  # the next leader looks at everything
+    except ApiError as error:
+        delay = queue.add_rate_limited(key, at_least=error.retry_after or 0.0)
+        level = logging.WARNING if queue.failures(key) > 3 else logging.INFO
+        logger.log(level, "%s: %s; again in %.1f s", key, error, delay)
+    except Exception:
+        delay = queue.add_rate_limited(key)
+        logger.exception("%s: a defect of the operator; again in %.1f s", key, delay)
+    else:
+        queue.forget(key)
+        if again is not None:
+            queue.add_after(key, again)

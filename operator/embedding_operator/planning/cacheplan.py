@@ -1,0 +1,231 @@
+"""From a ModelCache and what was observed to its staging Job and status: pure, like all planning.
+
+    no result yet ─► claim there? ─► Job ─► its progress ─► its result, kept in the status for good
+
+What the Job says in its termination message alone drives the state. Where that message is lost, the Job is made
+again and adopts what is already on the volume.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from embedding_operator.api import names
+from embedding_operator.api.conditions import Condition, Reason, Type
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.modelcache import Excluded, ModelCache, ModelCacheStatus, Progress, UserReference
+from embedding_operator.planning.pods import last_message, trouble
+from embedding_operator.planning.stagejob import job, job_name
+
+CLAIM_POLL = 15.0  # seconds until a missing claim is looked for again
+PROGRESS_POLL = 5.0  # seconds between two looks at a download
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedCache:
+    """What the cluster shows of one ModelCache."""
+
+    users: Sequence[str] = ()  # names of the EmbeddingServices that use it
+    jobs: Sequence[JsonObject] = ()
+    pods: Sequence[JsonObject] = ()
+    claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """Create a Job, delete Jobs (by name), write the status, look again after so many seconds."""
+
+    status: ModelCacheStatus
+    create: tuple[JsonObject, ...] = ()
+    delete: tuple[tuple[str, str], ...] = ()
+    requeue_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Ready, Reconciling or Stalled, and the words for it."""
+
+    reason: str
+    message: str
+    ready: bool = False
+    stalled: bool = False
+
+
+def plan_cache(
+    cache: ModelCache, seen: ObservedCache, *, image: str, env: tuple[tuple[str, str], ...] = ()
+) -> CachePlan:
+    """Plan one ModelCache; `image` and `env` are the stager's."""
+    if is_staged(cache):
+        status = _with_state(cache, seen, cache.status, _staged_state(cache.status))
+        return CachePlan(replace(status, progress=None))
+    wanted = job_name(cache)
+    old = tuple(("Job", _name(other)) for other in seen.jobs if _name(other) != wanted)
+    current = next((other for other in seen.jobs if _name(other) == wanted), None)
+    if current is None:
+        return _start(cache, seen, image, env, old)
+    if _has_condition(current, "Complete"):
+        return _finish(cache, seen, current)
+    if _has_condition(current, "Failed"):
+        return _plan(cache, seen, _failed_state(cache, seen, current), delete=old)
+    return _plan(
+        cache, seen, _running_state(cache, seen), delete=old, requeue_after=PROGRESS_POLL, progress=seen.progress
+    )
+
+
+def needs_claim_check(cache: ModelCache, jobs: Sequence[JsonObject]) -> bool:
+    """Whether a Job is about to be made, so that the claim must be looked for."""
+    return not is_staged(cache) and all(_name(other) != job_name(cache) for other in jobs)
+
+
+def is_staged(cache: ModelCache) -> bool:
+    """Whether the weights are proven; `spec` is immutable, so this never ends."""
+    return cache.status.digest is not None and cache.status.path is not None
+
+
+def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:
+    """The pod to ask for progress, or None."""
+    running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
+    return running[0] if running else None
+
+
+def _start(
+    cache: ModelCache,
+    seen: ObservedCache,
+    image: str,
+    env: tuple[tuple[str, str], ...],
+    old: tuple[tuple[str, str], ...],
+) -> CachePlan:
+    claim = cache.spec.storage.claim_name
+    if seen.claim_exists is False:
+        message = f"PersistentVolumeClaim {claim!r} does not exist in namespace {cache.metadata.namespace}: create it"
+        return _plan(cache, seen, _State(Reason.CLAIM_NOT_FOUND, message), requeue_after=CLAIM_POLL, delete=old)
+    state = _State(Reason.PENDING, "the staging Job is being made")
+    return _plan(cache, seen, state, create=(job(cache, image=image, env=env),), delete=old)
+
+
+def _finish(cache: ModelCache, seen: ObservedCache, current: JsonObject) -> CachePlan:
+    result = _result(seen.pods)
+    if result is None or result.get("result") != "Staged":
+        state = _State(Reason.RETRYING, "the staging Job's result was lost; it runs again and adopts what is there")
+        return _plan(cache, seen, state, delete=(("Job", _name(current)),))
+    excluded = result.get("excluded") or {}
+    status = replace(
+        cache.status,
+        revision=result.get("revision"),
+        digest=result.get("digest"),
+        path=result.get("path"),
+        files=result.get("files"),
+        bytes=result.get("bytes"),
+        excluded=Excluded.from_dict(excluded) if excluded else None,
+        verified_at=(current.get("status") or {}).get("completionTime"),
+        progress=None,
+    )
+    return CachePlan(_with_state(cache, seen, status, _staged_state(status)))
+
+
+def _staged_state(status: ModelCacheStatus) -> _State:
+    message = f"{status.files} files, {human_bytes(status.bytes or 0)}, every byte verified"
+    left_out = status.excluded
+    if left_out and left_out.files:
+        message += (
+            f"; {left_out.files} files that the server does not read left out, {human_bytes(left_out.bytes or 0)}"
+        )
+    return _State(Reason.VERIFIED, message, ready=True)
+
+
+def _failed_state(cache: ModelCache, seen: ObservedCache, current: JsonObject) -> _State:
+    result = _result(seen.pods) or {}
+    known = {str(reason) for reason in Reason}
+    reason = result.get("reason") if result.get("reason") in known else Reason.INTERNAL
+    words = result.get("message") or _job_message(current)
+    again = f"kubectl delete job {_name(current)} -n {cache.metadata.namespace}"
+    return _State(str(reason), f"{words}; when mended, try again with `{again}`", stalled=True)
+
+
+def _running_state(cache: ModelCache, seen: ObservedCache) -> _State:
+    found = trouble(seen.pods)
+    if found is not None:
+        return _State(_staging_reason(found.message, found.reason), found.message)
+    progress = seen.progress
+    if progress is None or progress.phase is None:
+        last = _result([pod for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Failed"])
+        if last is not None and running_pod(seen.pods) is None:
+            return _State(Reason.RETRYING, f"{last.get('message') or 'the last attempt failed'}; another one follows")
+        return _State(Reason.STAGING, "the staging Job runs")
+    total = f" of {human_bytes(progress.total_bytes)}" if progress.total_bytes else ""
+    return _State(progress.phase, f"{progress.percent or 0} %, {human_bytes(progress.bytes or 0)}{total}")
+
+
+def _staging_reason(message: str, reason: Reason) -> Reason:
+    """A kubelet says a missing Secret only in words."""
+    return Reason.SECRET_NOT_FOUND if "secret" in message and "not found" in message else reason
+
+
+def _result(pods: Sequence[JsonObject]) -> JsonObject | None:
+    """What the newest pod that has ended said, if it can be read."""
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
+        message = last_message(pod)
+        if message is None:
+            continue
+        try:
+            told = json.loads(message)
+        except ValueError:
+            continue
+        if isinstance(told, dict) and "result" in told:
+            return told
+    return None
+
+
+def _plan(
+    cache: ModelCache,
+    seen: ObservedCache,
+    state: _State,
+    *,
+    create: tuple[JsonObject, ...] = (),
+    delete: tuple[tuple[str, str], ...] = (),
+    requeue_after: float | None = None,
+    progress: Progress | None = None,
+) -> CachePlan:
+    status = replace(_with_state(cache, seen, cache.status, state), progress=progress)
+    return CachePlan(status, create, delete, requeue_after)
+
+
+def _with_state(cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus, state: _State) -> ModelCacheStatus:
+    generation = cache.metadata.generation
+    conditions = [Condition(Type.READY, "True" if state.ready else "False", state.reason, state.message, generation)]
+    if not state.ready:
+        kind = Type.STALLED if state.stalled else Type.RECONCILING
+        conditions.append(Condition(kind, "True", state.reason, state.message, generation))
+    return replace(
+        status,
+        observed_generation=generation,
+        conditions=tuple(conditions),
+        used_by=tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)),
+    )
+
+
+def human_bytes(count: int) -> str:
+    """A byte count as people read it: 17.5 GB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _job_message(current: JsonObject) -> str:
+    for condition in (current.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Failed":
+            return str(condition.get("message") or "the staging Job failed")
+    return "the staging Job failed"
+
+
+def _has_condition(current: JsonObject, kind: str) -> bool:
+    conditions = (current.get("status") or {}).get("conditions") or ()
+    return any(condition.get("type") == kind and condition.get("status") == "True" for condition in conditions)
+
+
+def _name(thing: JsonObject) -> str:
+    return str(thing["metadata"]["name"])

@@ -1,0 +1,233 @@
+"""From an EmbeddingService and what was observed to what must be applied: the heart of the operator, and pure.
+
+    observed ─► profile ─► weights ─► revision ─► children ─► status
+
+It never talks to the API server, reads no clock and rolls no dice: same input, same plan.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from embedding_operator.api import names
+from embedding_operator.api.conditions import Reason
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.api.profile import RuntimeProfile
+from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus
+from embedding_operator.api.service import Resolved as ResolvedStatus
+from embedding_operator.planning import exposure, revision, scripts
+from embedding_operator.planning.deployment import deployment
+from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.flags import serve_args
+from embedding_operator.planning.owner import owner_reference
+from embedding_operator.planning.pod import MODELS_PATH, pod_template
+from embedding_operator.planning.resolve import Resolution, resolve
+from embedding_operator.planning.revision import Revision
+from embedding_operator.planning.status import Facts, service_status
+from embedding_operator.planning.weights import Weights, cache_name, made_claim, staged
+
+DEFAULT_PORT = 8000
+DEFAULT_HISTORY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the cluster shows of one service, read from the cache."""
+
+    profiles: Mapping[str, RuntimeProfile]
+    cache: ModelCache | None = None
+    revisions: Sequence[Revision] = ()
+    deployment: JsonObject | None = None
+    has_budget: bool = False
+    has_claim: bool = False
+    pods: Sequence[JsonObject] = ()
+    script_sources: Mapping[str, str] = field(default_factory=dict)
+    refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: `create` once and `apply` in order, then `delete` (kind and name), then write the status."""
+
+    status: EmbeddingServiceStatus
+    create: tuple[JsonObject, ...] = ()
+    apply: tuple[JsonObject, ...] = ()
+    delete: tuple[tuple[str, str], ...] = ()
+
+
+def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: Observed) -> Plan:
+    """Plan one service. `spec_as_written` is the stored spec, whose hash decides about a new revision."""
+    problem = seen.refused
+    wanted = staged(seen.cache)
+    chosen = revision.current(seen.revisions)
+    try:
+        chosen = _revision(service, spec_as_written, seen, wanted)
+    except PlanError as error:
+        problem = error
+    claim = made_claim(service) if not seen.has_claim else None
+    digest = wanted.digest if wanted else None
+    pending = chosen is None or not chosen.serves(revision.spec_hash(spec_as_written), digest)
+    status = service_status(service, _facts(service, seen, chosen, wanted, pending=pending, problem=problem))
+    children = _children(service, seen, chosen) if chosen else ()
+    return Plan(
+        status=status,
+        create=(claim,) if claim else (),
+        apply=children,
+        delete=_leftovers(service, seen, chosen),
+    )
+
+
+def choose_profile(service: EmbeddingService, profiles: Mapping[str, RuntimeProfile]) -> RuntimeProfile:
+    """The profile a service names, or the one annotated as default. Raises PlanError where there is none."""
+    name = service.spec.runtime.profile
+    if name is not None:
+        if name not in profiles:
+            known = ", ".join(sorted(profiles)) or "none"
+            raise PlanError(
+                Reason.PROFILE_NOT_FOUND,
+                f"spec.runtime.profile names {name!r}, which does not exist; RuntimeProfiles here: {known}",
+            )
+        return profiles[name]
+    defaults = [profile for profile in profiles.values() if profile.is_default]
+    if len(defaults) != 1:
+        raise PlanError(
+            Reason.NO_DEFAULT_PROFILE,
+            f"spec.runtime.profile is not set and {len(defaults)} RuntimeProfiles carry the annotation "
+            f"{names.DEFAULT_PROFILE_ANNOTATION}=true: name one of {', '.join(sorted(profiles)) or 'none'}",
+        )
+    return defaults[0]
+
+
+def profile_hash(profile: RuntimeProfile) -> str:
+    """What tells two contents of a profile apart."""
+    return revision.content_hash(profile.spec.to_dict())
+
+
+def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weights: Weights | None) -> Revision | None:
+    """The revision to run: the current one while it serves the spec, else a new one once its weights are staged."""
+    wanted = revision.spec_hash(spec)
+    present = revision.current(seen.revisions)
+    if present and present.serves(wanted, weights.digest if weights else None):
+        return present
+    profile = choose_profile(service, seen.profiles)
+    if weights is None or seen.cache is None:
+        _check_reference(service, seen)
+        return present  # a live service stays on its old weights until the new ones are proven
+    content = profile_hash(profile)
+    resolution = resolve(service, profile, seen.cache.spec.source)
+    name = revision.revision_name(service.metadata.name, wanted, content, weights.digest)
+    number = present.number + 1 if present else 1
+    earlier = next((stored for stored in seen.revisions if stored.name == name), None)
+    if earlier is not None:
+        return revision.raised(earlier, number)
+    scripts_name = scripts.config_map_name(seen.script_sources)
+    return Revision(
+        name=name,
+        number=number,
+        spec_hash=wanted,
+        profile_hash=content,
+        digest=weights.digest,
+        scripts=scripts_name,
+        template=pod_template(service.metadata.name, name, resolution, weights, scripts_name),
+        resolved=_resolved_status(resolution, weights),
+        weights={"cache": cache_name(service), "revision": weights.revision, "path": weights.path},
+    )
+
+
+def _check_reference(service: EmbeddingService, seen: Observed) -> None:
+    reference = service.spec.model.cache_ref
+    if reference is not None and seen.cache is None:
+        raise PlanError(
+            Reason.CACHE_NOT_FOUND,
+            f"spec.model.cacheRef names ModelCache {reference.name!r}, which does not exist in this namespace: "
+            "create it, or write spec.model.source and spec.cache instead",
+        )
+
+
+def _resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
+    return ResolvedStatus(
+        image=resolution.image,
+        vllm=resolution.version,
+        dtype=resolution.dtype,
+        resource_name=resolution.resource_name,
+        profile=resolution.profile,
+        args=tuple(serve_args(resolution, f"{MODELS_PATH}/{weights.path}")),
+    ).to_dict()
+
+
+def replicas_of(service: EmbeddingService) -> int:
+    """How many pods there should be now."""
+    if service.spec.suspend:
+        return 0
+    return 1 if service.spec.replicas is None else service.spec.replicas
+
+
+def _children(service: EmbeddingService, seen: Observed, chosen: Revision) -> tuple[JsonObject, ...]:
+    """What is applied, in an order in which nothing refers to what is not there yet."""
+    name, replicas = service.metadata.name, replicas_of(service)
+    metadata: JsonObject = {
+        "name": name,
+        "namespace": service.metadata.namespace,
+        "labels": names.service_labels(name),
+        "ownerReferences": [owner_reference(names.EMBEDDING_SERVICE, service.metadata)],
+    }
+    exposed = service.spec.exposure.service
+    children = [
+        revision.controller_revision(metadata, chosen),
+        exposure.service_object(
+            metadata, name, service_type=exposed.type or "ClusterIP", port=exposed.port or DEFAULT_PORT
+        ),
+        deployment(metadata, name, template=chosen.template, replicas=replicas, surge=_surge(service, chosen)),
+    ]
+    if replicas > 1:
+        children.append(exposure.disruption_budget(metadata, name))
+    if chosen.scripts == scripts.config_map_name(seen.script_sources):
+        children.insert(0, scripts.config_map(service.metadata.namespace or "", seen.script_sources))
+    return tuple(children)
+
+
+def _surge(service: EmbeddingService, chosen: Revision) -> bool:
+    """Auto: with devices, a pod goes before its successor comes, since a spare device is rarely there."""
+    strategy = service.spec.rollout.strategy or "Auto"
+    return strategy == "Surge" or (strategy == "Auto" and "resourceName" not in chosen.resolved)
+
+
+def _leftovers(service: EmbeddingService, seen: Observed, chosen: Revision | None) -> tuple[tuple[str, str], ...]:
+    """What is ours and not wanted any more."""
+    limit = service.spec.rollout.revision_history_limit
+    used = {pod["metadata"].get("annotations", {}).get(revision.ANNOTATION, "") for pod in seen.pods}
+    if chosen:
+        used.add(chosen.name)
+    expired = revision.expired(seen.revisions, keep=used, limit=DEFAULT_HISTORY if limit is None else limit)
+    gone = [("ControllerRevision", old.name) for old in expired]
+    if seen.has_budget and replicas_of(service) < 2:
+        gone.append(("PodDisruptionBudget", service.metadata.name))
+    return tuple(gone)
+
+
+def _facts(
+    service: EmbeddingService,
+    seen: Observed,
+    chosen: Revision | None,
+    weights: Weights | None,
+    *,
+    pending: bool,
+    problem: PlanError | None,
+) -> Facts:
+    exposed = service.spec.exposure.service
+    profile = seen.profiles.get(chosen.resolved.get("profile", "")) if chosen else None
+    return Facts(
+        replicas=replicas_of(service),
+        weights=weights,
+        cache=seen.cache,
+        cache_name=cache_name(service),
+        revision=chosen,
+        deployment=seen.deployment,
+        pods=seen.pods,
+        pending=pending,
+        problem=problem,
+        newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
+        endpoint=exposure.endpoint(
+            service.metadata.name, service.metadata.namespace or "", exposed.port or DEFAULT_PORT
+        ),
+    )

@@ -1,0 +1,174 @@
+"""The pod template of a serving pod: one vLLM pooling server over weights that are already on the volume.
+
+Rules that bite (vLLM 0.11 to 0.32, vllm-ascend images):
+- `args`, never `command`: the CANN image's entrypoint sets up the NPU's environment.
+- `/health` says nothing about the model; one real request gates the start (vllm-ascend#6471).
+- SIGTERM drops requests in flight in pooling servers; `preStop` drains before it is sent.
+- A Service called `vllm` would inject VLLM_PORT, which vLLM refuses: `enableServiceLinks: false`.
+"""
+
+from embedding_operator.api import names
+from embedding_operator.api.json import JsonObject
+from embedding_operator.planning import scripts
+from embedding_operator.planning.flags import SERVER_PORT, serve_args
+from embedding_operator.planning.resolve import Resolution
+from embedding_operator.planning.revision import ANNOTATION
+from embedding_operator.planning.weights import Weights
+
+MODELS_PATH = "/models"
+DIGEST_ANNOTATION = f"{names.GROUP}/weights-digest"
+_STARTUP_PERIOD = 5
+_STARTUP_BUDGET = 1800  # seconds; a cold shared file system may need most of it
+_ENV = (
+    ("HF_HUB_OFFLINE", "1"),
+    ("TRANSFORMERS_OFFLINE", "1"),
+    ("VLLM_NO_USAGE_STATS", "1"),
+    ("DO_NOT_TRACK", "1"),
+    # longer than clients keep idle connections, so that the client closes them and no request meets a reset
+    ("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "90"),
+)
+
+
+def pod_template(
+    service: str, revision_name: str, resolved: Resolution, weights: Weights, scripts_name: str
+) -> JsonObject:
+    """The template that goes into a revision. `weights` are staged: their path and digest are known."""
+    model_path = f"{MODELS_PATH}/{weights.path}"
+    return {
+        "metadata": {
+            "labels": {**resolved.labels, **names.service_labels(service)},
+            "annotations": {
+                **resolved.annotations,
+                DIGEST_ANNOTATION: weights.digest,
+                ANNOTATION: revision_name,
+            },
+        },
+        "spec": {
+            "enableServiceLinks": False,
+            "automountServiceAccountToken": False,
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "terminationGracePeriodSeconds": resolved.drain_seconds + 30,
+            "containers": [_container(resolved, model_path, weights)],
+            "volumes": _volumes(resolved, weights, scripts_name),
+            "topologySpreadConstraints": [_spread(service)],
+        }
+        | _placement(resolved),
+    }
+
+
+def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonObject:
+    launch = ["python3", scripts.script_path("launch")]
+    return {
+        "name": "vllm",
+        "image": resolved.image,
+        "imagePullPolicy": resolved.pull_policy,
+        "args": launch + serve_args(resolved, model_path),
+        "env": _environment(resolved),
+        "ports": [{"name": "http", "containerPort": SERVER_PORT, "protocol": "TCP"}],
+        "resources": resolved.resources,
+        "securityContext": _security(resolved),
+        "startupProbe": _startup_probe(resolved),
+        "livenessProbe": {
+            "httpGet": {"path": "/health", "port": "http"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,  # big image batches stall the event loop
+            "terminationGracePeriodSeconds": 10,  # a dead server has nothing to drain
+        },
+        "readinessProbe": {
+            "httpGet": {"path": "/-/ready", "port": "http"},
+            "periodSeconds": 5,
+            "timeoutSeconds": 3,
+            "failureThreshold": 3,
+        },
+        "lifecycle": {"preStop": {"exec": {"command": _drain_command(resolved)}}},
+        "volumeMounts": _mounts(resolved, model_path, weights),
+    }
+
+
+def _environment(resolved: Resolution) -> list[JsonObject]:
+    merged = {**dict(_ENV), **resolved.env}
+    return [{"name": name, "value": value} for name, value in merged.items()]
+
+
+def _startup_probe(resolved: Resolution) -> JsonObject:
+    command = [
+        "python3",
+        scripts.script_path("probe"),
+        "--port",
+        str(SERVER_PORT),
+        "--model",
+        resolved.served_names[0],
+    ]
+    return {
+        "exec": {"command": command},
+        "periodSeconds": _STARTUP_PERIOD,
+        "timeoutSeconds": 30,
+        "failureThreshold": _STARTUP_BUDGET // _STARTUP_PERIOD,
+    }
+
+
+def _drain_command(resolved: Resolution) -> list[str]:
+    return [
+        "python3",
+        scripts.script_path("drain"),
+        "--port",
+        str(SERVER_PORT),
+        "--timeout",
+        str(resolved.drain_seconds),
+    ]
+
+
+def _security(resolved: Resolution) -> JsonObject:
+    if resolved.resource_name is None:
+        return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    # the device nodes belong to another user with mode 0660 (vllm-ascend#9490): root opens them only with the
+    # runtime's default capabilities
+    return {"allowPrivilegeEscalation": False}
+
+
+def _mounts(resolved: Resolution, model_path: str, weights: Weights) -> list[JsonObject]:
+    return [
+        {"name": "weights", "mountPath": model_path, "subPath": weights.claim_path, "readOnly": True},
+        {"name": "scripts", "mountPath": scripts.MOUNT_PATH, "readOnly": True},
+        {"name": "state", "mountPath": scripts.STATE_PATH},
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  (the pod's own)
+        *(
+            {"name": f"host-{index}", "mountPath": path, "readOnly": True}
+            for index, path in enumerate(resolved.host_mounts)
+        ),
+    ]
+
+
+def _volumes(resolved: Resolution, weights: Weights, scripts_name: str) -> list[JsonObject]:
+    return [
+        {"name": "weights", "persistentVolumeClaim": {"claimName": weights.claim, "readOnly": True}},
+        {"name": "scripts", "configMap": {"name": scripts_name, "defaultMode": 0o444}},
+        {"name": "state", "emptyDir": {"sizeLimit": "16Mi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": resolved.shared_memory}},
+        *({"name": f"host-{index}", "hostPath": {"path": path}} for index, path in enumerate(resolved.host_mounts)),
+    ]
+
+
+def _spread(service: str) -> JsonObject:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": names.service_selector(service)},
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+
+
+def _placement(resolved: Resolution) -> JsonObject:
+    """What the pod asks of the scheduler, present only where something was said."""
+    fields: JsonObject = {
+        "nodeSelector": dict(resolved.node_selector),
+        "tolerations": list(resolved.tolerations),
+        "affinity": resolved.affinity,
+        "priorityClassName": resolved.priority_class,
+        "runtimeClassName": resolved.runtime_class,
+        "schedulerName": resolved.scheduler,
+        "imagePullSecrets": [{"name": name} for name in resolved.pull_secrets],
+    }
+    return {name: value for name, value in fields.items() if value}

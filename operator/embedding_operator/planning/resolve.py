@@ -1,0 +1,181 @@
+"""What a service really gets: spec over profile over built-in, in one flat value that the renderers read.
+
+It refuses what cannot work (a device count the chip lacks, an image whose version nobody knows) with a PlanError.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from embedding_operator.api.codec import ApiValueError
+from embedding_operator.api.conditions import Reason
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.meta import EnvVar, Toleration
+from embedding_operator.api.profile import ProfilePod, RuntimeProfile
+from embedding_operator.api.quantity import parse_duration, times
+from embedding_operator.api.service import EmbeddingService
+from embedding_operator.api.source import ModelSource
+from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.releases import Release, release_for, retag, version_of_image
+
+DEFAULT_DRAIN = "120s"
+DEFAULT_SHARED_MEMORY = "1Gi"
+_DTYPES = {"Auto": "auto", "Float16": "float16", "BFloat16": "bfloat16", "Float32": "float32"}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Everything that a pod of this service is rendered from, but its weights."""
+
+    image: str
+    version: str
+    release: Release
+    pull_policy: str
+    pull_secrets: tuple[str, ...]
+    profile: str
+    dtype: str
+    served_names: tuple[str, ...]
+    tensor_parallel: int
+    max_model_len: int | None
+    max_batched_tokens: int | None
+    max_sequences: int | None
+    extra_args: tuple[str, ...]
+    env: Mapping[str, str]
+    resource_name: str | None  # of the device; None without an accelerator
+    resources: JsonObject
+    shared_memory: str
+    host_mounts: tuple[str, ...]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    node_selector: Mapping[str, str]
+    tolerations: tuple[JsonObject, ...]
+    affinity: JsonObject
+    priority_class: str
+    runtime_class: str
+    scheduler: str
+    drain_seconds: int
+
+
+def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSource) -> Resolution:
+    """Resolve a service whose weights come from `source` (its own, or that of the cache it refers to).
+
+    Raises PlanError where it cannot work.
+    """
+    spec, site = service.spec, profile.spec
+    image, version = _image(service, profile)
+    devices = spec.parallelism.tensor or 1
+    _check_count(devices, profile)
+    scheduling = spec.scheduling
+    return Resolution(
+        image=image,
+        version=version,
+        release=release_for(version),
+        pull_policy=site.runtime.image_pull_policy or "IfNotPresent",
+        pull_secrets=tuple(
+            secret.name for secret in spec.runtime.image_pull_secrets or site.runtime.image_pull_secrets or ()
+        ),
+        profile=profile.metadata.name,
+        dtype=_DTYPES[spec.serving.dtype or site.serving.dtype or "Auto"],
+        served_names=(spec.model.served_name or source.default_served_name, *(spec.model.aliases or ())),
+        tensor_parallel=devices,
+        max_model_len=spec.serving.max_model_len,
+        max_batched_tokens=spec.serving.max_batched_tokens,
+        max_sequences=spec.serving.max_sequences,
+        extra_args=(*(site.serving.args or ()), *(spec.runtime.args or ())),
+        env=_environment(site.pod.env) | _environment(spec.runtime.env),
+        resource_name=_device(profile),
+        resources=_resources(service, profile, devices),
+        shared_memory=site.pod.shared_memory or DEFAULT_SHARED_MEMORY,
+        host_mounts=site.pod.host_mounts or (),
+        labels=site.pod.labels or {},
+        annotations=site.pod.annotations or {},
+        node_selector=node_selector(service, site.pod),
+        tolerations=tolerations(service, site.pod),
+        affinity=scheduling.affinity or {},
+        priority_class=scheduling.priority_class_name or "",
+        runtime_class=site.pod.runtime_class_name or "",
+        scheduler=site.pod.scheduler_name or "",
+        drain_seconds=drain_seconds(service),
+    )
+
+
+def node_selector(service: EmbeddingService, pod: ProfilePod) -> dict[str, str]:
+    """The profile's selector and the service's; the service wins where both name a label."""
+    return dict(pod.node_selector or {}) | dict(service.spec.scheduling.node_selector or {})
+
+
+def tolerations(service: EmbeddingService, pod: ProfilePod) -> tuple[JsonObject, ...]:
+    """The profile's tolerations and the service's, each once."""
+    wanted: tuple[Toleration, ...] = (*(pod.tolerations or ()), *(service.spec.scheduling.tolerations or ()))
+    return tuple(toleration.to_dict() for toleration in dict.fromkeys(wanted))
+
+
+def drain_seconds(service: EmbeddingService) -> int:
+    """How long a pod may take to answer what it has accepted, in seconds."""
+    try:
+        return parse_duration(service.spec.rollout.drain_timeout or DEFAULT_DRAIN)
+    except ApiValueError as error:
+        raise PlanError(Reason.INVALID_SPEC, f"spec.rollout.drainTimeout {error.problem}") from error
+
+
+def _image(service: EmbeddingService, profile: RuntimeProfile) -> tuple[str, str]:
+    """The image and the vLLM version inside it."""
+    runtime, site = service.spec.runtime, profile.spec.runtime
+    if runtime.image is None:
+        version = runtime.version or site.version
+        return retag(site.image, site.version, version), version
+    told = runtime.version or version_of_image(runtime.image)
+    if told is None:
+        raise PlanError(
+            Reason.INVALID_SPEC,
+            f"the vLLM version of image {runtime.image!r} cannot be told from its tag: "
+            "write it in spec.runtime.version, like 0.23.0",
+        )
+    return runtime.image, told
+
+
+def _device(profile: RuntimeProfile) -> str | None:
+    accelerator = profile.spec.accelerator
+    if accelerator.type == "None":
+        return None
+    if accelerator.resource_name is None:
+        raise PlanError(
+            Reason.PROFILE_INVALID,
+            f"RuntimeProfile {profile.metadata.name} has an accelerator without resourceName: "
+            "write the resource that the device plugin offers, like huawei.com/Ascend910",
+        )
+    return accelerator.resource_name
+
+
+def _check_count(devices: int, profile: RuntimeProfile) -> None:
+    allowed = profile.spec.accelerator.allowed_counts
+    if allowed and devices not in allowed:
+        raise PlanError(
+            Reason.DEVICE_COUNT_NOT_ALLOWED,
+            f"spec.parallelism.tensor is {devices}, but profile {profile.metadata.name} "
+            f"allows {', '.join(map(str, allowed))} devices per pod",
+        )
+
+
+def _resources(service: EmbeddingService, profile: RuntimeProfile, devices: int) -> JsonObject:
+    """Requests and limits: per device from the profile, then the service's own words, then the devices."""
+    per_device = profile.spec.pod.resources_per_device
+    own = service.spec.runtime.resources
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+    if per_device.cpu:
+        requests["cpu"] = times(per_device.cpu, devices)
+    if per_device.memory:
+        requests["memory"] = limits["memory"] = times(per_device.memory, devices)
+    requests.update(own.requests or {})
+    if own.requests and "memory" in own.requests and "memory" not in (own.limits or {}):
+        limits.pop("memory", None)  # a larger request than the profile's limit would be refused
+    limits.update(own.limits or {})
+    name = _device(profile)
+    if name is not None:
+        # a container may hold one device resource, with requests equal to limits
+        requests[name] = limits[name] = str(devices)
+    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def _environment(variables: Iterable[EnvVar] | None) -> dict[str, str]:
+    return {variable.name: variable.value or "" for variable in variables or ()}

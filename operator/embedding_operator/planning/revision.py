@@ -1,0 +1,106 @@
+"""Revisions of a service: the rendered pod template, kept in a ControllerRevision.
+
+The template is rendered again only when its inputs change: the parts of the spec that reach the pod as written,
+or the digest of the weights. Profile and renderer are not among the triggers, so neither an upgrade of the
+operator nor an edit of a profile restarts a pod; the profile is adopted with the next change of the spec.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from embedding_operator.api import names
+from embedding_operator.api.json import JsonObject
+
+ANNOTATION = f"{names.GROUP}/revision"  # on pods: which revision made them
+# spec fields that do not reach the pod: changing them makes no revision
+_NOT_IN_POD = frozenset({"replicas", "suspend", "exposure"})
+_NOT_IN_POD_ROLLOUT = frozenset({"strategy", "revisionHistoryLimit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One stored revision. `number` grows; the highest is the current one."""
+
+    name: str
+    number: int
+    spec_hash: str
+    profile_hash: str
+    digest: str
+    scripts: str
+    template: JsonObject
+    resolved: JsonObject
+    weights: JsonObject  # cache, revision and path, for the status
+
+    def serves(self, spec_hash: str, digest: str | None) -> bool:
+        """Whether this is what the spec asks for; weights that are not known yet do not speak against it."""
+        return self.spec_hash == spec_hash and digest in (None, self.digest)
+
+
+def content_hash(value: object) -> str:
+    """A short hash of any JSON value."""
+    return names.digest_of(value, 16)
+
+
+def spec_hash(spec: JsonObject) -> str:
+    """The hash of what a service's spec, as written, says about its pods."""
+    relevant = {field: value for field, value in spec.items() if field not in _NOT_IN_POD}
+    rollout = {f: v for f, v in (spec.get("rollout") or {}).items() if f not in _NOT_IN_POD_ROLLOUT}
+    return content_hash(relevant | {"rollout": rollout})
+
+
+def parse(stored: JsonObject) -> Revision | None:
+    """A Revision from its ControllerRevision, or None where it is not one of ours that we can read."""
+    data = stored.get("data") or {}
+    try:
+        return Revision(
+            name=stored["metadata"]["name"],
+            number=int(stored["revision"]),
+            **{field: data[key] for field, key in _DATA.items()},
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+_DATA = {
+    "spec_hash": "specHash",
+    "profile_hash": "profileHash",
+    "digest": "digest",
+    "scripts": "scripts",
+    "template": "template",
+    "resolved": "resolved",
+    "weights": "weights",
+}
+
+
+def controller_revision(metadata: JsonObject, revision: Revision) -> JsonObject:
+    """The ControllerRevision of a revision. `data` is immutable on the API server; `revision` may be raised."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": metadata | {"name": revision.name},
+        "revision": revision.number,
+        "data": {key: getattr(revision, field) for field, key in _DATA.items()},
+    }
+
+
+def revision_name(service: str, *inputs: str) -> str:
+    """Named by its inputs, so that going back to an earlier spec finds the earlier template."""
+    return names.controller_revision_name(service, content_hash(inputs))
+
+
+def current(revisions: Iterable[Revision]) -> Revision | None:
+    """The newest revision, or None."""
+    return max(revisions, key=lambda revision: revision.number, default=None)
+
+
+def raised(earlier: Revision, number: int) -> Revision:
+    """An earlier revision, made the current one again: its template as it was."""
+    return replace(earlier, number=number)
+
+
+def expired(revisions: Sequence[Revision], *, keep: Iterable[str], limit: int) -> list[Revision]:
+    """The revisions beyond the history limit, oldest first, without the current one and those live pods still use."""
+    kept = set(keep)
+    newest_first = sorted(revisions, key=lambda revision: revision.number, reverse=True)[1:]
+    past = [revision for revision in newest_first if revision.name not in kept]
+    return past[limit:][::-1]

@@ -1,0 +1,126 @@
+"""The Job that stages the weights of one ModelCache: one writer, no API credentials, unprivileged.
+
+It is created once, named by a hash of its inputs, and never applied again (a Job's template is immutable). The
+operator's image is no part of the name: an upgrade neither restarts a download nor stages anything twice.
+"""
+
+import json
+
+from embedding_operator.api import names
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.planning.owner import owner_reference
+
+CACHE_MOUNT = "/cache"
+PROGRESS_PORT = 8081
+PERMANENT_EXIT_CODE = 3  # the stager's word for "trying again will not help"
+_USER = 65532
+
+
+def job_name(cache: ModelCache) -> str:
+    """Named by what the Job is given: other inputs make another Job."""
+    stager = cache.spec.stager.to_dict()
+    return names.staging_job_name(cache.metadata.name, [_stage_spec(cache), cache.spec.storage.to_dict(), stager])
+
+
+def job(cache: ModelCache, *, image: str, env: tuple[tuple[str, str], ...] = ()) -> JsonObject:
+    """The staging Job, run from the operator's own `image`; `env` is the site's (proxy, mirror)."""
+    labels = names.cache_labels(cache.metadata.name)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(cache),
+            "namespace": cache.metadata.namespace,
+            "labels": labels,
+            "ownerReferences": [owner_reference(names.MODEL_CACHE, cache.metadata)],
+        },
+        "spec": {
+            "backoffLimit": 8,
+            "ttlSecondsAfterFinished": 86400,
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"operator": "In", "values": [PERMANENT_EXIT_CODE]},
+                    },
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+                ]
+            },
+            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(cache, image, env)},
+        },
+    }
+
+
+def _pod_spec(cache: ModelCache, image: str, env: tuple[tuple[str, str], ...]) -> JsonObject:
+    stager = cache.spec.stager.to_dict()
+    return {
+        "restartPolicy": "Never",
+        "enableServiceLinks": False,
+        "automountServiceAccountToken": False,
+        "securityContext": _security_context(stager.get("securityContext") or {}),
+        "containers": [_container(cache, image, env)],
+        "volumes": [
+            {"name": "cache", "persistentVolumeClaim": {"claimName": cache.spec.storage.claim_name}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        ],
+    } | {field: stager[field] for field in ("nodeSelector", "tolerations") if stager.get(field)}
+
+
+def _security_context(wanted: JsonObject) -> JsonObject:
+    defaults: JsonObject = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
+    return (
+        defaults
+        | {
+            "fsGroupChangePolicy": "OnRootMismatch",  # a walk over 150 GB of weights takes minutes
+            "runAsNonRoot": wanted.get("runAsUser", _USER) != 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        | wanted
+    )
+
+
+def _container(cache: ModelCache, image: str, env: tuple[tuple[str, str], ...]) -> JsonObject:
+    mount: JsonObject = {"name": "cache", "mountPath": CACHE_MOUNT}
+    if cache.spec.storage.sub_path:
+        mount["subPath"] = cache.spec.storage.sub_path
+    return {
+        "name": "stage",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["stage", "--spec", json.dumps(_stage_spec(cache), sort_keys=True)],
+        "env": [{"name": name, "value": value} for name, value in env] + _token(cache),
+        "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "limits": {"memory": "1Gi"},  # page cache of what is written counts, and is reclaimed
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [mount, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  (the pod's own)
+    }
+
+
+def _token(cache: ModelCache) -> list[JsonObject]:
+    """The hub's token comes to the Job alone, from the Secret, by the kubelet: the operator never reads it."""
+    hub = cache.spec.source.model_scope
+    if hub is None or hub.secret_ref is None:
+        return []
+    return [{"name": "MODELSCOPE_API_TOKEN", "valueFrom": {"secretKeyRef": hub.secret_ref.to_dict()}}]
+
+
+def _stage_spec(cache: ModelCache) -> JsonObject:
+    source = cache.spec.source.canonical()
+    for inner in source.values():
+        inner.pop("secretRef", None)
+    return {
+        "source": source,
+        "root": CACHE_MOUNT,
+        "digest": cache.spec.digest,
+        "parallelism": cache.spec.download.parallelism or 8,
+        "progressPort": PROGRESS_PORT,
+    }

@@ -1,0 +1,196 @@
+"""The status of an EmbeddingService: conditions by kstatus' rules, counts, and where to find it.
+
+Nothing in it changes while nothing happens: no times, no random names but those of pods in trouble.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from embedding_operator.api import names
+from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus
+from embedding_operator.api.service import Resolved as ResolvedStatus
+from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.pods import Trouble, serving_nodes, trouble
+from embedding_operator.planning.revision import Revision
+from embedding_operator.planning.weights import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the status is made of."""
+
+    replicas: int
+    weights: Weights | None
+    cache: ModelCache | None
+    cache_name: str
+    revision: Revision | None
+    deployment: JsonObject | None
+    pods: Sequence[JsonObject]
+    pending: bool  # the spec asks for what no revision serves yet
+    problem: PlanError | None
+    newer_profile: bool
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How things stand, in one reason and one sentence."""
+
+    reason: Reason
+    message: str
+    ready: bool = False
+    stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Replicas as the Deployment counts them, for the generation that was applied last."""
+
+    total: int = 0
+    ready: int = 0
+    updated: int = 0
+    settled: bool = False  # the Deployment's controller has seen its newest spec
+    overdue: str = ""  # its words about an exceeded deadline
+
+
+def service_status(service: EmbeddingService, facts: Facts) -> EmbeddingServiceStatus:
+    """Build the status; condition times are filled in by whoever writes it."""
+    counts = _counts(facts.deployment)
+    verdict = _verdict(service, facts, counts)
+    generation = service.metadata.generation
+    shown = facts.revision
+    return EmbeddingServiceStatus(
+        observed_generation=generation,
+        conditions=tuple(
+            Condition(kind, "True" if true else "False", reason, message, generation)
+            for kind, true, reason, message in _conditions(facts, counts, verdict)
+        ),
+        replicas=counts.total,
+        ready_replicas=counts.ready,
+        selector=",".join(f"{key}={value}" for key, value in names.service_selector(service.metadata.name).items()),
+        endpoint=facts.endpoint if shown else None,
+        model=ModelStatus(
+            cache=shown.weights.get("cache") if shown else facts.cache_name,
+            revision=shown.weights.get("revision") if shown else None,
+            digest=shown.digest if shown else None,
+            path=shown.weights.get("path") if shown else None,
+        ),
+        resolved=ResolvedStatus.from_dict(shown.resolved) if shown else ResolvedStatus(),
+    )
+
+
+_Row = tuple[Type, bool, Reason, str]
+
+
+def _conditions(facts: Facts, counts: Counts, verdict: Verdict) -> list[_Row]:
+    rows: list[_Row] = [(Type.READY, verdict.ready, verdict.reason, verdict.message)]
+    if verdict.stalled:
+        rows.append((Type.STALLED, True, verdict.reason, verdict.message))
+    elif not verdict.ready:
+        rows.append((Type.RECONCILING, True, verdict.reason, verdict.message))
+    rows.append(_weights_row(facts))
+    if facts.revision:
+        rows.append(_available_row(facts, counts))
+    if facts.newer_profile:
+        rows.append(
+            (
+                Type.UPDATE_AVAILABLE,
+                True,
+                Reason.NEWER_PROFILE,
+                "the RuntimeProfile changed after these pods were made; the next change of the spec adopts it",
+            )
+        )
+    return rows
+
+
+def _weights_row(facts: Facts) -> _Row:
+    if facts.weights is not None:
+        told = facts.weights.revision or facts.weights.digest
+        return (Type.WEIGHTS_READY, True, Reason.VERIFIED, f"ModelCache {facts.cache_name} at {told}")
+    waiting = _weights_verdict(facts)
+    return (Type.WEIGHTS_READY, False, waiting.reason, waiting.message)
+
+
+def _available_row(facts: Facts, counts: Counts) -> _Row:
+    if counts.ready:
+        return (Type.AVAILABLE, True, Reason.MINIMUM_AVAILABLE, "requests are answered")
+    if facts.replicas == 0:
+        return (Type.AVAILABLE, False, Reason.SCALED_TO_ZERO, "no pods are asked for")
+    return (Type.AVAILABLE, False, Reason.NO_REPLICA_AVAILABLE, "no replica answers")
+
+
+def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict:
+    if facts.problem is not None:
+        return Verdict(facts.problem.reason, facts.problem.message, stalled=True)
+    if facts.pending:
+        return _weights_verdict(facts)
+    if facts.replicas == 0:
+        return _idle_verdict(service, counts)
+    serving = f"{counts.ready} of {facts.replicas} replicas serving"
+    if counts.settled and counts.total == counts.ready == counts.updated == facts.replicas:
+        nodes = serving_nodes(facts.pods) or 1
+        return Verdict(Reason.SERVING, f"{serving} on {nodes} node{'s' * (nodes != 1)}", ready=True)
+    if counts.overdue:
+        return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {_why(facts) or counts.overdue}", stalled=True)
+    found = trouble(facts.pods)
+    if found is not None:
+        return Verdict(found.reason, f"{serving}; {found.message}")
+    return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision")
+
+
+def _why(facts: Facts) -> str:
+    found: Trouble | None = trouble(facts.pods)
+    return found.message if found else ""
+
+
+def _progress(facts: Facts, counts: Counts) -> Reason:
+    if not counts.settled or counts.updated < counts.total:
+        return Reason.ROLLING_OUT if counts.ready else Reason.STARTING
+    if counts.ready == 0:
+        return Reason.STARTING
+    return Reason.SCALING if counts.total != facts.replicas else Reason.REPLICAS_UNAVAILABLE
+
+
+def _idle_verdict(service: EmbeddingService, counts: Counts) -> Verdict:
+    reason = Reason.SUSPENDED if service.spec.suspend else Reason.SCALED_TO_ZERO
+    told = "spec.suspend is true" if service.spec.suspend else "spec.replicas is 0"
+    if counts.total:
+        return Verdict(Reason.SCALING, f"{told}: {counts.total} pods are ending")
+    return Verdict(reason, f"{told}: no pods run", ready=True)
+
+
+def _weights_verdict(facts: Facts) -> Verdict:
+    """What a service says while it waits for its ModelCache: the cache's own words."""
+    if facts.cache is None:
+        return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is being made")
+    conditions = facts.cache.status.conditions
+    ready = find_condition(conditions, Type.READY)
+    words = f"ModelCache {facts.cache_name}: {ready.message if ready else 'not yet looked at'}"
+    if is_true(conditions, Type.STALLED):
+        return Verdict(Reason.CACHE_STALLED, words, stalled=True)
+    reason = ready.reason if ready else Reason.PENDING
+    return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is not ready: {reason}")
+
+
+def _counts(deployment: JsonObject | None) -> Counts:
+    if deployment is None:
+        return Counts()
+    status = deployment.get("status") or {}
+    overdue = next(
+        (
+            str(condition.get("message") or "no progress")
+            for condition in status.get("conditions") or ()
+            if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
+        ),
+        "",
+    )
+    return Counts(
+        total=status.get("replicas") or 0,
+        ready=status.get("readyReplicas") or 0,
+        updated=status.get("updatedReplicas") or 0,
+        settled=(status.get("observedGeneration") or 0) >= (deployment["metadata"].get("generation") or 1),
+        overdue=overdue,
+    )
