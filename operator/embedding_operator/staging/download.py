@@ -1,0 +1,195 @@
+"""Files from the hub into the staging directory: parallel, resumed, and each hashed before it counts.
+
+Network trouble is retried as long as bytes keep coming; wrong bytes are thrown away and fetched again a few
+times, then refused. Nothing here touches the published directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+
+from .errors import StageError
+from .journal import Journal
+from .layout import Layout, fsync_path, make_directories, open_up
+from .manifest import ManifestFile
+from .modelscope import ModelScopeHub
+from .partial import PartialFile
+from .progress import Progress, human
+from .select import RemoteFile
+from .settings import Settings
+from .threads import in_thread
+from .transport import TransientError
+
+log = logging.getLogger(__name__)
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+class MismatchError(Exception):
+    """The bytes are not those of the listing."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(f"expected {expected}, got {got}")
+
+
+class Download:
+    """Brings a selection of files into the staging directory."""
+
+    def __init__(
+        self, hub: ModelScopeHub, layout: Layout, journal: Journal, progress: Progress, settings: Settings
+    ) -> None:
+        self._hub = hub
+        self._layout = layout
+        self._journal = journal
+        self._progress = progress
+        self._settings = settings
+        self._active: list[str] = []
+
+    async def all(self, files: Sequence[RemoteFile], parallelism: int) -> list[ManifestFile]:
+        """Every file, the biggest first so that none is left over alone at the end."""
+        self._check_space(files)
+        turns = asyncio.Semaphore(parallelism)
+
+        async def in_turn(file: RemoteFile) -> ManifestFile:
+            async with turns:
+                return await self._show(file)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                ordered = sorted(files, key=lambda file: -file.size)
+                tasks = [group.create_task(in_turn(file)) for file in ordered]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return sorted(task.result() for task in tasks)
+
+    def _check_space(self, files: Sequence[RemoteFile]) -> None:
+        missing = sum(file.size - self._present(file) for file in files)
+        free = self._settings.free_bytes(self._layout.staging)
+        if free is not None and missing > free:
+            raise StageError(
+                "DiskFull",
+                f"{human(missing)} are still to be downloaded, but the volume has {human(free)} free: "
+                "enlarge the claim or remove models that are no longer used",
+            )
+
+    def _present(self, file: RemoteFile) -> int:
+        if self._journal.checked(file):
+            return file.size
+        partial = self._layout.partial(file.path)
+        return min(file.size, partial.stat().st_size) if partial.exists() else 0
+
+    async def _show(self, file: RemoteFile) -> ManifestFile:
+        self._active.append(file.path)
+        self._progress.file = self._active[0]
+        try:
+            return await self._fetch(file)
+        finally:
+            self._active.remove(file.path)
+            self._progress.file = self._active[0] if self._active else None
+
+    async def _fetch(self, file: RemoteFile) -> ManifestFile:
+        if checked := self._journal.checked(file):
+            self._progress.credit(file.size)
+            return checked
+        for attempt in range(1, self._settings.checksum_attempts + 1):
+            partial = PartialFile(self._layout.partial(file.path), self._layout.root)
+            try:
+                await self._complete(file, partial)
+                return await in_thread(self._settle, file, partial)
+            except MismatchError as error:
+                self._progress.credit(-partial.offset)
+                await in_thread(partial.discard)
+                wrong = str(error)
+                log.warning("%s: %s (attempt %d)", file.path, wrong, attempt)
+            finally:
+                await in_thread(partial.close)
+        raise StageError(
+            "ChecksumMismatch",
+            f"{file.path}: {wrong}, {self._settings.checksum_attempts} times: the hub's files do not fit its "
+            "listing; try again later, or pin another revision",
+        )
+
+    async def _complete(self, file: RemoteFile, partial: PartialFile) -> None:
+        """Read until all bytes are there; every byte that arrives earns new patience."""
+        await partial.resume(file.size, self._progress.work)
+        failures = 0
+        while partial.offset < file.size:
+            before = partial.offset
+            try:
+                await self._read_on(file, partial)
+            except TransientError as error:
+                failures = 1 if partial.offset > before else failures + 1
+                if failures >= self._settings.attempts:
+                    raise StageError(
+                        "HubUnavailable", f"{file.path}: gave up after {failures} attempts: {error}"
+                    ) from None
+                delay = self._settings.delay(failures, error.retry_after)
+                log.warning("%s: %s; going on in %.1f s", file.path, error, delay)
+                await asyncio.sleep(delay)
+        if file.sha256 is not None and partial.sha256 != file.sha256:
+            raise MismatchError(f"sha256 {file.sha256}", partial.sha256)
+
+    async def _read_on(self, file: RemoteFile, partial: PartialFile) -> None:
+        async with self._hub.open(file.path, partial.offset) as response:
+            _check_length(response, file, partial.offset)
+            if response.status == 200 and partial.offset:
+                log.info("%s: the server sends no ranges; starting over", file.path)
+                self._progress.credit(-partial.offset)
+                await in_thread(partial.restart)
+            await self._copy(response, file, partial)
+        if partial.offset < file.size:
+            raise TransientError("the answer ended early")
+
+    async def _copy(self, response: aiohttp.ClientResponse, file: RemoteFile, partial: PartialFile) -> None:
+        """Collect small reads into big writes; what has arrived is kept also when the line breaks."""
+        waiting = bytearray()
+        try:
+            async for data in response.content.iter_any():
+                waiting += data
+                if partial.offset + len(waiting) > file.size:
+                    raise MismatchError(f"{file.size} bytes", "more")
+                if len(waiting) >= self._settings.chunk:
+                    block, waiting = waiting, bytearray()  # STRICTLY BEFORE: a stop must not write it twice
+                    await self._write(partial, block)
+        finally:
+            if partial.offset + len(waiting) <= file.size:
+                await self._write(partial, waiting)
+
+    async def _write(self, partial: PartialFile, data: bytearray) -> None:
+        if data:
+            await in_thread(partial.write, bytes(data))
+            self._progress.work(len(data))
+
+    def _settle(self, file: RemoteFile, partial: PartialFile) -> ManifestFile:
+        """The bytes are right: make them last, give them their name, and note it."""
+        partial.sync()
+        partial.close()
+        final: Path = self._layout.final(file.path)
+        make_directories(final.parent, self._layout.root)
+        partial.path.replace(final)
+        open_up(final)
+        fsync_path(final.parent)
+        checked = ManifestFile(file.path, file.size, partial.sha256)
+        self._journal.record(checked)
+        return checked
+
+
+def _check_length(response: aiohttp.ClientResponse, file: RemoteFile, offset: int) -> None:
+    """A server that tells another size than the listing has another file; do not fetch gigabytes of it."""
+    if response.status == 416:
+        raise MismatchError(f"{file.size} bytes", f"at most {offset}")
+    if response.status == 200:
+        if response.content_length not in (None, file.size):
+            raise MismatchError(f"{file.size} bytes", str(response.content_length))
+        return
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if match is None or int(match[1]) != offset:
+        raise TransientError("the server sends another range than was asked for")
+    if match[3] not in ("*", str(file.size)):
+        raise MismatchError(f"{file.size} bytes", match[3])

@@ -1,0 +1,59 @@
+"""Why a staging run failed, in the words that reach the user.
+
+Each reason is part of the Job's contract with the operator: it decides whether another attempt makes sense.
+A message is one line: what is wrong, where, and what to do. It must never hold a credential or a signed URL.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Literal
+
+Reason = Literal[
+    "ChecksumMismatch",
+    "NotFound",
+    "Unauthorized",
+    "DiskFull",
+    "HubUnavailable",
+    "DigestMismatch",
+    "BadSource",
+    "ReadOnly",
+    "Internal",
+]
+
+EXIT_OK = 0
+EXIT_RETRY = 1
+EXIT_PERMANENT = 3
+
+WORTH_ANOTHER_TRY: frozenset[Reason] = frozenset({"HubUnavailable", "Internal"})
+
+
+class StageError(Exception):
+    """A failed staging run: a reason for programs and a message for people."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.message = message
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_RETRY if self.reason in WORTH_ANOTHER_TRY else EXIT_PERMANENT
+
+
+def from_os_error(error: OSError, root: str) -> StageError:
+    """The volume said no: tell full, read-only and forbidden apart, because each has another remedy."""
+    where = error.filename or root
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StageError(
+            "DiskFull", f"the volume at {root} ran full while writing {where}: enlarge it or free space on it"
+        )
+    if error.errno == errno.EROFS:
+        return StageError("ReadOnly", f"the volume at {root} is mounted read-only: the stager needs a writable claim")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return StageError(
+            "ReadOnly",
+            f"no permission to write {where}: set cache.securityContext (runAsUser, runAsGroup, "
+            "supplementalGroups or fsGroup) to a user who may write on this volume",
+        )
+    return StageError("Internal", f"{where}: {error.strerror or error}")

@@ -1,0 +1,140 @@
+"""Where things lie on the volume, and which names are allowed there.
+
+    <root>/modelscope/<Owner>--<Name>/<revision>/        published, complete, never written again
+    <root>/.staging/<key>/{writer.json,journal.jsonl}    a run's own notes
+    <root>/.staging/<key>/partials/…/<file>.partial      bytes that nobody has checked yet
+    <root>/.staging/<key>/files/…                        checked files, renamed into place as a whole
+
+Names come from a hub, that is from strangers: a name that could leave its directory is refused, never repaired.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+MANIFEST = "manifest.json"
+STAGING = ".staging"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one run."""
+
+    root: Path
+    relative: str
+    """The published directory, relative to root; it is what the result names."""
+    key: str
+
+    @property
+    def published(self) -> Path:
+        return self.root / self.relative
+
+    @property
+    def staging(self) -> Path:
+        return self.root / STAGING / self.key
+
+    @property
+    def files(self) -> Path:
+        return self.staging / "files"
+
+    @property
+    def journal(self) -> Path:
+        return self.staging / "journal.jsonl"
+
+    @property
+    def claim(self) -> Path:
+        return self.staging / "writer.json"
+
+    def final(self, path: str) -> Path:
+        return self.files / path
+
+    def partial(self, path: str) -> Path:
+        return self.staging / "partials" / f"{path}.partial"
+
+
+def hub_layout(
+    root: Path, source: str, repo: str, revision: str, include: Sequence[str], exclude: Sequence[str]
+) -> Layout:
+    """A choice of files other than the default gets a directory of its own: it is other content."""
+    owner, name = repo.split("/")
+    leaf = revision
+    if include or exclude:
+        chosen = json.dumps([sorted(include), sorted(exclude)])
+        leaf += f"-files-{hashlib.sha256(chosen.encode()).hexdigest()[:8]}"
+    relative = f"{source}/{owner}--{name}/{leaf}"
+    return Layout(root=root, relative=relative, key=relative.replace("/", "."))
+
+
+def unsafe_path(path: str) -> str | None:
+    """What is wrong with a relative path, as the end of a sentence; None if nothing is."""
+    if not path:
+        return "is empty"
+    if path.startswith("/"):
+        return "is absolute"
+    if "\\" in path:
+        return "holds a backslash"
+    if any(ord(char) < 32 or ord(char) == 127 for char in path):
+        return "holds a control character"
+    parts = path.split("/")
+    if ".." in parts:
+        return "leaves its directory by '..'"
+    if "." in parts or "" in parts:
+        return "holds an empty or '.' component"
+    if len(path) > 1024 or any(len(part.encode("utf-8", "surrogatepass")) > 240 for part in parts):
+        return "is too long"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "is not valid text"
+    return None
+
+
+def clashes(paths: Iterable[str]) -> str | None:
+    """Two names that cannot both exist: a duplicate, or a file that is another's directory."""
+    seen: set[str] = set()
+    for path in paths:
+        if path in seen:
+            return f"{path} is listed twice"
+        seen.add(path)
+    for path in seen:
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in seen:
+                return f"{parent} is both a file and a directory"
+    return None
+
+
+def make_directories(directory: Path, root: Path) -> None:
+    """Create what is missing between root and directory, readable for the pods that serve."""
+    missing: list[Path] = []
+    current = directory
+    while current != root and not current.is_dir():
+        missing.append(current)
+        current = current.parent
+    for path in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+        open_up(path)
+
+
+def open_up(path: Path) -> None:
+    """chmod a+rX: only ever adds rights (a plain mode would drop an inherited setgid bit)."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    wanted = mode | (0o755 if path.is_dir() else 0o644)
+    if wanted != mode:
+        path.chmod(wanted)
+
+
+def fsync_path(path: Path) -> None:
+    """Make a file, or a directory's entries, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,126 @@
+"""The Job's process: spec in, exit code and termination message out.
+
+Exit codes: 0 staged, 1 worth another try, 3 permanent. Logs go to standard error, the result document also to
+standard output. The token is read from the environment and must never appear in any of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+
+from .errors import EXIT_OK, StageError, from_os_error
+from .progress import Progress, reported
+from .result import (
+    StageResult,
+    failure_document,
+    redact,
+    success_document,
+    termination_log,
+    write_termination_message,
+)
+from .settings import Settings
+from .spec import StageSpec, check_endpoint, parse_spec
+from .stage import stage
+
+TOKEN_VARIABLE = "MODELSCOPE_API_TOKEN"  # noqa: S105 - the name of a variable
+ENDPOINT_VARIABLE = "MODELSCOPE_ENDPOINT"
+
+HELP = "stage a model's weights into a volume and verify every byte (what the staging Job runs)"
+SPEC_HELP = (
+    'the run as JSON, for example {"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B"}}, '
+    '"root": "/cache"}; fields: source (modelScope or path), root, digest, parallelism (8), progressPort (8081)'
+)
+EPILOG = (
+    f"environment: {TOKEN_VARIABLE} (token for private repositories), {ENDPOINT_VARIABLE} (the site's hub, "
+    "if the spec names none), HTTP_PROXY, HTTPS_PROXY and NO_PROXY, SSL_CERT_FILE, TERMINATION_LOG (result file; "
+    "default /dev/termination-log). exit codes: 0 staged, 1 worth another try, 3 permanent failure."
+)
+
+log = logging.getLogger(__name__)
+
+
+def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, settings: Settings | None = None) -> int:
+    """Run one staging; gives the process's exit code."""
+    environ = os.environ if environ is None else environ
+    settings = settings or Settings()
+    secrets = [environ.get(TOKEN_VARIABLE, "")]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        result = asyncio.run(_run(spec_json, environ, settings))
+    except StageError as error:
+        return _failed(error, environ, secrets)
+    except OSError as error:
+        return _failed(from_os_error(error, "the volume"), environ, secrets)
+    except Exception as error:  # the last place where anything can be told
+        log.error("%s", redact(traceback.format_exc(), secrets))
+        return _failed(
+            StageError("Internal", f"unexpected {type(error).__name__}; see the pod's log"), environ, secrets
+        )
+    _leave(success_document(result), environ)
+    log.info("staged %d files at %s", result.files, result.path)
+    return EXIT_OK
+
+
+async def _run(spec_json: str, environ: Mapping[str, str], settings: Settings) -> StageResult:
+    spec = parse_spec(spec_json)
+    progress = Progress()
+    async with reported(progress, port=spec.progress_port, log_every=settings.log_every):
+        return await _until_stopped(spec, environ, progress, settings)
+
+
+async def _until_stopped(
+    spec: StageSpec, environ: Mapping[str, str], progress: Progress, settings: Settings
+) -> StageResult:
+    """SIGTERM and SIGINT end the run at once; what is on the volume stays for the next attempt."""
+    work = asyncio.create_task(
+        stage(
+            spec,
+            endpoint=_site_endpoint(environ),
+            token=environ.get(TOKEN_VARIABLE) or None,
+            progress=progress,
+            settings=settings,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise StageError("Internal", "stopped before it was complete; the next attempt continues here") from None
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _site_endpoint(environ: Mapping[str, str]) -> str | None:
+    value = environ.get(ENDPOINT_VARIABLE)
+    if not value:
+        return None
+    try:
+        return check_endpoint(value)
+    except ValueError as error:
+        raise StageError("BadSource", f"{ENDPOINT_VARIABLE}: {error}") from None
+
+
+def _failed(error: StageError, environ: Mapping[str, str], secrets: list[str]) -> int:
+    log.error("%s: %s", error.reason, redact(error.message, secrets))
+    _leave(failure_document(error, secrets), environ)
+    return error.exit_code
+
+
+def _leave(document: str, environ: Mapping[str, str]) -> None:
+    print(document, flush=True)  # for people who read the pod's log
+    path = termination_log(environ)
+    if path is None:
+        return
+    try:
+        write_termination_message(path, document)
+    except OSError as error:
+        log.error("the result could not be written to %s: %s", path, error.strerror or error)

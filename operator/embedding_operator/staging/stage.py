@@ -1,0 +1,207 @@
+"""One staging run from spec to result: list, choose, download, publish. Reads as the order of events.
+
+Killed at any moment, the next run completes: checked files are in the journal, the rest resumes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from embedding_operator import __version__
+
+from .claim import Claim
+from .download import Download
+from .errors import StageError, from_os_error
+from .journal import Journal
+from .layout import Layout, hub_layout
+from .manifest import Manifest, ManifestFile, files_digest, listing_id
+from .modelscope import Listing, ModelScopeHub
+from .progress import Progress, human
+from .publish import find_published, publish, remove_staging
+from .result import Excluded, StageResult
+from .select import RemoteFile, Selection, select
+from .settings import Settings
+from .spec import DEFAULT_ENDPOINT, ModelScopeSource, StageSpec
+from .threads import in_thread
+from .transport import Transport
+from .verify import require_digest, verify_path
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+async def stage(
+    spec: StageSpec,
+    *,
+    endpoint: str | None = None,
+    token: str | None = None,
+    progress: Progress | None = None,
+    settings: Settings | None = None,
+) -> StageResult:
+    """Stage or verify what the spec asks for. Failures are StageErrors.
+
+    `endpoint` is the site's own default hub; what the spec names comes first.
+    """
+    progress = progress or Progress()
+    settings = settings or Settings()
+    root = Path(spec.root)
+    try:
+        if not await in_thread(root.is_dir):
+            raise StageError("BadSource", f"there is no directory {root}: is the claim mounted?")
+        if spec.source.path is not None:
+            return await verify_path(root, spec.source.path.path, spec.digest, spec.parallelism, progress)
+        assert spec.source.model_scope is not None
+        hub_url = spec.source.model_scope.endpoint or endpoint or DEFAULT_ENDPOINT
+        return await _stage_hub(spec, spec.source.model_scope, hub_url, token, progress, settings)
+    except OSError as error:
+        raise from_os_error(error, str(root)) from error
+
+
+async def _stage_hub(
+    spec: StageSpec,
+    source: ModelScopeSource,
+    endpoint: str,
+    token: str | None,
+    progress: Progress,
+    settings: Settings,
+) -> StageResult:
+    log.info("listing %s, revision %s, at %s", source.repo, source.revision, endpoint)
+    transport = Transport(endpoint, token=token, settings=settings, connections=spec.parallelism + 1)
+    async with transport:
+        hub = ModelScopeHub(transport, endpoint, source.repo, source.revision, settings)
+        listing = await hub.listing()
+        selection = select(listing.files, source.include, source.exclude)
+        _tell(listing, selection)
+        _check_digest_early(spec.digest, selection)
+        layout = hub_layout(
+            Path(spec.root), "modelscope", source.repo, listing.revision, source.include, source.exclude
+        )
+        run = _Run(spec, source, listing, selection, layout, progress, settings)
+        return await run.adopt() or await run.download(hub)
+
+
+class _Run:
+    """What the later steps share."""
+
+    def __init__(
+        self,
+        spec: StageSpec,
+        source: ModelScopeSource,
+        listing: Listing,
+        selection: Selection,
+        layout: Layout,
+        progress: Progress,
+        settings: Settings,
+    ) -> None:
+        self._spec = spec
+        self._source = source
+        self._listing = listing
+        self._selection = selection
+        self._layout = layout
+        self._progress = progress
+        self._settings = settings
+
+    async def adopt(self) -> StageResult | None:
+        """The same revision may be there already."""
+        manifest = await in_thread(self._published)
+        if manifest is None:
+            return None
+        log.info("%s is there already and complete", self._layout.relative)
+        return self._result(manifest, adopted=True)
+
+    async def download(self, hub: ModelScopeHub) -> StageResult:
+        """As the one writer: fetch what is missing and publish."""
+        claim = Claim(self._layout.claim, self._layout.root, self._settings)
+        if not await claim.acquire(lambda: self._published() is not None):
+            return await self.adopt() or await self.download(hub)
+        try:
+            files = await _while_held(claim, self._fetch(hub))
+            require_digest(self._spec.digest, files_digest(files), self._source.repo)
+            self._progress.start("Publishing", self._selection.bytes)
+            self._progress.credit(self._selection.bytes)
+            claim.require()
+            manifest = self._manifest(files)
+            other = await in_thread(publish, self._layout, manifest, self._selection.files)
+            await in_thread(remove_staging, self._layout)
+        finally:
+            claim.release()
+        return self._result(other or manifest, adopted=other is not None)
+
+    async def _fetch(self, hub: ModelScopeHub) -> list[ManifestFile]:
+        journal = Journal(self._layout, listing_id(self._selection.files))
+        await in_thread(journal.open)
+        self._progress.start("Downloading", self._selection.bytes)
+        download = Download(hub, self._layout, journal, self._progress, self._settings)
+        return await download.all(self._selection.files, self._spec.parallelism)
+
+    def _published(self) -> Manifest | None:
+        return find_published(self._layout.published, self._selection.files, self._listing.files)
+
+    def _manifest(self, files: Sequence[ManifestFile]) -> Manifest:
+        return Manifest(
+            source="modelscope",
+            repo=self._source.repo,
+            requested_revision=self._source.revision,
+            revision=self._listing.revision,
+            files=tuple(files),
+            tool=f"embedding-operator {__version__}",
+            staged_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _result(self, manifest: Manifest, *, adopted: bool) -> StageResult:
+        require_digest(self._spec.digest, manifest.digest, self._layout.relative)
+        held = {file.path for file in manifest.files}
+        left_out = [file for file in self._listing.files if file.path not in held]
+        return StageResult(
+            revision=self._listing.revision,
+            digest=manifest.digest,
+            path=self._layout.relative,
+            files=len(manifest.files),
+            bytes=manifest.bytes,
+            excluded=Excluded(len(left_out), sum(file.size for file in left_out)),
+            adopted=adopted,
+        )
+
+
+async def _while_held(claim: Claim, work: Coroutine[None, None, T]) -> T:
+    """Run the work; stop it when the claim is lost."""
+    keeper = asyncio.create_task(claim.keep())
+    worker = asyncio.create_task(work)
+    try:
+        await asyncio.wait({keeper, worker}, return_when=asyncio.FIRST_COMPLETED)
+        if keeper.done() and not worker.done():
+            await keeper
+        return await worker
+    finally:
+        for task in (keeper, worker):
+            task.cancel()
+        await asyncio.gather(keeper, worker, return_exceptions=True)
+
+
+def _check_digest_early(digest: str | None, selection: Selection) -> None:
+    """Where the listing tells all sums, a wrong digest is known before the first gigabyte."""
+    files = [ManifestFile(f.path, f.size, f.sha256) for f in selection.files if f.sha256 is not None]
+    if len(files) == len(selection.files):
+        require_digest(digest, files_digest(files), "the listed revision")
+
+
+def _tell(listing: Listing, selection: Selection) -> None:
+    log.info("revision %s: %d files, %s", listing.revision, len(selection.files), human(selection.bytes))
+    if selection.left_out:
+        log.info(
+            "left out: %d files, %s saved (%s)",
+            len(selection.left_out),
+            human(selection.bytes_left_out),
+            ", ".join(_names(selection.left_out)),
+        )
+
+
+def _names(files: Sequence[RemoteFile]) -> list[str]:
+    biggest = sorted(files, key=lambda file: -file.size)
+    return [file.path for file in biggest[:5]] + (["…"] if len(files) > 5 else [])

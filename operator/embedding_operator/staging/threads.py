@@ -1,0 +1,54 @@
+"""Disk work off the event loop, in pieces small enough that a stop is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+HASH_CHUNK = 8 << 20
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As asyncio.to_thread, but a cancelled caller waits for the piece of work: nobody closes files under it."""
+    piece = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(piece)
+    except asyncio.CancelledError:
+        with suppress(BaseException):
+            await asyncio.wait([piece])
+        raise
+
+
+async def hash_stream(
+    stream: BinaryIO, hasher: hashlib._Hash, worked: Callable[[int], None], limit: int | None = None
+) -> int:
+    """Feed the rest of a file into a hash; gives the number of bytes read."""
+
+    def piece(size: int) -> int:
+        data = stream.read(size)
+        hasher.update(data)
+        return len(data)
+
+    total = 0
+    while limit is None or total < limit:
+        count = await in_thread(piece, HASH_CHUNK if limit is None else min(HASH_CHUNK, limit - total))
+        if count == 0:
+            break
+        total += count
+        worked(count)
+    return total
+
+
+def open_for_reading(path: Path) -> BinaryIO:
+    stream = path.open("rb", buffering=0)
+    with suppress(AttributeError, OSError):  # weights are bigger than caches: read ahead, do not keep
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    return stream

@@ -1,0 +1,140 @@
+"""HTTP to a hub and to the CDNs it redirects to.
+
+Credentials go to the hub's own origin only; redirects are therefore followed here, by hand. No URL is ever
+logged or put into an error: the query of a CDN's URL is a credential too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from embedding_operator import __version__
+
+from .errors import StageError
+from .settings import Settings, parse_retry_after
+
+REDIRECTS = (301, 302, 303, 307, 308)
+MAX_REDIRECTS = 5
+TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+
+
+class TransientError(Exception):
+    """Worth another try: the network, a busy hub, a CDN's expired link."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StatusError(Exception):
+    """The hub's final word on a request."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+class Transport:
+    """A session with one hub. Use as an async context manager."""
+
+    def __init__(self, endpoint: str, *, token: str | None, settings: Settings, connections: int) -> None:
+        self.origin = URL(endpoint).origin()
+        self._token = token
+        self._settings = settings
+        self._connections = connections
+        self._not_before = 0.0
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"embedding-operator/{__version__}", "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=settings.connect_timeout, sock_read=settings.idle_timeout
+            ),
+            trust_env=True,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def get(self, url: URL, headers: Mapping[str, str] | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A GET whose answer is 200, 206 or 416. Failures are TransientError or StatusError, also while reading."""
+        assert self._session is not None
+        await self._wait_until_allowed()
+        host = url.host
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                host = url.host
+                own = url.origin() == self.origin
+                sent = {**(headers or {}), **(self._credentials() if own else {})}
+                async with self._session.get(url, headers=sent, allow_redirects=False) as response:
+                    if response.status not in REDIRECTS:
+                        self._check(response, own)
+                        yield response
+                        return
+                    url = _redirect_target(url, response)
+            raise TransientError(f"{host} redirects without end")
+        except TimeoutError:
+            raise TransientError(f"{host} sent nothing for {self._settings.idle_timeout:g} s") from None
+        except aiohttp.ClientConnectorCertificateError:
+            raise StageError(
+                "HubUnavailable",
+                f"the TLS certificate of {host} is not trusted: give the stager your CA (SSL_CERT_FILE)",
+            ) from None
+        except aiohttp.ClientConnectorError as error:
+            raise TransientError(f"cannot connect to {host}: {error.os_error.strerror or 'no address'}") from None
+        except aiohttp.ClientError as error:
+            raise TransientError(f"the connection to {host} broke ({type(error).__name__})") from None
+        except ConnectionError as error:
+            raise TransientError(f"the connection to {host} broke ({type(error).__name__})") from None
+
+    def _check(self, response: aiohttp.ClientResponse, own: bool) -> None:
+        status = response.status
+        if status in (200, 206, 416):
+            return
+        host = response.url.host
+        # A CDN's 403 or 404 is about a signed link that has expired: the hub gives a new one.
+        if status in TRANSIENT_STATUS or not own:
+            retry_after = parse_retry_after(response.headers.get("Retry-After"))
+            if status == 429 and retry_after is not None:
+                pause = min(retry_after, self._settings.retry_after_cap)
+                self._not_before = max(self._not_before, time.monotonic() + pause)
+            raise TransientError(f"{host} answers HTTP {status}", retry_after)
+        raise StatusError(status)
+
+    async def _wait_until_allowed(self) -> None:
+        """A hub that says 429 to one request means all of them."""
+        if (pause := self._not_before - time.monotonic()) > 0:
+            await asyncio.sleep(pause)
+
+    def _credentials(self) -> dict[str, str]:
+        if not self._token:
+            return {}
+        return {"Authorization": f"Bearer {self._token}", "Cookie": f"m_session_id={self._token}"}
+
+
+def _redirect_target(url: URL, response: aiohttp.ClientResponse) -> URL:
+    location = response.headers.get("Location", "")
+    try:
+        target = url.join(URL(location, encoded=True))
+    except ValueError:
+        target = URL()
+    if not location or target.scheme not in ("http", "https") or not target.host:
+        raise TransientError(f"{url.host} redirects to nowhere")
+    return target
