@@ -61,15 +61,9 @@ class Result:
 class Client:
     """One keep-alive connection at a time."""
 
-    def __init__(self, url: str, body: bytes, result: Result) -> None:
-        parts = urlsplit(url)
-        self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
-        self.result = result
-        head = (
-            f"POST {parts.path or '/'} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self.message = head.encode() + body
+    def __init__(self, load: "Load") -> None:
+        self.load = load
+        self.message = b""
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     def disconnect(self) -> None:
@@ -81,20 +75,39 @@ class Client:
         """One request; the connection that failed is not used again."""
         try:
             await self.exchange()
-        except (OSError, asyncio.IncompleteReadError, RequestFailedError) as error:
+        except RequestFailedError:
             self.disconnect()
-            reason = str(error) if isinstance(error, RequestFailedError) else type(error).__name__
-            raise RequestFailedError(reason) from error
+            raise
+        except asyncio.IncompleteReadError as error:
+            self.disconnect()
+            raise RequestFailedError("connection closed before the answer") from error
+        except OSError as error:
+            self.disconnect()
+            raise RequestFailedError(type(error).__name__) from error
+        except (LookupError, TypeError, ValueError) as error:
+            self.disconnect()
+            raise RequestFailedError("unreadable answer") from error
         except BaseException:
             self.disconnect()
             raise
+
+    async def connect(self) -> None:
+        """Ask the load where to go each time, as a client of a Service is sent on each time."""
+        url, body = urlsplit(self.load.url), self.load.body
+        head = (
+            f"POST {url.path or '/'} HTTP/1.1\r\nHost: {url.netloc}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.message = head.encode() + body
+        self.streams = await asyncio.open_connection(url.hostname, url.port or 80)
+        self.load.result.connections += 1
 
     async def exchange(self) -> None:
         if self.streams and self.streams[0].at_eof():  # closed while idle, as any pool would see
             self.disconnect()
         if not self.streams:
-            self.streams = await asyncio.open_connection(self.host, self.port)
-            self.result.connections += 1
+            await self.connect()
+        assert self.streams
         reader, writer = self.streams
         writer.write(self.message)
         await writer.drain()
@@ -111,7 +124,10 @@ class Client:
 
 
 class Load:
-    """N clients in a closed loop; `stop` ends it early, after the requests that are under way."""
+    """N clients in a closed loop; `stop` ends it early, after the requests that are under way.
+
+    `url` may be changed while it runs: new connections go there.
+    """
 
     def __init__(
         self,
@@ -146,7 +162,7 @@ class Load:
         return self.result
 
     async def client(self, start: float) -> None:
-        client = Client(self.url, self.body, self.result)
+        client = Client(self)
         while self.wants_more():
             self.result.requests += 1
             sent = time.monotonic()

@@ -1,0 +1,91 @@
+"""The startup probe says yes to a real vector only, and otherwise in one line what is missing."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedding_operator.podscripts import probe
+from tests.standins.vllm.process import free_port
+from tests.unit.podscripts.conftest import Serve, StartDouble, json_app
+
+PROBE = str(Path(probe.__file__))
+
+
+async def run_probe(port: int, *arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", PROBE, "--port", str(port), "--model", "tiny", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+def vectors(embedding: Any) -> bytes:
+    return json.dumps({"data": [{"index": 0, "embedding": embedding}]}).encode()
+
+
+REFUSALS = {
+    "not JSON": (200, b"<html>hello", "the answer holds no vector: <html>hello"),
+    "no data": (200, b'{"data": []}', "the answer holds no vector"),
+    "another shape": (200, b"[1]", "the answer holds no vector"),
+    "empty vector": (200, vectors([]), "the vector is empty or not a list"),
+    "text": (200, vectors("AAAA"), "the vector is empty or not a list"),
+    "all zero": (200, vectors([0.0, 0, -0.0]), "all 3 numbers of the vector are zero"),
+    "not a number": (200, vectors([0.1, float("nan")]), "not finite"),
+    "infinite": (200, vectors([0.1, float("-inf")]), "not finite"),
+    "null inside": (200, vectors([0.1, None]), "not finite numbers"),
+    "boolean inside": (200, vectors([0.1, True]), "not finite numbers"),
+    "unknown model": (
+        404,
+        b'{"error": {"message": "The model `tiny` does not exist."}}',
+        "no embeddings for the model 'tiny' (HTTP 404): The model `tiny` does not exist.",
+    ),
+    "error object": (500, b'{"error": {"message": "EngineCore\\nis dead"}}', "HTTP 500: EngineCore is dead"),
+    "error page": (502, b"bad gateway", "HTTP 502: bad gateway"),
+    "too long a message": (500, b"x" * 5000, "HTTP 500: xxx"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "message"), REFUSALS.values(), ids=REFUSALS.keys())
+async def test_an_answer_without_a_vector_is_told_in_one_line(
+    serve: Serve, status: int, body: bytes, message: str
+) -> None:
+    code, out, err = await run_probe(await serve(json_app(status, body)))
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert len(err) <= 301
+
+
+async def test_a_server_that_does_not_listen_yet_is_still_loading() -> None:
+    code, _, err = await run_probe(port := free_port())
+    assert code == 1
+    assert err == f"port {port} refuses connections: the model is still loading\n"
+
+
+async def test_a_server_that_does_not_answer_is_given_up_on(serve: Serve) -> None:
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    code, _, err = await run_probe(await serve(silent), "--timeout", "0.2")
+    assert code == 1
+    assert err == "no answer to an embedding request within 0.2 s\n"
+
+
+async def test_a_server_that_hangs_up_is_told(serve: Serve) -> None:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        code, _, err = await run_probe(server.sockets[0].getsockname()[1])
+    assert code == 1
+    assert err.startswith("the embedding request failed: ")
+
+
+def test_a_vector_of_the_server_passes(double: StartDouble) -> None:
+    with double() as server:
+        ended = server.run_script("probe", "--port", str(server.port), "--model", "tiny")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "tiny: a vector of 64 numbers\n"
