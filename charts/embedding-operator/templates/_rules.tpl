@@ -1,0 +1,42 @@
+{{/*
+Least rights. No Secrets, no nodes, no pods/exec: the operator never reads a token, and pods never call the API.
+Everything here is namespaced, so that a Role per watched namespace can hold the same rules.
+*/}}
+{{- define "embedding-operator.rules" -}}
+- apiGroups: [embedding-operator.io]
+  resources: [embeddingservices]
+  verbs: [get, list, watch]
+- apiGroups: [embedding-operator.io]
+  resources: [modelcaches]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [embedding-operator.io]
+  resources: [embeddingservices/status, modelcaches/status]
+  verbs: [patch]
+# asked for by clusters that guard blockOwnerDeletion
+- apiGroups: [embedding-operator.io]
+  resources: [embeddingservices/finalizers, modelcaches/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments, controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+# config maps of its own label only are listed, which no rule can say
+- apiGroups: [""]
+  resources: [services, configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+# claims are made, never deleted: they hold weights
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}

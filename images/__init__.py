@@ -1,0 +1,1 @@
+"""The project's container images, and the cache they are kept in."""

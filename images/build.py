@@ -1,0 +1,128 @@
+"""Builds the images that tests and demo load: `python -m images.build operator standins vllm-cpu`.
+
+Prints the path of each archive on stdout, progress on stderr. An archive that is there is not built again.
+"""
+
+import argparse
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from images import buildah, models
+from images.cache import REPOSITORY, build_once, cache_directory, content_key, prune
+from images.host import BuildError, say
+from images.python import download_locked
+from images.vllm_cpu import recipe
+
+DOCKER_RECIPE = (
+    REPOSITORY / ".dockerignore",
+    REPOSITORY / "images/debian.py",
+    REPOSITORY / "images/buildah.py",
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: what it is called, what it is made of, and how."""
+
+    reference: str
+    inputs: tuple[Path, ...]
+    build: Callable[[Path], None]
+
+
+def _dockerfile_image(reference: str, dockerfile: str, inputs: Sequence[str]) -> Image:
+    def build(archive: Path) -> None:
+        buildah.build_archive(
+            dockerfile=REPOSITORY / dockerfile,
+            context=REPOSITORY,
+            reference=reference,
+            arguments={"VERSION": project_version()},
+            archive=archive,
+        )
+
+    paths = tuple(REPOSITORY / name for name in (dockerfile, *inputs))
+    return Image(reference, (*paths, *DOCKER_RECIPE), build)
+
+
+def project_version() -> str:
+    """The version of pyproject.toml."""
+    document = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    return str(document["project"]["version"])
+
+
+IMAGES = {
+    "operator": _dockerfile_image(
+        "docker.io/embedding-operator/operator:test",
+        "Dockerfile",
+        (
+            "requirements.lock",
+            "images/requirements-wheel.lock",
+            "pyproject.toml",
+            "README.md",
+            "LICENSE",
+            "crds",
+            "operator/embedding_operator",
+        ),
+    ),
+    "standins": _dockerfile_image(
+        "docker.io/embedding-operator/standins:test",
+        "tests/standins/Dockerfile",
+        ("images/requirements-models.lock", "images/models.py", "tests/__init__.py", "tests/standins"),
+    ),
+    "vllm-cpu": Image(recipe.REFERENCE, recipe.IMAGE_INPUTS, recipe.build_archive),
+}
+
+
+def image_archive(name: str) -> Path:
+    """The docker-archive file of an image, built when this content was not built before."""
+    image = IMAGES[name]
+    directory = cache_directory() / "images"
+    target = directory / f"{name}-{content_key(image.inputs, image.reference)}.tar"
+    if not target.exists():
+        build_once(target, image.build)
+        say(f"{name}: {target.stat().st_size / 1e6:.0f} MB")
+        prune(directory, f"{name}-*.tar")
+    return target
+
+
+def vllm_cpu_environment() -> Path:
+    """A virtual environment with the real vLLM for CPU: start <it>/bin/vllm with recipe.SERVER_ENV."""
+    return recipe.environment()
+
+
+def minilm_model() -> Path:
+    """The files of a small real model (models.MINILM) in a directory of this machine, in the hub's layout."""
+    lock = REPOSITORY / "images/requirements-models.lock"
+    target = cache_directory() / "models" / content_key([lock, REPOSITORY / "images/models.py"])
+
+    def build(partial: Path) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            models.unpack_minilm(download_locked(lock, Path(directory)), partial)
+
+    return build_once(target, build) / models.MINILM
+
+
+def main() -> int:
+    """Build the named images and print where they are."""
+    parser = argparse.ArgumentParser(prog="python -m images.build", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", default=["operator", "standins"], metavar="NAME", help=f"{', '.join(IMAGES)}"
+    )
+    names = parser.parse_args().names
+    for name in names:
+        if name not in IMAGES:
+            parser.error(f"there is no image {name!r}: choose from {', '.join(IMAGES)}")
+    try:
+        for name in names:
+            print(image_archive(name), flush=True)
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
