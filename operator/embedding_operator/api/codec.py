@@ -103,9 +103,9 @@ def _wire_names(cls: type[View]) -> tuple[tuple[str, str], ...]:
     return tuple((f.name, f.metadata.get("name", _camel(f.name))) for f in dataclasses.fields(cls))
 
 
-def wire_names(cls: type[View]) -> frozenset[str]:
-    """Return the property names of a view, to hold them against the CRD's schema."""
-    return frozenset(key for _, key in _wire_names(cls))
+def wire_names(cls: type[View]) -> dict[str, str]:
+    """Return the property of each field of a view, to hold them against the CRD's schema."""
+    return dict(_wire_names(cls))
 
 
 def _camel(name: str) -> str:
