@@ -59,6 +59,9 @@ test-vllm: venv cluster-build images-test images-vllm ## the tier with a real vL
 test-long: venv cluster-build images-test images-vllm ## many seeds, big sizes
 	$(PYTEST) tests -m "long"
 
+golden: venv ## write the golden manifests anew; review the diff
+	GOLDEN=write $(BIN)/python -m pytest -q tests/unit/planning/test_golden.py
+
 ##-- cluster
 cluster-build: venv ## build Kubernetes, etcd, containerd, ... from pinned Go modules (cached; cold about 20 minutes)
 	@$(CLUSTER) build
@@ -96,4 +99,4 @@ lock: ## resolve the locks again (needs uv)
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down manifests lock clean
+.PHONY: golden help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down manifests lock clean

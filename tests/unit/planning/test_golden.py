@@ -1,0 +1,73 @@
+"""The manifests as they reach the API server, kept as files: `make golden` writes them anew, the diff is reviewed.
+
+Each is also held against the official client's strict models, which refuse unknown fields and wrong types.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client
+
+from embedding_operator.planning.stagejob import job
+from tests.unit.planning import given
+
+GOLDEN = Path(__file__).parent / "golden"
+SERVICES: dict[str, dict[str, Any]] = {
+    "ascend-910b": given.service(),
+    "ascend-910b-tuned": given.service(
+        model={
+            "source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B"}},
+            "servedName": "embed",
+            "aliases": ["text-embedding"],
+        },
+        parallelism={"tensor": 2},
+        serving={"maxModelLen": 8192, "dtype": "BFloat16", "maxBatchedTokens": 16384, "maxSequences": 256},
+        runtime={
+            "profile": "ascend-910b",
+            "version": "0.18.0",
+            "args": ["--no-enable-prefix-caching"],
+            "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+            "imagePullSecrets": [{"name": "registry"}],
+        },
+        scheduling={
+            "nodeSelector": {"rack": "r1"},
+            "tolerations": [{"key": "npu", "operator": "Exists", "effect": "NoSchedule"}],
+            "priorityClassName": "serving",
+        },
+        rollout={"drainTimeout": "2m"},
+        exposure={"service": {"type": "NodePort", "port": 80}},
+    ),
+    "cpu": given.service(runtime={"profile": "cpu"}, replicas=1, cache={"claimName": "weights", "subPath": "models"}),
+}
+MODELS = {
+    "ConfigMap": client.V1ConfigMap,
+    "ControllerRevision": client.V1ControllerRevision,
+    "Service": client.V1Service,
+    "Deployment": client.V1Deployment,
+    "PodDisruptionBudget": client.V1PodDisruptionBudget,
+    "Job": client.V1Job,
+}
+
+
+def rendered(name: str) -> list[dict[str, Any]]:
+    if name == "staging":
+        return [job(given.cache(staged=False), image="example.com/operator:1", env=(("HTTPS_PROXY", "http://p:1"),))]
+    return list(given.plan(SERVICES[name], given.seen(cache=given.cache())).apply)
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "staging"])
+def test_manifests_are_as_reviewed(name: str) -> None:
+    path = GOLDEN / f"{name}.yaml"
+    text = yaml.safe_dump_all(rendered(name), sort_keys=False, width=110)
+    if os.environ.get("GOLDEN") == "write":
+        path.write_text(text)
+    assert text == path.read_text(), "run `make golden` and review the diff"
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "staging"])
+def test_manifests_satisfy_the_official_models(name: str) -> None:
+    for manifest in rendered(name):
+        MODELS[manifest["kind"]].model_validate(manifest)

@@ -1,0 +1,132 @@
+"""Given a ModelCache and what was observed, its Job and its status."""
+
+import json
+from typing import Any
+
+import pytest
+
+from embedding_operator.api.modelcache import ModelCache, Progress
+from embedding_operator.planning.cacheplan import CachePlan, ObservedCache, plan_cache
+from embedding_operator.planning.stagejob import job, job_name
+from tests.unit.planning import given
+
+STAGED = {
+    "result": "Staged",
+    "revision": "9c3d",
+    "digest": given.DIGEST,
+    "path": "modelscope/Qwen--X/9c3d",
+    "files": 17,
+    "bytes": 17_534_341_120,
+    "excluded": {"files": 2, "bytes": 1_200_000_000},
+}
+
+
+def plan(cache: ModelCache, **observed: Any) -> CachePlan:
+    return plan_cache(cache, ObservedCache(**observed), image="example.com/operator:1", env=(("A", "b"),))
+
+
+def ready(planned: CachePlan) -> tuple[str, str, str]:
+    (found,) = [c for c in planned.status.conditions if c.type == "Ready"]
+    return found.status, str(found.reason), found.message
+
+
+def stage_job(cache: ModelCache, condition: str | None = None) -> dict[str, Any]:
+    status: dict[str, Any] = {"completionTime": "2026-01-02T03:04:05Z"} if condition == "Complete" else {}
+    if condition:
+        status["conditions"] = [{"type": condition, "status": "True", "message": "Job's own words"}]
+    return {"kind": "Job", "metadata": {"name": job_name(cache), "namespace": "search"}, "status": status}
+
+
+def ended_pod(message: object, phase: str = "Succeeded") -> dict[str, Any]:
+    text = message if isinstance(message, str) else json.dumps(message)
+    pod = given.pod("stage-x", phase=phase, conditions=[])
+    pod["status"]["containerStatuses"] = [{"state": {"terminated": {"exitCode": 0, "message": text}}}]
+    return pod
+
+
+def test_a_new_cache_gets_one_job_once_its_claim_is_there() -> None:
+    missing = plan(given.cache(staged=False), claim_exists=False)
+    assert missing.create == ()
+    assert ready(missing)[1] == "ClaimNotFound"
+    assert "'model-weights' does not exist in namespace search" in ready(missing)[2]
+    assert missing.requeue_after
+    made = plan(given.cache(staged=False), claim_exists=True)
+    assert [one["kind"] for one in made.create] == ["Job"]
+    assert plan(given.cache(staged=False), jobs=[stage_job(given.cache(staged=False))]).create == ()
+
+
+def test_progress_is_shown_and_looked_at_again() -> None:
+    cache = given.cache(staged=False)
+    progress = Progress("Downloading", 42, 7_364_423_270, 17_534_341_120)
+    planned = plan(cache, jobs=[stage_job(cache)], progress=progress)
+    assert ready(planned) == ("False", "Downloading", "42 %, 7.4 GB of 17.5 GB")
+    assert planned.status.progress == progress
+    assert planned.requeue_after
+
+
+def test_the_jobs_result_becomes_the_status() -> None:
+    cache = given.cache(staged=False)
+    planned = plan(cache, jobs=[stage_job(cache, "Complete")], pods=[ended_pod(STAGED)], users=["b", "a"])
+    status = planned.status
+    assert (status.revision, status.digest, status.path, status.files) == ("9c3d", given.DIGEST, STAGED["path"], 17)
+    assert status.verified_at == "2026-01-02T03:04:05Z"
+    assert ready(planned)[:2] == ("True", "Verified")
+    assert "1.2 GB" in ready(planned)[2]
+    assert [user.name for user in status.used_by or ()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("pods", [[], [ended_pod("not json")], [ended_pod({"result": "Failed"})]])
+def test_a_lost_result_runs_the_job_again(pods: list[dict[str, Any]]) -> None:
+    cache = given.cache(staged=False)
+    planned = plan(cache, jobs=[stage_job(cache, "Complete")], pods=pods)
+    assert planned.delete == (("Job", job_name(cache)),)
+    assert ready(planned)[1] == "Retrying"
+
+
+def test_a_failed_job_stalls_in_the_stagers_words_and_says_how_to_try_again() -> None:
+    cache = given.cache(staged=False)
+    told = {"result": "Failed", "reason": "ChecksumMismatch", "message": "model.safetensors: expected a, got b"}
+    planned = plan(cache, jobs=[stage_job(cache, "Failed")], pods=[ended_pod(told, "Failed")])
+    assert ready(planned)[1] == "ChecksumMismatch"
+    assert "expected a, got b" in ready(planned)[2]
+    assert f"kubectl delete job {job_name(cache)} -n search" in ready(planned)[2]
+    assert "Stalled" in [c.type for c in planned.status.conditions]
+
+
+def test_a_failed_job_without_words_has_the_jobs_own() -> None:
+    cache = given.cache(staged=False)
+    planned = plan(cache, jobs=[stage_job(cache, "Failed")])
+    assert ready(planned)[1] == "Internal"
+    assert "Job's own words" in ready(planned)[2]
+
+
+def test_staged_weights_need_no_job_ever_again() -> None:
+    planned = plan(given.cache(), jobs=[], claim_exists=None)
+    assert (planned.create, planned.delete, planned.requeue_after) == ((), (), None)
+    assert ready(planned)[0] == "True"
+
+
+def test_another_wish_makes_another_job_and_the_old_one_goes() -> None:
+    cache = given.cache(staged=False)
+    old = {"kind": "Job", "metadata": {"name": "stage-old", "namespace": "search"}, "status": {}}
+    planned = plan(cache, jobs=[old], claim_exists=True)
+    assert planned.delete == (("Job", "stage-old"),)
+    assert len(planned.create) == 1
+
+
+def test_the_job_is_named_by_its_inputs_and_never_by_the_image() -> None:
+    cache = given.cache(staged=False)
+    names = {job(cache, image=image)["metadata"]["name"] for image in ("a:1", "b:2")}
+    assert names == {job_name(cache)}
+
+
+def test_a_token_reaches_the_job_alone_and_only_as_a_reference() -> None:
+    source = {"modelScope": {"repo": "a/b", "secretRef": {"name": "hub", "key": "token"}}}
+    obj = given.cache(staged=False).to_dict()
+    obj["spec"]["source"] = source
+    made = job(ModelCache.from_dict(obj), image="x:1")
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    assert "hub" not in str(container["args"])
+    assert {"name": "hub", "key": "token"} in [
+        variable["valueFrom"]["secretKeyRef"] for variable in container["env"] if "valueFrom" in variable
+    ]

@@ -1,0 +1,267 @@
+"""Given a spec and what was observed, the objects, deletions and conditions that follow."""
+
+import copy
+import itertools
+from typing import Any
+
+import pytest
+
+from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.revision import ANNOTATION
+from embedding_operator.planning.scripts import config_map_name
+from tests.unit.planning import given
+
+
+def test_without_staged_weights_nothing_is_made_and_the_service_says_what_it_waits_for() -> None:
+    planned = given.plan(given.service(), given.seen(cache=given.cache(staged=False)))
+    assert planned.apply == ()
+    conditions = given.conditions(planned)
+    assert conditions["Ready"][:2] == ("False", "WaitingForWeights")
+    assert conditions["Reconciling"][0] == "True"
+    assert "Stalled" not in conditions
+
+
+def test_staged_weights_make_all_children_in_an_order_in_which_nothing_refers_to_what_is_missing() -> None:
+    planned = given.plan(given.service(), given.seen(cache=given.cache()))
+    assert given.kinds(planned) == [
+        "ConfigMap",
+        "ControllerRevision",
+        "Service",
+        "Deployment",
+        "PodDisruptionBudget",
+    ]
+    owned = [one for one in planned.apply if "ownerReferences" in one["metadata"]]
+    assert [one["kind"] for one in planned.apply if one not in owned] == ["ConfigMap"]  # shared, so owned by nobody
+    assert all(len(one["metadata"]["ownerReferences"]) == 1 for one in owned)
+
+
+def test_the_same_input_gives_the_same_plan() -> None:
+    first, second = (given.plan(given.service(), given.seen(cache=given.cache())) for _ in range(2))
+    assert first == second
+
+
+def test_a_stored_revision_is_applied_as_it_is_whatever_the_renderer_would_say_today() -> None:
+    first = given.plan(given.service(), given.seen(cache=given.cache()))
+    kept = given.stored(first)
+    kept[0].template["spec"]["containers"][0]["args"].append("--from-an-older-operator")
+    again = given.plan(
+        given.service(), given.seen(cache=given.cache(), revisions=kept, script_sources={"launch": "new"})
+    )
+    assert given.child(again, "Deployment")["spec"]["template"] == kept[0].template
+    assert "ConfigMap" not in given.kinds(again)  # the older scripts are there already, and stay
+
+
+@pytest.mark.parametrize(
+    ("change", "rolls"),
+    [
+        ({"replicas": 9}, False),
+        ({"exposure": {"service": {"port": 80}}}, False),
+        ({"rollout": {"strategy": "Surge", "revisionHistoryLimit": 2}}, False),
+        ({"suspend": True}, False),
+        ({"rollout": {"drainTimeout": "30s"}}, True),
+        ({"serving": {"maxModelLen": 4096}}, True),
+        ({"runtime": {"profile": "ascend-910b", "env": [{"name": "A", "value": "b"}]}}, True),
+    ],
+)
+def test_only_what_reaches_the_pod_makes_a_new_revision(change: dict[str, Any], rolls: bool) -> None:
+    kept = given.stored(given.plan(given.service(), given.seen(cache=given.cache())))
+    planned = given.plan(given.service(**change), given.seen(cache=given.cache(), revisions=kept))
+    (now,) = given.stored(planned)
+    assert (now.name != kept[0].name) is rolls
+    assert now.number == (2 if rolls else 1)
+
+
+def test_new_weights_roll_the_pods_once_they_are_proven_and_not_before() -> None:
+    kept = given.stored(given.plan(given.service(), given.seen(cache=given.cache())))
+    spec = {"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B", "revision": "v2"}}}
+    waiting = given.plan(given.service(model=spec), given.seen(cache=given.cache(staged=False), revisions=kept))
+    assert given.child(waiting, "Deployment")["spec"]["template"] == kept[0].template
+    assert given.conditions(waiting)["Ready"][1] == "WaitingForWeights"
+    proven = given.plan(
+        given.service(model=spec), given.seen(cache=given.cache(digest="sha256:" + "cd" * 32), revisions=kept)
+    )
+    assert given.child(proven, "Deployment")["spec"]["template"] != kept[0].template
+
+
+def test_going_back_to_an_earlier_spec_brings_its_template_back_as_it_was() -> None:
+    first = given.stored(given.plan(given.service(), given.seen(cache=given.cache())))
+    changed = given.service(serving={"maxModelLen": 512})
+    second = given.stored(given.plan(changed, given.seen(cache=given.cache(), revisions=first)))
+    back = given.plan(given.service(), given.seen(cache=given.cache(), revisions=first + second))
+    (now,) = given.stored(back)
+    assert (now.name, now.number, now.template) == (first[0].name, 3, first[0].template)
+
+
+def test_an_edited_profile_restarts_nothing_and_is_told() -> None:
+    kept = given.stored(given.plan(given.service(), given.seen(cache=given.cache())))
+    edited = {
+        name: type(profile).from_dict(
+            {"metadata": {"name": name}, "spec": profile.spec.to_dict() | {"serving": {"dtype": "Float16"}}}
+        )
+        for name, profile in given.profiles().items()
+    }
+    planned = given.plan(given.service(), given.seen(cache=given.cache(), revisions=kept, profiles=edited))
+    assert given.child(planned, "Deployment")["spec"]["template"] == kept[0].template
+    assert given.conditions(planned)["UpdateAvailable"][:2] == ("True", "NewerProfile")
+
+
+def test_a_missing_profile_stalls_a_new_service_and_leaves_a_running_one_alone() -> None:
+    gone = given.plan(given.service(), given.seen(cache=given.cache(), profiles={}))
+    assert given.conditions(gone)["Stalled"][1] == "ProfileNotFound"
+    assert "'ascend-910b'" in given.conditions(gone)["Stalled"][2]
+    kept = given.stored(given.plan(given.service(), given.seen(cache=given.cache())))
+    running = given.plan(given.service(), given.seen(cache=given.cache(), profiles={}, revisions=kept))
+    assert "Stalled" not in given.conditions(running)
+    assert given.child(running, "Deployment")["spec"]["template"] == kept[0].template
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({"parallelism": {"tensor": 3}}, "DeviceCountNotAllowed", "1, 2, 4, 8"),
+        ({"runtime": {"profile": "ascend-910b", "image": "example.com/x:main"}}, "InvalidSpec", "runtime.version"),
+        ({"runtime": {"profile": "ascend-910b", "version": "0.9.1"}}, "InvalidSpec", "0.11.0 or newer"),
+        ({"runtime": {}}, "NoDefaultProfile", "default-profile=true"),
+        ({"model": {"cacheRef": {"name": "gone"}}, "cache": None}, "CacheNotFound", "'gone'"),
+    ],
+)
+def test_what_cannot_be_planned_stalls_with_words_that_say_what_to_do(
+    spec: dict[str, Any], reason: str, words: str
+) -> None:
+    cache = None if "model" in spec else given.cache()
+    conditions = given.conditions(given.plan(given.service(**spec), given.seen(cache=cache)))
+    assert conditions["Stalled"][:2] == ("True", reason)
+    assert words in conditions["Stalled"][2]
+    assert conditions["Ready"][0] == "False"
+
+
+def test_what_the_api_server_refused_stalls_in_its_words() -> None:
+    refused = PlanError("ApplyRefused", "the API server refused: spec.ports: Invalid")  # type: ignore[arg-type]
+    conditions = given.conditions(given.plan(given.service(), given.seen(cache=given.cache(), refused=refused)))
+    assert conditions["Stalled"][1:] == ("ApplyRefused", "the API server refused: spec.ports: Invalid")
+
+
+@pytest.mark.parametrize(
+    ("spec", "deployment", "pods", "ready", "reason", "message"),
+    [
+        (
+            {},
+            given.deployment(replicas=4, ready=4),
+            ["n1", "n2"],
+            "True",
+            "Serving",
+            "4 of 4 replicas serving on 2 nodes",
+        ),
+        (
+            {"replicas": 1},
+            given.deployment(replicas=1, ready=1),
+            ["n1"],
+            "True",
+            "Serving",
+            "1 of 1 replicas serving on 1 node",
+        ),
+        ({}, given.deployment(replicas=4, ready=3), ["n1"], "False", "ReplicasUnavailable", "3 of 4"),
+        ({}, given.deployment(replicas=4, ready=4, updated=2), ["n1"], "False", "RollingOut", "2 of the newest"),
+        ({}, given.deployment(replicas=4, ready=0), [], "False", "Starting", "0 of 4"),
+        ({}, given.deployment(replicas=2, ready=2), ["n1"], "False", "Scaling", "2 of 4"),
+        ({}, None, [], "False", "Starting", "0 of 4"),
+        ({"suspend": True}, given.deployment(replicas=0, ready=0), [], "True", "Suspended", "no pods run"),
+        ({"replicas": 0}, given.deployment(replicas=0, ready=0), [], "True", "ScaledToZero", "no pods run"),
+        ({"replicas": 0}, given.deployment(replicas=2, ready=2), ["n1"], "False", "Scaling", "2 pods are ending"),
+    ],
+)
+def test_ready_follows_the_deployment(
+    spec: dict[str, Any], deployment: Any, pods: list[str], ready: str, reason: str, message: str
+) -> None:
+    observed = given.seen(
+        cache=given.cache(),
+        deployment=deployment,
+        pods=[given.pod(f"p{index}", node=node) for index, node in enumerate(pods)],
+    )
+    conditions = given.conditions(given.plan(given.service(**spec), observed))
+    assert conditions["Ready"][:2] == (ready, reason)
+    assert message in conditions["Ready"][2]
+    assert ("Reconciling" in conditions) is (ready == "False")
+
+
+def test_an_exceeded_deadline_stalls_with_the_pods_own_trouble() -> None:
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}
+    observed = given.seen(
+        cache=given.cache(),
+        deployment=given.deployment(
+            replicas=4, ready=0, conditions=[{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]
+        ),
+        pods=[given.pod("p1", ready=False, containerStatuses=[waiting])],
+    )
+    conditions = given.conditions(given.plan(given.service(), observed))
+    assert conditions["Stalled"][1] == "ProgressDeadlineExceeded"
+    assert "pod p1: not found" in conditions["Stalled"][2]
+
+
+def test_a_service_goes_on_serving_when_its_model_cache_was_deleted() -> None:
+    kept = given.stored(given.plan(given.service(), given.seen(cache=given.cache())))
+    observed = given.seen(
+        cache=None, revisions=kept, deployment=given.deployment(replicas=4, ready=4), pods=[given.pod("p")]
+    )
+    conditions = given.conditions(given.plan(given.service(), observed))
+    assert conditions["Ready"][0] == "True"
+    assert conditions["WeightsReady"][0] == "False"
+
+
+def test_history_keeps_its_limit_and_whatever_live_pods_use() -> None:
+    revisions = []
+    for length in range(100, 900, 100):
+        changed = given.service(serving={"maxModelLen": length}, rollout={"revisionHistoryLimit": 2})
+        revisions += given.stored(given.plan(changed, given.seen(cache=given.cache(), revisions=revisions)))
+    live = given.pod("old")
+    live["metadata"]["annotations"] = {ANNOTATION: revisions[0].name}
+    planned = given.plan(changed, given.seen(cache=given.cache(), revisions=revisions, pods=[live]))
+    gone = [name for kind, name in planned.delete if kind == "ControllerRevision"]
+    assert gone == [revision.name for revision in revisions[1:5]]
+
+
+def test_one_replica_needs_no_disruption_budget() -> None:
+    planned = given.plan(given.service(replicas=1), given.seen(cache=given.cache(), has_budget=True))
+    assert "PodDisruptionBudget" not in given.kinds(planned)
+    assert planned.delete == (("PodDisruptionBudget", "qwen"),)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "profile", "surge"),
+    [
+        (None, "ascend-910b", 0),
+        (None, "cpu", 1),
+        ("Auto", "cpu", 1),
+        ("Surge", "ascend-910b", 1),
+        ("Replace", "cpu", 0),
+    ],
+)
+def test_devices_are_scarce_so_a_pod_goes_before_its_successor_comes(
+    strategy: str | None, profile: str, surge: int
+) -> None:
+    spec = given.service(rollout={"strategy": strategy} if strategy else None, runtime={"profile": profile})
+    planned = given.plan(spec, given.seen(cache=given.cache()))
+    rolling = given.child(planned, "Deployment")["spec"]["strategy"]["rollingUpdate"]
+    assert rolling == {"maxSurge": surge, "maxUnavailable": 1 - surge}
+
+
+def test_a_claim_template_becomes_a_claim_without_owner_once() -> None:
+    spec = given.service(cache={"claimTemplate": {"size": "200Gi", "storageClassName": "nfs"}})
+    planned = given.plan(spec, given.seen(cache=given.cache(staged=False)))
+    (claim,) = planned.create
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert "ownerReferences" not in claim["metadata"]  # weights outlive the service
+    assert given.plan(spec, given.seen(cache=given.cache(staged=False), has_claim=True)).create == ()
+
+
+def test_planning_changes_nothing_that_it_was_given() -> None:
+    spec, observed = given.service(), given.seen(cache=given.cache(), pods=[given.pod("p")])
+    before = copy.deepcopy((spec, observed.pods))
+    given.plan(spec, observed)
+    assert (spec, observed.pods) == before
+
+
+def test_script_config_maps_are_named_by_their_content() -> None:
+    assert config_map_name({"a": "1", "b": "2"}) == config_map_name({"b": "2", "a": "1"})
+    contents = [{"a": "1"}, {"a": "2"}, {"b": "1"}, {"a": "1", "b": ""}]
+    assert all(config_map_name(x) != config_map_name(y) for x, y in itertools.combinations(contents, 2))
