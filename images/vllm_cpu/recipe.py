@@ -62,7 +62,7 @@ BUILD_PROGRAMS = {
 DEAD_WEIGHT = (
     "torch/include",
     "torch/share",
-    "torch/bin",
+    "torch/bin/protoc*",
     "nvidia/*/include",
     "nvidia/*/lib/*.a",
     "pip",
