@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 
 import aiohttp
 
+from embedding_operator import podscripts
 from embedding_operator.controllers.users import CacheUsers
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
@@ -16,7 +16,6 @@ from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.kube.workqueue import WorkQueue
 
 SCRIPTS = "Scripts"  # the queue's word for "the script ConfigMaps of a namespace"
-_POD_SCRIPTS = ("launch", "middleware", "probe", "drain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +50,4 @@ class Context:
 @cache
 def script_sources() -> Mapping[str, str]:
     """The scripts for serving pods, as this version of the operator ships them."""
-    folder = files("embedding_operator") / "podscripts"
-    return {name: (folder / f"{name}.py").read_text(encoding="utf-8") for name in _POD_SCRIPTS}
+    return podscripts.sources()

@@ -20,9 +20,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from embedding_operator import podscripts
+from embedding_operator.planning import scripts
+from embedding_operator.planning.flags import MIDDLEWARE
 
 DOUBLE = Path(__file__).parent / "bin" / "vllm"
-MIDDLEWARE = "embedding_operator_middleware.DrainMiddleware"
 
 
 def write_model(directory: Path, **config: Any) -> Path:
@@ -57,7 +58,7 @@ class ServerProcess:
     def __post_init__(self) -> None:
         self.scripts = self.state / "scripts"
         self.scripts.mkdir(parents=True)
-        for name, source in podscripts.sources().items():
+        for name, source in scripts.config_map("default", podscripts.sources())["data"].items():
             (self.scripts / name).write_text(source)
         self.flag = self.state / "run" / "draining"
         self.log = self.state / "log"
@@ -75,7 +76,7 @@ class ServerProcess:
 
     def script(self, name: str, *arguments: str) -> list[str]:
         """A pod script's command line. It runs isolated, so it can lean on nothing of this repository."""
-        return [sys.executable, "-I", str(self.scripts / podscripts.flat_name(name)), *arguments]
+        return [sys.executable, "-I", str(self.scripts / f"{scripts.PREFIX}{name}.py"), *arguments]
 
     def run_script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from embedding_operator import podscripts
+from embedding_operator.planning import scripts
 
-SOURCES = podscripts.sources()
+SOURCES: dict[str, str] = scripts.config_map("default", podscripts.sources())["data"]
 
 
 def test_the_config_map_holds_the_four_scripts_under_their_flat_names() -> None:

@@ -13,9 +13,9 @@ from embedding_operator import podscripts
 
 @pytest.fixture
 def launcher(tmp_path: Path) -> Path:
-    script = tmp_path / "scripts" / podscripts.flat_name("launch")
+    script = tmp_path / "scripts" / "launch.py"
     script.parent.mkdir()
-    script.write_text(podscripts.sources()[script.name])
+    script.write_text(podscripts.sources()["launch"])
     return script
 
 
