@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from embedding_operator.kube.cache import Cache
-from embedding_operator.kube.client import KubeClient
+from embedding_operator.kube.client import FIELD_MANAGER, KubeClient
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "embedding-operator"
+_STATUS_METADATA: Final = ("name", "namespace", "resourceVersion")
 
 
 class _Seen(NamedTuple):
@@ -53,8 +54,7 @@ class Applier:
     async def apply(self, desired: Mapping[str, Any]) -> Object:
         """Apply a child and return it as observed. Raises ApiError, or NameTaken if a stranger has its name.
 
-        Ours is what carries our managed-by label and, if `desired` has ownerReferences, one to the same
-        owner. What is ours is applied with force, and only that.
+        What is ours (see is_ours) is applied with force, and only that.
         """
         key = key_of(desired)
         digest = digest_of(desired)
@@ -63,13 +63,16 @@ class Applier:
             self.counts["skipped"] += 1
             return observed
         known = observed is not None and is_ours(observed, desired)
+        if not known:
+            # Without conflicting fields, or under our own manager's name for another owner, even an unforced
+            # apply would quietly merge into what is there. So look first; this happens once in a child's life.
+            known = await self._exists_as_ours(key, desired)
         try:
             answer = await self._client.apply(desired, force=known)
         except ApiError as error:
-            # 422 as well: immutable fields of a stranger's object, or a second controller owner.
-            if known or not (error.is_conflict or error.is_invalid):
-                raise
-            answer = await self._take_back(key, desired, error)
+            if not known and (error.is_conflict or error.is_invalid):
+                await self._exists_as_ours(key, desired)  # somebody was faster: say who
+            raise
         self.counts["applied"] += 1
         return self._learn(key, digest, desired, answer)
 
@@ -94,13 +97,21 @@ class Applier:
         return self._observe(key, answer)
 
     async def apply_status(self, desired: Mapping[str, Any]) -> Object:
-        """Write a status unless it is there already; metadata.uid keeps it from a namesake."""
+        """Write the status of an object that is in the cache, unless it is there already.
+
+        The write holds for the very version that the cache knows: a 409 says that the object has changed, and
+        a status that was planned for it before must not stand. (A uid in the body would not do: the API server
+        ignores it in status requests of custom resources.)
+        """
         key = key_of(desired)
         observed = self._cache.get(key)
-        if observed is not None and observed.get("status") == desired["status"]:
+        if observed is None or observed["metadata"].get("uid") != desired["metadata"].get("uid"):
+            raise ApiError(404, "NotFound", f"{key} was deleted, its status is not written")
+        if observed.get("status") == desired["status"]:
             self.counts["status_skipped"] += 1
             return observed
-        answer = await self._client.apply_status(desired)
+        metadata = {name: observed["metadata"][name] for name in _STATUS_METADATA if name in observed["metadata"]}
+        answer = await self._client.apply_status({**desired, "metadata": metadata})
         self.counts["status"] += 1
         return self._observe(key, answer)
 
@@ -114,16 +125,13 @@ class Applier:
         """The next apply of this object is sent, whatever was known."""
         self._seen.pop(key, None)
 
-    async def _take_back(self, key: ObjectKey, desired: Mapping[str, Any], error: ApiError) -> Object:
-        """An unforced apply was refused: is it ours (then insist) or somebody else's (then say whose)?"""
+    async def _exists_as_ours(self, key: ObjectKey, desired: Mapping[str, Any]) -> bool:
         existing = await self._client.get(key)
         if existing is None:
-            raise error
+            return False
         if not is_ours(existing, desired):
-            raise NameTaken(str(key), owner_of(existing)) from error
-        if error.is_invalid:
-            raise error
-        return await self._client.apply(desired, force=True)
+            raise NameTaken(str(key), owner_of(existing))
+        return True
 
     def _is_in_force(
         self, key: ObjectKey, digest: bytes, desired: Mapping[str, Any], observed: Mapping[str, Any]
@@ -136,9 +144,7 @@ class Applier:
             and seen.observed == fingerprint(desired, observed)
         )
 
-    def _learn(
-        self, key: ObjectKey, digest: bytes, desired: Mapping[str, Any], answer: Mapping[str, Any]
-    ) -> Object:
+    def _learn(self, key: ObjectKey, digest: bytes, desired: Mapping[str, Any], answer: Mapping[str, Any]) -> Object:
         now = self._clock()
         if len(self._seen) >= self._sweep_at:
             self._seen = {other: seen for other, seen in self._seen.items() if seen.until > now}
@@ -175,23 +181,31 @@ def fingerprint(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str:
         values = actual.get(field) or {}
         ours.append([values.get(name) for name in sorted(wanted.get(field) or {})])
     owners = {owner["uid"] for owner in wanted.get("ownerReferences") or ()}
-    ours.append(
-        sorted(owner["uid"] for owner in actual.get("ownerReferences") or () if owner["uid"] in owners)
-    )
+    ours.append(sorted(owner["uid"] for owner in actual.get("ownerReferences") or () if owner["uid"] in owners))
     return json.dumps(ours)
 
 
 def is_ours(existing: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
     """Whether we made it, for the same owner.
 
-    An owner that was deleted and made again under its name has a new uid; its children are ours still.
+    An owner that was deleted and made again under its name has a new uid, and a deletion with
+    --cascade=orphan leaves children without any; those are ours still.
     """
-    metadata = existing["metadata"]
-    if (metadata.get("labels") or {}).get(MANAGED_BY) != MANAGER:
+    wanted = desired["metadata"].get("ownerReferences") or ()
+    actual = existing["metadata"].get("ownerReferences") or ()
+    if {owner["uid"] for owner in wanted} & {owner["uid"] for owner in actual}:
+        return True
+    if not _is_marked(existing["metadata"]):
         return False
-    wanted = {_identity(owner) for owner in desired["metadata"].get("ownerReferences") or ()}
-    actual = {_identity(owner) for owner in metadata.get("ownerReferences") or ()}
-    return bool(wanted & actual) if wanted else not actual
+    return not actual or bool({_identity(owner) for owner in wanted} & {_identity(owner) for owner in actual})
+
+
+def _is_marked(metadata: Mapping[str, Any]) -> bool:
+    """By our label or, if somebody took that off, by the API server's own record of who applied it."""
+    return (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER or any(
+        entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply"
+        for entry in metadata.get("managedFields") or ()
+    )
 
 
 def owner_of(existing: Mapping[str, Any]) -> str:
@@ -204,9 +218,7 @@ def owner_of(existing: Mapping[str, Any]) -> str:
     if manager:
         return f"{manager} (its label {MANAGED_BY})"
     managers = {entry["manager"] for entry in metadata.get("managedFields") or () if entry.get("manager")}
-    return (
-        "somebody else (last written by " + ", ".join(sorted(managers)) + ")" if managers else "somebody else"
-    )
+    return "somebody else (last written by " + ", ".join(sorted(managers)) + ")" if managers else "somebody else"
 
 
 def _identity(owner: Mapping[str, Any]) -> tuple[str, str]:

@@ -37,9 +37,7 @@ class Cache:
     def get(self, key: ObjectKey) -> Object | None:
         return self._objects.get(key)
 
-    def list(
-        self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
-    ) -> Objects:
+    def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> Objects:
         """Objects of a kind, by namespace and labels if given, sorted by namespace and name."""
         wanted = dict(labels or {})
         bucket = self._narrowest(kind, namespace, wanted)
@@ -94,18 +92,14 @@ class Cache:
         del self._objects[key]
         return True
 
-    def prune(
-        self, kind: str, seen: Iterable[ObjectKey], *, as_of: str = "", namespace: str | None = None
-    ) -> Keys:
+    def prune(self, kind: str, seen: Iterable[ObjectKey], *, as_of: str = "", namespace: str | None = None) -> Keys:
         """Forget what a full LIST did not show, and say what that was: its deletion event was lost.
 
         `as_of` is the LIST's resourceVersion: objects that are newer than it are kept.
         """
         present = seen if isinstance(seen, set | frozenset) else set(seen)
         gone = [
-            key
-            for key in self.keys(kind, namespace)
-            if key not in present and not _is_newer(self._objects[key], as_of)
+            key for key in self.keys(kind, namespace) if key not in present and not _is_newer(self._objects[key], as_of)
         ]
         for key in gone:
             self.discard(key)

@@ -112,7 +112,7 @@ class KubeClient:
         return await self._apply(obj, None, force)
 
     async def apply_status(self, obj: Mapping[str, Any]) -> Object:
-        """Server-side apply of `obj`'s status. With metadata.uid, a re-created object is a 409."""
+        """Server-side apply of `obj`'s status; with metadata.resourceVersion, to that version only."""
         return await self._apply(obj, "status", True)
 
     async def create(self, obj: Mapping[str, Any]) -> Object:
@@ -133,9 +133,7 @@ class KubeClient:
             "patch", by_kind(key.kind), key.namespace, key.name, query=query, body=patch, content_type=_MERGE
         )
 
-    async def delete(
-        self, key: ObjectKey, *, uid: str | None = None, propagation: Propagation = "Background"
-    ) -> bool:
+    async def delete(self, key: ObjectKey, *, uid: str | None = None, propagation: Propagation = "Background") -> bool:
         """False if it is gone already, or (with `uid`) if another object has the name now."""
         body: Object = {"propagationPolicy": propagation}
         if uid is not None:
@@ -198,9 +196,7 @@ class KubeClient:
             method, url, headers, sent, _ = await self._api.param_serialize(
                 _METHODS[verb],
                 path,
-                query_params=[
-                    (name, _text(value)) for name, value in (query or {}).items() if value is not None
-                ],
+                query_params=[(name, _text(value)) for name, value in (query or {}).items() if value is not None],
                 header_params={"Accept": "application/json", "Content-Type": content_type},
                 body=body,
                 auth_settings=["BearerToken"],

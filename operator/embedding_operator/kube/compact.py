@@ -40,9 +40,7 @@ def compact(obj: Mapping[str, Any]) -> Object:
 
 def _metadata(metadata: Mapping[str, Any]) -> Object:
     cut = _pick(metadata, *_METADATA)
-    annotations = {
-        name: text for name, text in (metadata.get("annotations") or {}).items() if name != _LAST_APPLIED
-    }
+    annotations = {name: text for name, text in (metadata.get("annotations") or {}).items() if name != _LAST_APPLIED}
     if annotations:
         cut["annotations"] = annotations
     owners = [
@@ -88,16 +86,12 @@ def _revision(obj: Mapping[str, Any]) -> Object:
 
 
 def _job(obj: Mapping[str, Any]) -> Object:
-    status = {
-        name: value for name, value in (obj.get("status") or {}).items() if name != "uncountedTerminatedPods"
-    }
+    status = {name: value for name, value in (obj.get("status") or {}).items() if name != "uncountedTerminatedPods"}
     return {"spec": _pick(obj.get("spec") or {}, "suspend"), "status": status}
 
 
 def _budget(obj: Mapping[str, Any]) -> Object:
-    return {
-        "status": _pick(obj.get("status") or {}, "currentHealthy", "desiredHealthy", "disruptionsAllowed")
-    }
+    return {"status": _pick(obj.get("status") or {}, "currentHealthy", "desiredHealthy", "disruptionsAllowed")}
 
 
 def _pod(obj: Mapping[str, Any]) -> Object:
@@ -131,9 +125,7 @@ def _container_state(state: Mapping[str, Any]) -> Object:
     if "waiting" in state:
         cut["waiting"] = _pick(state["waiting"] or {}, "reason", "message")
     if "terminated" in state:
-        cut["terminated"] = _pick(
-            state["terminated"] or {}, "exitCode", "signal", "reason", "message", "finishedAt"
-        )
+        cut["terminated"] = _pick(state["terminated"] or {}, "exitCode", "signal", "reason", "message", "finishedAt")
     if "running" in state:
         cut["running"] = {}
     return cut

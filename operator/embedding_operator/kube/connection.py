@@ -6,6 +6,7 @@ Uses the official client's loaders, because they know tokens that rotate, exec p
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import urllib.request
@@ -31,6 +32,21 @@ class Connection:
     @property
     def host(self) -> str:
         return str(self.api.configuration.host)
+
+    async def credentials(self) -> dict[str, Any]:
+        """How to reach the server, in the words of Kopf's ConnectionInfo; the token as it is now."""
+        configuration = self.api.configuration
+        header = configuration.get_api_key_with_prefix("BearerToken")
+        if inspect.isawaitable(header):
+            header = await header
+        return {
+            "server": configuration.host,
+            "ca_path": configuration.ssl_ca_cert,
+            "insecure": not configuration.verify_ssl,
+            "token": header.rpartition(" ")[2] if header else None,
+            "certificate_path": configuration.cert_file,
+            "private_key_path": configuration.key_file,
+        }
 
     async def close(self) -> None:
         if self._refresher is not None:

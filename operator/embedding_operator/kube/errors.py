@@ -51,8 +51,13 @@ class ApiError(Exception):
 
     @property
     def is_invalid(self) -> bool:
-        """What was sent is wrong (400, 422): sending it again cannot help."""
-        return self.status in (400, 422)
+        """What was sent is wrong: sending it again cannot help.
+
+        Server-side apply answers unknown fields and doubled list keys with a 500 that has no reason.
+        """
+        return self.status in (400, 422) or (
+            self.status == 500 and self.message.startswith("failed to create typed patch object")
+        )
 
     @property
     def is_forbidden(self) -> bool:
@@ -61,7 +66,7 @@ class ApiError(Exception):
     @property
     def is_temporary(self) -> bool:
         """Unreachable, overloaded or broken for the moment: the same request may work later."""
-        return self.status in (0, 408, 429) or self.status >= 500
+        return self.status in (0, 408, 429) or (self.status >= 500 and not self.is_invalid)
 
 
 class LeaseLost(ApiError):  # noqa: N818 - it is a refusal of our own, named for what happened

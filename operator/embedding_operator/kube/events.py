@@ -71,9 +71,7 @@ class Recorder:
         self._entries: OrderedDict[_Said, _Entry] = OrderedDict()
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
-    def emit(
-        self, regarding: Mapping[str, Any], type_: EventType, reason: str, action: str, note: str
-    ) -> None:
+    def emit(self, regarding: Mapping[str, Any], type_: EventType, reason: str, action: str, note: str) -> None:
         """Tell that something happened to an object (any dict with kind, apiVersion and metadata)."""
         note = _cut(note)
         uid = regarding["metadata"].get("uid", "")
@@ -139,9 +137,7 @@ class Recorder:
         posted = await self._client.create(body)
         entry.posted = posted["metadata"]["name"]
 
-    def _body(
-        self, regarding: Mapping[str, Any], type_: EventType, reason: str, action: str, note: str
-    ) -> Object:
+    def _body(self, regarding: Mapping[str, Any], type_: EventType, reason: str, action: str, note: str) -> Object:
         metadata = regarding["metadata"]
         reference = {
             "apiVersion": regarding["apiVersion"],

@@ -11,6 +11,7 @@ OWNER = {
     "uid": "u0",
     "controller": True,
 }
+APPLIED = {"manager": "embedding-operator", "operation": "Apply"}
 LABELS = {"app.kubernetes.io/managed-by": "embedding-operator", "color": "red"}
 DESIRED = {
     "apiVersion": "apps/v1",
@@ -88,9 +89,12 @@ def test_digests_ignore_the_order_of_keys_and_nothing_else():
     [
         (observed(), True),
         (observed(ownerReferences=[{**OWNER, "uid": "an older life of x"}]), True),
-        (observed(labels={}), False),
-        (observed(labels={"app.kubernetes.io/managed-by": "Helm"}), False),
-        (observed(ownerReferences=[]), False),
+        (observed(labels={}), True),
+        (observed(ownerReferences=[]), True),
+        (observed(ownerReferences=[], labels={}), False),
+        (observed(ownerReferences=[], labels={}, managedFields=[APPLIED]), True),
+        (observed(ownerReferences=[], labels={}, managedFields=[{**APPLIED, "manager": "helm"}]), False),
+        (observed(ownerReferences=[], labels={"app.kubernetes.io/managed-by": "Helm"}), False),
         (observed(ownerReferences=[{**OWNER, "name": "y", "uid": "u7"}]), False),
     ],
 )

@@ -39,6 +39,13 @@ def test_answers_of_something_in_between_are_errors_too(body):
     assert error.message
 
 
+def test_server_side_apply_says_500_for_what_the_sender_did_wrong():
+    message = "failed to create typed patch object (a/x; apps/v1, Kind=Deployment): .spec.replica: field not declared"
+    error = ApiError.from_response(500, {}, status(message=message))
+    assert error.is_invalid
+    assert not error.is_temporary
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "true"),
     [
@@ -50,6 +57,7 @@ def test_answers_of_something_in_between_are_errors_too(body):
         (403, "Forbidden", {"is_forbidden"}),
         (429, "TooManyRequests", {"is_temporary"}),
         (503, "ServiceUnavailable", {"is_temporary"}),
+        (500, "InternalError", {"is_temporary"}),
         (0, "Timeout", {"is_temporary"}),
     ],
 )

@@ -1,0 +1,340 @@
+"""The applier against a real API server: what is sent, what is not, and whose names are respected."""
+
+import pytest
+
+from embedding_operator.kube.apply import Applier
+from embedding_operator.kube.cache import Cache
+from embedding_operator.kube.errors import ApiError, NameTaken
+from embedding_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, MODEL_CACHES, SERVICES, key_of
+
+from .kube_support import client_of, config_map, deployment, install_crds, namespace_of, owned_by, raw, service
+
+MERGE = "application/merge-patch+json"
+
+
+@pytest.fixture
+async def client(control_plane):
+    async with client_of(control_plane.kubeconfig) as client:
+        yield client
+
+
+@pytest.fixture
+async def namespace(client):
+    async with namespace_of(client) as name:
+        yield name
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def applier(client, clock):
+    return Applier(client, Cache(), clock=clock)
+
+
+@pytest.fixture
+async def owner(client, namespace):
+    """Any object will do as the owner; the applier does not look into it."""
+    return await client.apply(config_map(namespace, "owner"))
+
+
+async def edit(client, resource, namespace, name, patch):
+    """What a person with kubectl edit does; the watch then tells the cache."""
+    path = resource.path(namespace, name) + "?fieldManager=kubectl-edit"
+    assert await raw(client, "PATCH", path, patch, MERGE) == 200
+
+
+async def watched(applier, client, obj):
+    applier._cache.upsert(await client.get(key_of(obj)))
+
+
+@pytest.mark.parametrize("child", [deployment, service, config_map])
+async def test_the_second_apply_of_the_same_is_not_sent(applier, client, namespace, owner, child):
+    desired = owned_by(child(namespace), owner)
+    client.requests.clear()
+    first = await applier.apply(desired)
+    second = await applier.apply(desired)
+    assert first == second
+    assert applier.counts == {"applied": 1, "skipped": 1}
+    assert client.requests["apply", desired["kind"]] == 1
+
+
+async def test_the_answer_is_in_the_cache_before_any_watch_tells(applier, namespace, owner):
+    desired = owned_by(deployment(namespace), owner)
+    await applier.apply(desired)
+    assert applier._cache.owned(owner["metadata"]["uid"])[0]["spec"]["replicas"] == 0
+
+
+async def test_another_wish_is_sent(applier, namespace, owner):
+    await applier.apply(owned_by(deployment(namespace), owner))
+    applied = await applier.apply(owned_by(deployment(namespace, replicas=3), owner))
+    assert applied["spec"]["replicas"] == 3
+    assert applier.counts == {"applied": 2}
+
+
+@pytest.mark.parametrize(
+    ("resource", "child", "patch"),
+    [
+        (DEPLOYMENTS, deployment, {"spec": {"replicas": 5}}),
+        (DEPLOYMENTS, deployment, {"metadata": {"labels": {"embedding-operator.io/service": "wrong"}}}),
+        (DEPLOYMENTS, deployment, {"metadata": {"ownerReferences": None}}),
+        (SERVICES, service, {"spec": {"selector": {"embedding-operator.io/service": "wrong"}}}),
+        (CONFIG_MAPS, config_map, {"metadata": {"labels": None}}),
+    ],
+)
+async def test_what_somebody_else_changes_is_put_back(applier, client, namespace, owner, resource, child, patch):
+    desired = owned_by(child(namespace), owner)
+    before = await applier.apply(desired)
+    await edit(client, resource, namespace, "x", patch)
+    await watched(applier, client, desired)
+    assert applier._cache.get(key_of(desired)) != before
+    after = await applier.apply(desired)
+    assert applier.counts["applied"] == 2
+    for field in ("labels", "ownerReferences"):
+        assert after["metadata"].get(field) == before["metadata"].get(field)
+    assert after.get("spec") == before.get("spec")
+
+
+async def test_what_somebody_else_adds_is_left_alone(applier, client, namespace, owner):
+    desired = owned_by(deployment(namespace), owner)
+    await applier.apply(desired)
+    await edit(client, DEPLOYMENTS, namespace, "x", {"metadata": {"labels": {"theirs": "1"}}})
+    await watched(applier, client, desired)
+    kept = await applier.apply(desired)
+    assert kept["metadata"]["labels"]["theirs"] == "1"
+    assert applier.counts["skipped"] == 1
+
+
+async def test_knowledge_expires_and_then_heals_what_no_watch_told(applier, client, namespace, owner, clock):
+    desired = owned_by(deployment(namespace), owner)
+    await applier.apply(desired)
+    await edit(client, DEPLOYMENTS, namespace, "x", {"spec": {"replicas": 5}})
+    clock.now = 3600 * 0.89
+    assert (await applier.apply(desired)) is applier._cache.get(key_of(desired))
+    assert applier.counts["skipped"] == 1
+    clock.now = 3600 * 1.11
+    assert (await applier.apply(desired))["spec"]["replicas"] == 0
+
+
+async def test_what_was_deleted_is_made_again(applier, client, namespace, owner):
+    desired = owned_by(deployment(namespace), owner)
+    first = await applier.apply(desired)
+    await client.delete(key_of(desired))
+    applier._cache.discard(key_of(desired))
+    second = await applier.apply(desired)
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("child", [deployment, service, config_map])
+async def test_a_strangers_object_is_not_touched(applier, client, namespace, owner, child):
+    theirs = child(namespace, "x")
+    theirs["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "Helm"}
+    if "spec" in theirs:
+        theirs["spec"]["selector"] = {"app": "theirs"}
+    if child is deployment:
+        theirs["spec"]["selector"] = {"matchLabels": {"app": "theirs"}}
+        theirs["spec"]["template"]["metadata"]["labels"] = {"app": "theirs"}
+    created = await client.create(theirs)
+    # Our own name as the manager of the stranger's object would hide the conflict.
+    path = f"{_path(created)}?fieldManager=helm"
+    metadata = {**created["metadata"], "managedFields": [{}]}
+    assert await raw(client, "PUT", path, {**created, "metadata": metadata}) == 200
+    before = await client.get(key_of(created))
+
+    with pytest.raises(NameTaken) as caught:
+        await applier.apply(owned_by(child(namespace), owner))
+    assert caught.value.owner == "Helm (its label app.kubernetes.io/managed-by)"
+    assert f"{created['kind']} {namespace}/x" in str(caught.value)
+    after = await client.get(key_of(created))
+    assert (after["metadata"]["uid"], after["metadata"]["resourceVersion"]) == (
+        before["metadata"]["uid"],
+        before["metadata"]["resourceVersion"],
+    )
+    assert applier.counts == {}
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_another_services_child_is_not_touched(applier, client, namespace, owner, known):
+    """The same field manager wrote it, so the API server would see no conflict."""
+    other = await client.apply(config_map(namespace, "other"))
+    theirs = await Applier(client, Cache()).apply(owned_by(deployment(namespace), other))
+    if known:
+        await watched(applier, client, theirs)
+    with pytest.raises(NameTaken) as caught:
+        await applier.apply(owned_by(deployment(namespace), owner))
+    assert caught.value.owner == "ConfigMap other"
+    assert (await client.get(key_of(theirs)))["metadata"]["ownerReferences"][0]["name"] == "other"
+
+
+async def test_a_strangers_object_without_any_conflicting_field_is_not_merged_into(applier, client, namespace, owner):
+    bare = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": namespace}}
+    await client.create(bare)
+    with pytest.raises(NameTaken, match="somebody else"):
+        await applier.apply(owned_by(config_map(namespace, a="ours"), owner))
+    assert "data" not in await client.get(key_of(bare))
+
+
+async def test_a_name_that_became_free_is_used(applier, client, namespace, owner):
+    other = await client.apply(config_map(namespace, "other"))
+    theirs = await client.apply(owned_by(deployment(namespace), other))
+    await watched(applier, client, theirs)
+    await client.delete(key_of(theirs))  # the watch has not told of it yet
+    made = await applier.apply(owned_by(deployment(namespace), owner))
+    assert made["metadata"]["uid"] != theirs["metadata"]["uid"]
+
+
+async def test_after_a_restart_our_own_edited_child_is_taken_back(client, namespace, owner):
+    desired = owned_by(deployment(namespace), owner)
+    await Applier(client, Cache()).apply(desired)
+    await edit(client, DEPLOYMENTS, namespace, "x", {"spec": {"replicas": 5}})
+    fresh = Applier(client, Cache())  # the watch has not told of it yet
+    assert (await fresh.apply(desired))["spec"]["replicas"] == 0
+
+
+async def test_children_of_an_owners_earlier_life_are_adopted(applier, client, namespace, owner):
+    first = await applier.apply(owned_by(deployment(namespace), owner))
+    await client.delete(key_of(owner))
+    again = await client.apply(config_map(namespace, "owner"))
+    adopted = await applier.apply(owned_by(deployment(namespace), again))
+    assert adopted["metadata"]["uid"] == first["metadata"]["uid"]
+    assert [ref["uid"] for ref in adopted["metadata"]["ownerReferences"]] == [again["metadata"]["uid"]]
+
+
+async def test_refusals_of_our_own_object_are_the_servers(applier, namespace, owner):
+    await applier.apply(owned_by(deployment(namespace), owner))
+    wrong = owned_by(deployment(namespace), owner)
+    wrong["spec"]["selector"] = {"matchLabels": {"a": "b"}}
+    wrong["spec"]["template"]["metadata"]["labels"] = {"a": "b"}
+    for again in range(2):
+        with pytest.raises(ApiError) as caught:
+            await applier.apply(wrong)
+        assert caught.value.is_invalid, again
+        assert "field is immutable" in caught.value.message
+
+
+async def test_what_is_created_once_is_never_written_again(applier, client, namespace, owner):
+    job = owned_by(_job(namespace), owner)
+    first = await applier.create(job)
+    assert await applier.create(job) == first
+    assert client.requests["create", "Job"] == 1
+    after_restart = Applier(client, Cache())
+    assert (await after_restart.create(job))["metadata"]["uid"] == first["metadata"]["uid"]
+    other = await client.apply(config_map(namespace, "other"))
+    with pytest.raises(NameTaken, match="ConfigMap owner"):
+        await Applier(client, Cache()).create(owned_by(_job(namespace), other))
+
+
+async def test_deleting_takes_exactly_the_object_that_was_seen(applier, client, namespace, owner):
+    desired = owned_by(config_map(namespace), owner)
+    old = await applier.apply(desired)
+    await client.delete(key_of(old))
+    new = await client.apply(desired)
+    assert not await applier.delete(old)
+    assert await applier.delete(new)
+
+
+def _model_cache(namespace):
+    return {
+        "apiVersion": "embedding-operator.io/v1alpha1",
+        "kind": "ModelCache",
+        "metadata": {"name": "weights", "namespace": namespace},
+        "spec": {"source": {"path": {"path": "models/a"}}, "storage": {"claimName": "c"}},
+    }
+
+
+def _with_status(obj, **status):
+    kept = {name: obj["metadata"][name] for name in ("name", "namespace", "uid")}
+    return {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": kept, "status": status}
+
+
+async def test_a_status_is_written_once(applier, client, namespace):
+    await install_crds(client)
+    cache = await client.create(_model_cache(namespace))
+    applier._cache.upsert(cache)
+    wanted = _with_status(cache, observedGeneration=1, files=3)
+    written = await applier.apply_status(wanted)
+    assert written["status"] == {"observedGeneration": 1, "files": 3}
+    assert await applier.apply_status(wanted) == written
+    assert applier.counts == {"status": 1, "status_skipped": 1}
+    assert written["metadata"]["generation"] == 1
+
+    fewer = await applier.apply_status(_with_status(cache, observedGeneration=1))
+    assert fewer["status"] == {"observedGeneration": 1}
+
+
+@pytest.mark.parametrize("watched_deletion", [True, False])
+async def test_a_status_is_never_written_into_a_namesake(applier, client, namespace, watched_deletion):
+    await install_crds(client)
+    old = await client.create(_model_cache(namespace))
+    applier._cache.upsert(old)
+    await client.delete(key_of(old))
+    new = await client.create(_model_cache(namespace))
+    if watched_deletion:
+        applier._cache.upsert(new)
+    with pytest.raises(ApiError) as caught:
+        await applier.apply_status(_with_status(old, observedGeneration=1))
+    assert caught.value.is_not_found if watched_deletion else caught.value.is_conflict
+    assert "status" not in await client.get(key_of(old))
+
+
+async def test_a_status_planned_for_an_older_spec_is_not_written(applier, client, namespace):
+    await install_crds(client)
+    cache = await client.create(_model_cache(namespace))
+    applier._cache.upsert(cache)
+    await edit(client, MODEL_CACHES, namespace, "weights", {"spec": {"download": {"parallelism": 4}}})
+    wanted = _with_status(cache, observedGeneration=1)
+    with pytest.raises(ApiError) as caught:
+        await applier.apply_status(wanted)
+    assert caught.value.is_conflict
+    await watched(applier, client, cache)
+    assert (await applier.apply_status(wanted))["status"] == {"observedGeneration": 1}
+
+
+async def test_a_status_of_something_deleted_makes_nothing(applier, client, namespace):
+    await install_crds(client)
+    old = await client.create(_model_cache(namespace))
+    applier._cache.upsert(old)
+    await client.delete(key_of(old))
+    with pytest.raises(ApiError) as caught:
+        await applier.apply_status(_with_status(old, observedGeneration=1))
+    assert caught.value.is_not_found or caught.value.is_conflict
+    assert await client.get(key_of(old)) is None
+
+
+async def test_a_status_with_a_field_that_the_kind_does_not_have_is_refused(applier, client, namespace):
+    await install_crds(client)
+    cache = await client.create(_model_cache(namespace))
+    applier._cache.upsert(cache)
+    with pytest.raises(ApiError) as caught:
+        await applier.apply_status(_with_status(cache, nonsense=1))
+    assert caught.value.is_invalid
+
+
+def _path(obj):
+    resource = {"Deployment": DEPLOYMENTS, "Service": SERVICES, "ConfigMap": CONFIG_MAPS}[obj["kind"]]
+    return resource.path(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
+def _job(namespace):
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "stage-x",
+            "namespace": namespace,
+            "labels": {"app.kubernetes.io/managed-by": "embedding-operator"},
+        },
+        "spec": {
+            "suspend": True,
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "stage", "image": "none:1"}]}},
+        },
+    }
