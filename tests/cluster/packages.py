@@ -1,0 +1,73 @@
+"""The Debian packages behind the tool: installed once when root, named in one line when not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+
+_PROGRAMS = {
+    "gcc": "gcc",
+    "pkg-config": "pkg-config",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "mount": "mount",
+    "busybox": "busybox-static",
+}
+_LIBRARIES = {"libseccomp": "libseccomp-dev"}
+
+
+def require(program: str, hint: str) -> None:
+    """Raise unless ``program`` is on the PATH."""
+    if shutil.which(program) is None:
+        raise ClusterError(f"{program} is not installed: {hint}")
+
+
+def require_root() -> None:
+    """Raise unless this process may make namespaces, mounts and cgroups."""
+    if os.geteuid() != 0:
+        raise ClusterError("nodes need root (network namespaces, mounts, cgroups): run the same command as root")
+
+
+def ensure_for_nodes() -> None:
+    """Have everything that building and running nodes takes."""
+    install(_missing())
+
+
+def install(wanted: list[str]) -> None:
+    """Install Debian packages, saying so; nothing to do for an empty list."""
+    if not wanted:
+        return
+    names = " ".join(wanted)
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise ClusterError(f"missing Debian packages: {names}; install them as root (apt-get install {names})")
+    print(f"  installing Debian packages: {names}", flush=True)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "-qq", "-y", "--no-install-recommends", "install", *wanted]
+    for attempt in (1, 2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+        if attempt == 1:  # a fresh image has no package lists
+            subprocess.run(["apt-get", "-qq", "update"], env=environment, capture_output=True)
+    raise ClusterError(f"apt-get install {names} failed: {done.stderr.strip().splitlines()[-1:]}")
+
+
+def _missing() -> list[str]:
+    absent = [package for program, package in _PROGRAMS.items() if _which(program) is None]
+    return absent + [package for library, package in _LIBRARIES.items() if not _has_library(library)]
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _has_library(library: str) -> bool:
+    if shutil.which("pkg-config") is None:
+        return any(Path("/usr/lib").glob(f"*/{library}.so"))
+    return subprocess.run(["pkg-config", "--exists", library]).returncode == 0

@@ -1,0 +1,124 @@
+"""What the cluster is built from: one entry per Go module, each pinned by its own go.sum.
+
+Only data and the content hash live here; ``binaries.py`` does the building. Modules are apart because
+their dependencies disagree with one another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+
+HERE = Path(__file__).parent
+KUBERNETES_VERSION = "1.36.3"
+
+CONTROL_PLANE = "control-plane"  # what an API server on loopback needs; no root
+HELM = "helm"
+NODES = "nodes"  # what kubelets and pods need; root
+ALL_GROUPS = (CONTROL_PLANE, HELM, NODES)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One executable: the package that makes it and the group that needs it."""
+
+    package: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Module:
+    """A directory with go.mod and go.sum, the tools wanted from it, and how they are built."""
+
+    name: str
+    directory: Path
+    tools: Mapping[str, Tool]
+    tags: tuple[str, ...] = ()
+    ldflags: str = "-s -w"
+    cgo: bool = False
+
+    def fingerprint(self, go_version: str) -> str:
+        """A hash of everything that decides the bytes of the tools."""
+        digest = hashlib.sha256()
+        files = [self.directory / "go.mod", self.directory / "go.sum", *sorted(self.directory.glob("*.go"))]
+        for file in files:
+            content = file.read_bytes()
+            digest.update(f"{file.name} {len(content)}\n".encode() + content)
+        digest.update(repr((go_version, self.tags, self.ldflags, self.cgo)).encode())
+        return digest.hexdigest()[:16]
+
+
+def kubernetes(version: str) -> Module:
+    """The module of one Kubernetes version; the default's directory carries no version in its name."""
+    name = "kubernetes" if version == KUBERNETES_VERSION else f"kubernetes-{version}"
+    directory = HERE / "modules" / name
+    if not (directory / "go.sum").exists():
+        raise ClusterError(
+            f"Kubernetes {version} is not pinned here (only {KUBERNETES_VERSION} is); "
+            f"add {directory.relative_to(HERE.parent.parent)} with go.mod and go.sum"
+        )
+    stamp = "k8s.io/component-base/version"
+    major, minor, _ = version.split(".")
+    values = {
+        "gitVersion": f"v{version}",
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+        "gitCommit": "0" * 40,
+    }
+    ldflags = "-s -w " + " ".join(f"-X {stamp}.{key}={value}" for key, value in values.items())
+    groups = {
+        "kube-apiserver": CONTROL_PLANE,
+        "kube-controller-manager": CONTROL_PLANE,
+        "kubectl": CONTROL_PLANE,
+        "kube-scheduler": NODES,
+        "kubelet": NODES,
+        "kube-proxy": NODES,
+    }
+    tools = {tool: Tool(f"k8s.io/kubernetes/cmd/{tool}", group) for tool, group in groups.items()}
+    return Module(name, directory, tools, ldflags=ldflags)
+
+
+def modules(kubernetes_version: str = KUBERNETES_VERSION) -> list[Module]:
+    """All modules, the longest build first."""
+    base = HERE / "modules"
+    containerd = "github.com/containerd/containerd/v2/cmd"
+    cni = "github.com/containernetworking/plugins/plugins"
+    return [
+        kubernetes(kubernetes_version),
+        Module("etcd", base / "etcd", {"etcd": Tool("go.etcd.io/etcd/server/v3", CONTROL_PLANE)}),
+        Module("helm", base / "helm", {"helm": Tool("helm.sh/helm/v4/cmd/helm", HELM)}),
+        Module(
+            "containerd",
+            base / "containerd",
+            {name: Tool(f"{containerd}/{name}", NODES) for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
+            tags=("no_btrfs", "no_zfs", "no_aufs", "no_devmapper"),
+        ),
+        Module(
+            "runc",
+            base / "runc",
+            {"runc": Tool("github.com/opencontainers/runc", NODES)},
+            tags=("seccomp",),
+            cgo=True,
+        ),
+        Module(
+            "cni",
+            base / "cni",
+            {
+                "bridge": Tool(f"{cni}/main/bridge", NODES),
+                "loopback": Tool(f"{cni}/main/loopback", NODES),
+                "host-local": Tool(f"{cni}/ipam/host-local", NODES),
+                "portmap": Tool(f"{cni}/meta/portmap", NODES),
+            },
+        ),
+        Module("coredns", base / "coredns", {"coredns": Tool(".", NODES)}),
+        Module(
+            "device-plugin",
+            HERE.parent / "standins" / "device_plugin",
+            {"ascend-device-plugin": Tool(".", NODES)},
+        ),
+    ]

@@ -1,0 +1,44 @@
+"""Fixtures that all tiers share: a control plane on loopback, and a cluster with real kubelets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from tests.cluster.cluster import Cluster
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """etcd, kube-apiserver and kube-controller-manager, for the whole session; no root needed."""
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Two nodes with eight stand-in NPUs each, for the whole session; root needed.
+
+    EMBEDDING_OPERATOR_TEST_CLUSTER=<name> uses a cluster that is already up, and leaves it up.
+    """
+    from tests.cluster.cluster import Cluster  # only here: unit tests need none of it
+
+    existing = os.environ.get("EMBEDDING_OPERATOR_TEST_CLUSTER")
+    try:
+        if existing:
+            yield Cluster.attach(existing)
+            return
+        running = Cluster.up(f"test-{os.getpid()}", die_with_parent=True)
+    except ClusterError as error:
+        pytest.fail(str(error), pytrace=False)
+    try:
+        yield running
+    finally:
+        running.down()
