@@ -1,0 +1,253 @@
+"""The kinds on a real API server: it takes the CRDs and good manifests, adds nothing of its own, and explains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from embedding_operator.api.service import EmbeddingService
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import ClusterError
+from tests.cluster.kubectl import Kubectl
+from tests.integration.kinds import CRDS, EXAMPLES, PLURALS, Manifest, as_yaml, cache, install_kinds, profile, service
+
+NAMESPACE = "kinds"
+
+
+@pytest.fixture(scope="module")
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    install_kinds(control_plane.kubectl)
+    control_plane.kubectl("create", "namespace", NAMESPACE)
+    return control_plane.kubectl
+
+
+@pytest.fixture
+def stored(kubectl: Kubectl) -> Iterator[Manifest]:
+    """A service that is stored for the length of a test."""
+    kubectl("apply", "-n", NAMESPACE, "-f", "-", input=as_yaml(service()))
+    yield get(kubectl, "emb", "base")
+    kubectl("delete", "-n", NAMESPACE, "emb/base")
+
+
+def get(kubectl: Kubectl, kind: str, name: str) -> Manifest:
+    found: Manifest = json.loads(kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json"))
+    return found
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_the_api_server_takes_the_schema_as_structural(kubectl: Kubectl, plural: str) -> None:
+    crd = json.loads(kubectl("get", "crd", f"{plural}.embedding-operator.io", "-o", "json"))
+    conditions = {condition["type"]: condition["status"] for condition in crd["status"]["conditions"]}
+    assert conditions == {"NamesAccepted": "True", "Established": "True"}
+    assert crd["status"]["storedVersions"] == ["v1alpha1"]
+
+
+def test_a_second_apply_changes_nothing(kubectl: Kubectl) -> None:
+    lines = kubectl("apply", "-f", str(CRDS)).splitlines()
+    assert len(lines) == len(PLURALS)
+    assert [line for line in lines if not line.endswith("unchanged")] == []
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_examples_are_accepted_stored_and_stable(kubectl: Kubectl, file: Path) -> None:
+    apply = ("apply", "-n", NAMESPACE, "-f", str(file))
+    kubectl(*apply, "--dry-run=server")
+    kubectl(*apply)
+    try:
+        lines = kubectl(*apply).splitlines()
+        assert lines
+        assert [line for line in lines if not line.endswith("unchanged")] == []
+    finally:
+        kubectl("delete", "-n", NAMESPACE, "-f", str(file), "--wait=false")
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_nothing_but_replicas_gets_a_default(kubectl: Kubectl, file: Path) -> None:
+    answer = kubectl("create", "-n", NAMESPACE, "--dry-run=server", "-o", "json", "-f", str(file))
+    for kind, spec in specs(answer, file, of_ours=True):
+        written, came_back = spec
+        if kind == "EmbeddingService":
+            written.setdefault("replicas", 1)
+        assert came_back == written
+
+
+def specs(answer: str, file: Path, *, of_ours: bool) -> list[tuple[str, tuple[Manifest, Manifest]]]:
+    """Of each manifest in a file, its kind, its spec as written and its spec as answered."""
+    manifests = list(yaml.safe_load_all(file.read_text()))
+    decoder, answers, rest = json.JSONDecoder(), [], answer.strip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        answers += value["items"] if value["kind"] == "List" else [value]
+        rest = rest[end:].strip()
+    assert len(answers) == len(manifests)
+    return [
+        (manifest["kind"], (manifest["spec"], came_back["spec"]))
+        for manifest, came_back in zip(manifests, answers, strict=True)
+        if manifest["apiVersion"].startswith("embedding-operator.io/") is of_ours
+    ]
+
+
+def test_lists_and_groups_get_no_defaults_within(kubectl: Kubectl) -> None:
+    """A default within a list item would be one more thing that GitOps tools see and nobody wrote."""
+    manifest = service(
+        replicas=0,
+        runtime={"env": [{"name": "A"}], "imagePullSecrets": [{"name": "registry"}], "resources": {}},
+        scheduling={"tolerations": [{"operator": "Exists"}], "affinity": {"nodeAffinity": {"any": [{"x": 1}]}}},
+        rollout={},
+        exposure={"service": {}},
+        serving={},
+    )
+    answer = kubectl("create", "-n", NAMESPACE, "--dry-run=server", "-o", "json", "-f", "-", input=as_yaml(manifest))
+    assert json.loads(answer)["spec"] == manifest["spec"]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(service(model={"cacheRef": {"name": "weights"}}, cache=None), id="null is absent"),
+        pytest.param(service(runtime__image="localhost:5000/vllm:v0.23.0"), id="a registry with a port"),
+        pytest.param(service(runtime__image=f"vllm@sha256:{'a' * 64}"), id="a digest"),
+        pytest.param(service(runtime__image=f"vllm:latest@sha256:{'a' * 64}"), id="a digest fixes latest"),
+        pytest.param(service(runtime__version="0.23.0rc1"), id="a release candidate"),
+        pytest.param(service(runtime__args=["--enable-prefix-caching", "--seed", "1"]), id="other arguments"),
+        pytest.param(service(runtime__resources={"limits": {"cpu": 4, "memory": "1.5Gi"}}), id="numbers and text"),
+        pytest.param(service(rollout__drainTimeout="1h30m"), id="hours and minutes"),
+        pytest.param(service(replicas=0), id="no replicas"),
+        pytest.param(service(metadata__name="a" * 52), id="the longest name"),
+        pytest.param(service(model__source={"path": {"path": "models/..hidden"}}), id="dots within a name"),
+        pytest.param(
+            service(model__source__modelScope__endpoint="http://hub.hub.svc:8080/mirror"), id="a hub in the cluster"
+        ),
+        pytest.param(service(cache={"claimTemplate": {"size": "2Gi", "storageClassName": ""}}), id="no class"),
+        pytest.param(cache(digest=f"sha256:{'0' * 64}"), id="a cache with a digest"),
+        pytest.param(profile(pod={"runtimeClassName": "", "schedulerName": "", "labels": {}}), id="empty is none"),
+        pytest.param(
+            profile(accelerator={"type": "None"}, pod={"resourcesPerDevice": {"cpu": 4, "memory": "8Gi"}}), id="cpu"
+        ),
+    ],
+)
+def test_good_manifests_are_accepted(kubectl: Kubectl, manifest: Manifest) -> None:
+    assert "created" in kubectl("create", "-n", NAMESPACE, "--dry-run=server", "-f", "-", input=as_yaml(manifest))
+
+
+def test_a_stored_service_reads_as_a_view(stored: Manifest) -> None:
+    view = EmbeddingService.from_dict(stored)
+    assert (view.metadata.generation, view.metadata.namespace, view.spec.replicas) == (1, NAMESPACE, 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("emb", "speaks the OpenAI embeddings API"),
+        ("emb.spec.model", "Which model to serve"),
+        ("emb.spec.cache.claimName", "ReadWriteMany"),
+        ("emb.spec.scheduling.tolerations.effect", "Effect of the taint"),
+        ("emb.status.conditions", "Ready is always there"),
+        ("mcache.spec.source", "another revision is another ModelCache"),
+        ("rp.spec.pod.hostMounts", "/usr/local/Ascend/driver"),
+    ],
+)
+def test_kubectl_explain_teaches(kubectl: Kubectl, field: str, words: str) -> None:
+    assert words in " ".join(kubectl("explain", field).split())
+
+
+def test_kubectl_scale_changes_replicas(kubectl: Kubectl, stored: Manifest) -> None:
+    kubectl("scale", "-n", NAMESPACE, "emb/base", "--replicas=3")
+    after = get(kubectl, "emb", "base")
+    assert (after["spec"]["replicas"], after["metadata"]["generation"]) == (3, 2)
+
+
+def test_the_scale_subresource_shows_autoscalers_what_they_need(kubectl: Kubectl, stored: Manifest) -> None:
+    status = {"status": {"replicas": 2, "readyReplicas": 1, "selector": "embedding-operator.io/service=base"}}
+    patch_status(kubectl, "emb", status)
+    url = f"/apis/embedding-operator.io/v1alpha1/namespaces/{NAMESPACE}/embeddingservices/base/scale"
+    scale = json.loads(kubectl("get", "--raw", url))
+    assert (scale["spec"], scale["status"]) == (
+        {"replicas": 1},
+        {"replicas": 2, "selector": "embedding-operator.io/service=base"},
+    )
+
+
+def patch_status(kubectl: Kubectl, kind: str, status: Manifest) -> None:
+    patch = ("--subresource=status", "--type=merge", "-p", json.dumps(status))
+    kubectl("patch", "-n", NAMESPACE, f"{kind}/base", *patch)
+
+
+def ready(status: str, reason: str) -> Manifest:
+    return {
+        "type": "Ready",
+        "status": status,
+        "reason": reason,
+        "message": "A line.",
+        "lastTransitionTime": "2026-01-02T03:04:05Z",
+    }
+
+
+def test_status_is_written_apart_from_spec(kubectl: Kubectl, stored: Manifest) -> None:
+    patch_status(kubectl, "emb", {"spec": {"replicas": 9}, "status": {"conditions": [ready("True", "Serving")]}})
+    after = get(kubectl, "emb", "base")
+    assert (after["spec"]["replicas"], after["metadata"]["generation"]) == (1, 1)
+    assert after["status"]["conditions"] == [ready("True", "Serving")]
+
+
+def test_a_status_that_is_not_a_condition_is_refused(kubectl: Kubectl, stored: Manifest) -> None:
+    with pytest.raises(ClusterError, match="supported values"):
+        patch_status(kubectl, "emb", {"status": {"conditions": [ready("Maybe", "Serving")]}})
+
+
+def columns(kubectl: Kubectl, kind: str) -> dict[str, str]:
+    """The one line that `kubectl get` prints, by its headings, which the widths of the columns tell apart."""
+    heading, line = kubectl("get", kind, "-n", NAMESPACE).splitlines()
+    starts = [index for index, letter in enumerate(heading) if letter != " " and heading[:index][-1:] in ("", " ")]
+    ends = [*starts[1:], None]
+    return {heading[a:b].strip(): line[a:b].strip() for a, b in zip(starts, ends, strict=True)}
+
+
+def test_kubectl_get_shows_a_service_in_one_line(kubectl: Kubectl, stored: Manifest) -> None:
+    patch_status(kubectl, "emb", {"status": {"readyReplicas": 1, "conditions": [ready("True", "Serving")]}})
+    shown = columns(kubectl, "emb")
+    assert shown.pop("AGE")
+    assert shown == {
+        "NAME": "base",
+        "READY": "True",
+        "REASON": "Serving",
+        "MODEL": "Qwen/Qwen3-Embedding-0.6B",
+        "AVAILABLE": "1",
+        "REPLICAS": "1",
+    }
+
+
+def test_kubectl_get_shows_the_path_of_weights_in_place(kubectl: Kubectl) -> None:
+    manifest = service(model={"source": {"path": {"path": "models/mini"}}})
+    kubectl("apply", "-n", NAMESPACE, "-f", "-", input=as_yaml(manifest))
+    try:
+        assert columns(kubectl, "emb")["MODEL"] == "models/mini"
+    finally:
+        kubectl("delete", "-n", NAMESPACE, "emb/base")
+
+
+def test_kubectl_get_shows_a_cache_in_one_line(kubectl: Kubectl) -> None:
+    kubectl("apply", "-n", NAMESPACE, "-f", "-", input=as_yaml(cache()))
+    try:
+        progress = {"phase": "Downloading", "percent": 42, "bytes": 42, "totalBytes": 100}
+        status = {"conditions": [ready("False", "Downloading")], "progress": progress, "bytes": 100}
+        patch_status(kubectl, "mcache", {"status": status})
+        shown = columns(kubectl, "mcache")
+        assert shown.pop("AGE")
+        assert shown == {
+            "NAME": "base",
+            "READY": "False",
+            "REASON": "Downloading",
+            "PROGRESS": "42",
+            "SIZE": "100",
+        }
+    finally:
+        kubectl("delete", "-n", NAMESPACE, "mcache/base")
+
+
+def test_all_kinds_are_in_one_category(kubectl: Kubectl, stored: Manifest) -> None:
+    assert "embeddingservice.embedding-operator.io/base" in kubectl("get", "ai", "-n", NAMESPACE, "-o", "name")
