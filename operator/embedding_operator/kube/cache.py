@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from embedding_operator.kube.compact import compact
-from embedding_operator.kube.resources import Object, ObjectKey, Objects, key_of
+from embedding_operator.kube.resources import OWN_KINDS, Object, ObjectKey, Objects, key_of
 
 INDEXED_LABELS: Final = ("embedding-operator.io/service", "embedding-operator.io/cache")
 _REMEMBERED_DELETIONS: Final = 20_000
+_DEFAULTS_MAY_APPEAR: Final = frozenset(resource.kind for resource in OWN_KINDS)
 
 Keys = list[ObjectKey]
 
@@ -67,7 +68,7 @@ class Cache:
         key = key_of(obj)
         old = self._objects.get(key)
         uid = obj["metadata"].get("uid", "")
-        if uid in self._deleted or (old is not None and _is_older(obj, old)):
+        if uid in self._deleted or (old is not None and (_is_older(obj, old) or _is_same(obj, old))):
             return False
         new = compact(obj)
         if old is not None:
@@ -160,6 +161,16 @@ def _is_older(obj: Mapping[str, Any], than: Object) -> bool:
     new = _version(obj["metadata"].get("resourceVersion"))
     old = _version(than["metadata"].get("resourceVersion"))
     return new is not None and old is not None and new < old
+
+
+def _is_same(obj: Mapping[str, Any], old: Object) -> bool:
+    """Spares the work of comparing, for what a LIST shows again.
+
+    Not for our own kinds: a new default in a CRD appears in stored objects without a new version.
+    """
+    if obj["kind"] in _DEFAULTS_MAY_APPEAR or "resourceVersion" not in old["metadata"]:
+        return False
+    return all(obj["metadata"].get(field) == old["metadata"].get(field) for field in ("uid", "resourceVersion"))
 
 
 def _is_newer(obj: Object, than: str) -> bool:

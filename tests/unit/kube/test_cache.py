@@ -41,6 +41,12 @@ def test_only_changes_that_planners_can_see_are_changes():
     assert cache.upsert(obj(version=3, phase="Failed"))
 
 
+def test_a_default_that_appears_without_a_new_version_is_a_change_of_our_own_kinds():
+    cache = Cache()
+    assert cache.upsert(obj(kind="ModelCache", phase="old"))
+    assert cache.upsert(obj(kind="ModelCache", phase="new default"))
+
+
 def test_news_that_are_older_than_what_is_known_change_nothing():
     cache = Cache()
     cache.upsert(obj(version=10, phase="Failed"))
