@@ -7,6 +7,7 @@ ends the process; a fresh one takes part in the next election without any memory
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from embedding_operator.controllers.workers import work
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
-from embedding_operator.kube.connection import connect
+from embedding_operator.kube.connection import Connection, connect
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.leader import Elector
 
@@ -32,9 +33,7 @@ logger = logging.getLogger(__name__)
 async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
     """Run until SIGTERM or SIGINT (returns 0) or until the lease is lost (returns 1)."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+    _stop_on_signals(stop)
     async with AsyncExitStack() as stack:
         connection = await connect(kubeconfig)
         stack.push_async_callback(connection.close)
@@ -49,7 +48,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
         if settings.health_port is not None:
             runner = await serve_health(settings.health_port, resync.synced.is_set)
             stack.push_async_callback(runner.cleanup)
-        await _operate(context, resync, elector, stop)
+        await _operate(context, resync, elector, connection, stop)
         return 1 if elector.lost.is_set() and not stop.is_set() else 0
 
 
@@ -65,10 +64,13 @@ async def _context(settings: Settings, client: KubeClient, stack: AsyncExitStack
     )
 
 
-async def _operate(context: Context, resync: Resync, elector: Elector, stop: asyncio.Event) -> None:
+async def _operate(
+    context: Context, resync: Resync, elector: Elector, connection: Connection, stop: asyncio.Event
+) -> None:
     """First list, then watch; lead when elected; stop in the reverse order, finishing what was begun."""
-    watching: asyncio.Event = asyncio.Event()
-    tasks = [asyncio.create_task(_watch(context, resync, watching), name="watch")]
+    unwatch, watching = asyncio.Event(), asyncio.Event()
+    tasks = [asyncio.create_task(_watch(context, resync, connection, unwatch, watching), name="watch")]
+    tasks.append(asyncio.create_task(_take_signals_back(watching, stop), name="signals"))
     tasks.append(asyncio.create_task(_lead(context, resync, elector), name="lead"))
     tasks.append(asyncio.create_task(resync.run(), name="resync"))
     tasks.append(asyncio.create_task(context.recorder.run(), name="events"))
@@ -79,11 +81,12 @@ async def _operate(context: Context, resync: Resync, elector: Elector, stop: asy
             task.result()  # a defect in a task ends the process with its traceback
     finally:
         context.queue.shut_down()
-        await _within(20.0, context.queue.drained())
-        await _within(2.0, context.recorder.flush())
+        if elector.held:  # a standby's queue is full and has no workers
+            await _within(20.0, context.queue.drained())
+            await _within(2.0, context.recorder.flush())
         await elector.release()
-        watching.set()
-        await _within(3.0, asyncio.shield(tasks[0]))
+        unwatch.set()
+        await asyncio.wait(tasks[:1], timeout=3.0)
         for task in (*tasks, *ends):
             task.cancel()
         await asyncio.gather(*tasks, *ends, return_exceptions=True)
@@ -102,22 +105,37 @@ async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
     await asyncio.Event().wait()  # workers end only with the queue
 
 
-async def _watch(context: Context, resync: Resync, stop: asyncio.Event) -> None:
+async def _watch(
+    context: Context, resync: Resync, connection: Connection, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
     await resync.synced.wait()
     namespaces = context.settings.namespaces
     await kopf.operator(
-        registry=watch.registry(context, resync),
+        registry=watch.registry(context, resync, connection),
         settings=watch.settings(),
         standalone=True,
         clusterwide=not namespaces,
         namespaces=list(namespaces),
         stop_flag=stop,
+        ready_flag=ready,
     )
 
 
-async def _within(seconds: float, waiting: "asyncio.Future[None] | object") -> None:
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+
+
+async def _take_signals_back(watching: asyncio.Event, stop: asyncio.Event) -> None:
+    """Kopf takes the signals when it starts; it would stop the watches first, and the lease would run out."""
+    await watching.wait()
+    _stop_on_signals(stop)
+    await asyncio.Event().wait()
+
+
+async def _within(seconds: float, waiting: Awaitable[None]) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await waiting  # type: ignore[misc]
+            await waiting
     except TimeoutError:
         logger.warning("stopping without waiting any longer")

@@ -4,6 +4,7 @@ from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.progress import fetch_progress
 from embedding_operator.controllers.services import profiles_known
@@ -32,7 +33,12 @@ async def reconcile_cache(context: Context, key: ObjectKey) -> float | None:
             await context.applier.delete(leftover)
     for child in plan.create:
         await context.applier.create(child)
+    before = routing.outcome(obj)
     await write_status(context, obj, cache.status.conditions, plan.status.conditions, plan.status.to_dict())
+    after = context.cache.get(key)
+    if after is not None and routing.outcome(after) != before:
+        for user in context.users.of(key):
+            context.queue.add(user)
     return plan.requeue_after
 
 
@@ -41,7 +47,7 @@ async def _make(context: Context, key: ObjectKey) -> None:
     for user in context.users.of(key):
         wanted = _wanted(context, key, context.cache.get(user))
         if wanted is not None:
-            await context.applier.create(wanted)
+            routing.made(context, await context.applier.create(wanted))
             return
 
 

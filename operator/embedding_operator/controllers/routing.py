@@ -19,10 +19,10 @@ _CHILDREN = frozenset({"Deployment", "Service", "PodDisruptionBudget", "Controll
 def observed(context: Context, obj: Object) -> None:
     """An object was added, changed or listed."""
     key = key_of(obj)
-    before = _outcome(context.cache.get(key))
+    before = outcome(context.cache.get(key))
     if not context.cache.upsert(obj):
         return
-    _enqueue(context, key, obj, news=before != _outcome(context.cache.get(key)))
+    _enqueue(context, key, obj, news=before != outcome(context.cache.get(key)))
 
 
 def deleted(context: Context, obj: Object) -> None:
@@ -35,6 +35,11 @@ def gone(context: Context, key: ObjectKey, obj: Object | None = None) -> None:
     known = obj or context.cache.get(key) or {"metadata": {}}
     context.cache.discard(key, known["metadata"].get("uid"))
     _enqueue(context, key, known, news=True, exists=False)
+
+
+def made(context: Context, obj: Object) -> None:
+    """We made or changed an object that others wait for. The watch has no news of it: it is in the cache already."""
+    _enqueue(context, key_of(obj), obj, news=True)
 
 
 def caches_used(obj: Object) -> frozenset[ObjectKey]:
@@ -87,7 +92,7 @@ def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> None:
         context.queue.add(ObjectKey(names.MODEL_CACHE, key.namespace, cache))
 
 
-def _outcome(obj: Object | None) -> object:
+def outcome(obj: Object | None) -> object:
     """What services want to know of a ModelCache; of other kinds, nothing."""
     if obj is None or obj["kind"] != names.MODEL_CACHE:
         return None

@@ -1,6 +1,7 @@
 """What belongs to nobody alone: built-in profiles, and the script ConfigMaps that revisions share."""
 
 from embedding_operator.api import names
+from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning import revision, scripts
@@ -17,7 +18,7 @@ def built_in_keys() -> list[ObjectKey]:
 async def reconcile_profile(context: Context, key: ObjectKey) -> float | None:
     """Make a built-in profile where none of its name exists; what exists is the site's and stays."""
     if key.name in _BUILT_IN and key not in context.cache:
-        await context.applier.create(_BUILT_IN[key.name])
+        routing.made(context, await context.applier.create(_BUILT_IN[key.name]))
     return None
 
 

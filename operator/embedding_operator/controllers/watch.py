@@ -13,6 +13,7 @@ import kopf
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
+from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.resources import (
     CLAIMS,
     CONFIG_MAPS,
@@ -110,8 +111,8 @@ def settings() -> kopf.OperatorSettings:
     return kopf_settings
 
 
-def registry(context: Context, resync: Resync) -> kopf.OperatorRegistry:
-    """One handler for all kinds."""
+def registry(context: Context, resync: Resync, connection: Connection) -> kopf.OperatorRegistry:
+    """One handler for all kinds; the watches authenticate as the client does, with its token as it is now."""
     handlers = kopf.OperatorRegistry()
 
     async def seen(event: Any, **_: Any) -> None:
@@ -123,6 +124,10 @@ def registry(context: Context, resync: Resync) -> kopf.OperatorRegistry:
         if kind is None:  # a listing: the watch began, or began again and may have missed deletions
             resync.replayed(obj["kind"])
 
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(**await connection.credentials())
+
+    kopf.on.login(registry=handlers)(login)
     for resource in WATCHED:
         kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(seen)
     return handlers
