@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from embedding_operator.api.profile import ProfilePod
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.planning.profiles import BUILT_IN
+from embedding_operator.planning.weights import model_cache
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
@@ -62,7 +65,7 @@ def test_examples_are_accepted_stored_and_stable(kubectl: Kubectl, file: Path) -
         assert lines
         assert [line for line in lines if not line.endswith("unchanged")] == []
     finally:
-        kubectl("delete", "-n", NAMESPACE, "-f", str(file), "--wait=false")
+        kubectl("delete", "-n", NAMESPACE, "-f", str(file), "--timeout=60s")
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
@@ -132,6 +135,28 @@ def test_lists_and_groups_get_no_defaults_within(kubectl: Kubectl) -> None:
 )
 def test_good_manifests_are_accepted(kubectl: Kubectl, manifest: Manifest) -> None:
     assert "created" in kubectl("create", "-n", NAMESPACE, "--dry-run=server", "-f", "-", input=as_yaml(manifest))
+
+
+@pytest.mark.parametrize("built_in", BUILT_IN, ids=lambda manifest: manifest["metadata"]["name"])
+def test_the_profiles_that_the_operator_brings_are_accepted(kubectl: Kubectl, built_in: Manifest) -> None:
+    assert "created" in kubectl("create", "--dry-run=server", "-f", "-", input=as_yaml(built_in))
+
+
+def test_the_cache_that_a_full_service_asks_for_is_accepted(kubectl: Kubectl) -> None:
+    manifest = service(
+        metadata__namespace=NAMESPACE,
+        model__source__modelScope={
+            "repo": "Qwen/Qwen3-Embedding-0.6B",
+            "endpoint": "https://hub.example.com/",
+            "secretRef": {"name": "hub-token", "key": "token"},
+            "include": ["*.json", "*.safetensors"],
+            "exclude": [],
+        },
+        cache={"claimName": "w", "subPath": "a/b", "securityContext": {"runAsUser": 0, "supplementalGroups": [7]}},
+        scheduling={"nodeSelector": {"a": "b"}, "tolerations": [{"key": "a", "operator": "Exists"}]},
+    )
+    asked_for = model_cache(EmbeddingService.from_dict(manifest), ProfilePod())
+    assert "created" in kubectl("create", "--dry-run=server", "-f", "-", input=as_yaml(asked_for))
 
 
 def test_a_stored_service_reads_as_a_view(stored: Manifest) -> None:
