@@ -53,6 +53,7 @@ class Download:
 
     async def all(self, files: Sequence[RemoteFile], parallelism: int) -> list[ManifestFile]:
         """Every file, the biggest first so that none is left over alone at the end."""
+        await in_thread(self._reclaim, files)
         self._check_space(files)
         turns = asyncio.Semaphore(parallelism)
 
@@ -67,6 +68,14 @@ class Download:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         return sorted(task.result() for task in tasks)
+
+    def _reclaim(self, files: Sequence[RemoteFile]) -> None:
+        """A run that was killed between naming a file and noting it: hash it again instead of fetching it."""
+        for file in files:
+            final, partial = self._layout.final(file.path), self._layout.partial(file.path)
+            if final.is_file() and not self._journal.checked(file):
+                make_directories(partial.parent, self._layout.root)
+                final.replace(partial)
 
     def _check_space(self, files: Sequence[RemoteFile]) -> None:
         missing = sum(file.size - self._present(file) for file in files)

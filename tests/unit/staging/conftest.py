@@ -1,0 +1,35 @@
+"""A fresh hub with one model, and a fresh volume, for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.standins.modelhub import ModelHub
+
+from .kit import REPO, Volume, make_model
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in is on this machine; whatever proxy its user has is not asked."""
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
+    monkeypatch.delenv("MODELSCOPE_ENDPOINT", raising=False)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[ModelHub]:
+    make_model(tmp_path / "hub" / REPO)
+    with ModelHub(tmp_path / "hub") as running:
+        yield running
+
+
+@pytest.fixture
+def volume(tmp_path: Path, hub: ModelHub) -> Volume:
+    root = tmp_path / "volume"
+    root.mkdir()
+    return Volume(root=root, hub=hub, source=tmp_path / "hub" / REPO)

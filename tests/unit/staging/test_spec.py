@@ -1,0 +1,106 @@
+"""The stager's input is read strictly, and each mistake is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from embedding_operator.staging.errors import StageError
+from embedding_operator.staging.layout import hub_layout
+from embedding_operator.staging.main import main_stage
+from embedding_operator.staging.spec import parse_spec
+
+GOOD = {"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B"}}, "root": "/cache"}
+
+
+def with_source(**fields: object) -> dict[str, object]:
+    return {**GOOD, "source": {"modelScope": {"repo": "a/b", **fields}}}
+
+
+def test_what_is_left_out_has_defaults() -> None:
+    spec = parse_spec(json.dumps({**GOOD, "digest": None}))
+    assert spec.source.model_scope is not None
+    assert spec.source.model_scope.revision == "master"
+    assert (spec.parallelism, spec.progress_port, spec.digest) == (8, 8081, None)
+
+
+def test_all_fields_are_read() -> None:
+    spec = parse_spec(
+        json.dumps(
+            {
+                **with_source(
+                    revision="v1.0",
+                    endpoint="https://hub.example/",
+                    secretRef={"name": "hub", "key": "token"},
+                    include=["*.json"],
+                    exclude=["x"],
+                ),
+                "digest": f"sha256:{'a' * 64}",
+                "parallelism": 64,
+                "progressPort": 9000,
+            }
+        )
+    )
+    source = spec.source.model_scope
+    assert source is not None
+    assert (source.endpoint, source.include, source.exclude) == ("https://hub.example", ("*.json",), ("x",))
+    assert (spec.parallelism, spec.progress_port) == (64, 9000)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("{", "Invalid JSON"),
+        ("[]", "(document): "),
+        ({"root": "/cache"}, "source: Field required"),
+        ({**GOOD, "source": {}}, "source: give exactly one of modelScope and path"),
+        ({**GOOD, "source": {"modelScope": {"repo": "a/b"}, "path": {"path": "x"}}}, "give exactly one of"),
+        ({**GOOD, "root": "cache"}, "root: 'cache' is not an absolute path"),
+        ({**GOOD, "parallelism": 65}, "parallelism: "),
+        ({**GOOD, "parallelism": "8"}, "parallelism: "),
+        ({**GOOD, "digest": "sha256:xyz"}, "digest: "),
+        ({**GOOD, "extra": 1}, "extra: Extra inputs are not permitted"),
+        (with_source(repo="nope"), "source.modelScope.repo: 'nope' is not a repository id; write owner/name"),
+        (with_source(repo="../b"), "is not a repository id"),
+        (with_source(repo="a/.."), "is not a repository id"),
+        (with_source(revision="../x"), "is not a branch, tag or commit"),
+        (with_source(endpoint="ftp://x"), "source.modelScope.endpoint: the endpoint must be an http"),
+        (with_source(endpoint="https://u:hunter2@hub"), "must not hold a user name or password"),
+        (with_source(endpoint="https://hub/?a=b"), "must not hold a query"),
+        ({**GOOD, "source": {"path": {"path": "/etc"}}}, "source.path.path: '/etc' is absolute"),
+        ({**GOOD, "source": {"path": {"path": "a/../../b"}}}, "leaves its directory by '..'"),
+        ({**GOOD, "source": {"path": {"path": ""}}}, "is empty"),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_the_field(document: object, words: str) -> None:
+    text = document if isinstance(document, str) else json.dumps(document)
+    with pytest.raises(StageError) as caught:
+        parse_spec(text)
+    assert (caught.value.reason, caught.value.exit_code) == ("BadSource", 3)
+    assert words in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
+def test_a_wrong_spec_ends_in_a_result_and_exit_code_3(tmp_path: Path) -> None:
+    log = tmp_path / "termination-log"
+    assert main_stage("{}", {"TERMINATION_LOG": str(log)}) == 3
+    assert json.loads(log.read_text())["reason"] == "BadSource"
+
+
+def test_a_wrong_site_endpoint_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "termination-log"
+    text = json.dumps({**GOOD, "root": str(tmp_path), "progressPort": 0})
+    assert main_stage(text, {"TERMINATION_LOG": str(log), "MODELSCOPE_ENDPOINT": "hub"}) == 3
+    assert json.loads(log.read_text())["message"].startswith("MODELSCOPE_ENDPOINT: the endpoint must be")
+
+
+def test_directories_are_as_documented() -> None:
+    layout = hub_layout(Path("/cache"), "modelscope", "Qwen/Qwen3-VL-Embedding-8B", "abc", (), ())
+    assert layout.published == Path("/cache/modelscope/Qwen--Qwen3-VL-Embedding-8B/abc")
+    assert layout.staging.parent == Path("/cache/.staging")
+    assert layout.partial("sub/x.safetensors").name == "x.safetensors.partial"
+    chosen = hub_layout(Path("/cache"), "modelscope", "a/b", "abc", ("x", "y"), ())
+    assert chosen == hub_layout(Path("/cache"), "modelscope", "a/b", "abc", ("y", "x"), ())
+    assert chosen.relative.startswith("modelscope/a--b/abc-files-")

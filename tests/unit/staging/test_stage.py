@@ -1,0 +1,201 @@
+"""The whole path: a repository at the hub becomes a published directory on the volume."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from embedding_operator.staging.errors import StageError
+from embedding_operator.staging.manifest import read_manifest
+from tests.standins.modelhub import ModelHub
+
+from .kit import BIG, REPO, Volume, make_model, selected_files, wait_for
+
+
+async def test_a_repository_is_staged_with_its_manifest(volume: Volume, hub: ModelHub) -> None:
+    result = await volume.stage()
+
+    commit = hub.repositories.commit(volume.source)
+    assert result.path == f"modelscope/Acme--Tiny-Embedding/{commit}"
+    assert (result.revision, result.adopted) == (commit, False)
+    assert (result.files, result.bytes) == (5, volume.total)
+    assert (result.excluded.files, result.excluded.bytes) == (3, 7000 + len("*.safetensors lfs"))
+    assert result.digest == volume.digest
+    volume.assert_published(result.path)
+    manifest = read_manifest(volume.root / result.path)
+    assert manifest is not None
+    assert list(manifest.files) == selected_files(volume.source)
+    assert (manifest.repo, manifest.requested_revision, manifest.revision) == (REPO, "master", commit)
+    assert manifest.source == "modelscope"
+
+
+async def test_nothing_is_left_in_the_staging_directory(volume: Volume) -> None:
+    await volume.stage()
+    assert list((volume.root / ".staging").iterdir()) == []
+
+
+async def test_everyone_may_read_what_was_staged(volume: Volume) -> None:
+    result = await volume.stage()
+    below = [volume.root / "modelscope", *(volume.root / "modelscope").rglob("*")]
+    assert volume.root / result.path / BIG in below
+    for path in below:
+        wanted = 0o755 if path.is_dir() else 0o644
+        assert stat.S_IMODE(path.stat().st_mode) & wanted == wanted, path
+
+
+async def test_a_second_run_adopts_what_is_there(volume: Volume, hub: ModelHub) -> None:
+    first = await volume.stage()
+    hub.requests.clear()
+    second = await volume.stage()
+    assert second.adopted
+    assert (second.digest, second.path, second.bytes) == (first.digest, first.path, first.bytes)
+    assert second.excluded == first.excluded
+    assert hub.bytes_sent() == 0
+
+
+async def test_a_damaged_directory_is_moved_aside_and_staged_again(volume: Volume) -> None:
+    first = await volume.stage()
+    damaged = volume.root / first.path / BIG
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+
+    second = await volume.stage()
+
+    assert not second.adopted
+    volume.assert_published(second.path)
+    aside = list((volume.root / ".staging").glob("displaced-*"))
+    assert len(aside) == 1
+    assert (aside[0] / BIG).stat().st_size == (volume.source / BIG).stat().st_size - 1
+
+
+async def test_a_directory_without_a_manifest_is_not_taken_for_a_model(volume: Volume, hub: ModelHub) -> None:
+    squatter = volume.root / "modelscope/Acme--Tiny-Embedding" / hub.repositories.commit(volume.source)
+    squatter.mkdir(parents=True)
+    (squatter / "config.json").write_text("{}")
+    result = await volume.stage()
+    assert not result.adopted
+    volume.assert_published(result.path)
+
+
+async def test_two_stagers_at_once_download_once(volume: Volume, hub: ModelHub) -> None:
+    hub.fault("slow", match="*.safetensors", value=4 << 20)
+    results = await asyncio.gather(volume.stage(), volume.stage())
+    assert sorted(result.adopted for result in results) == [False, True]
+    assert hub.bytes_sent() == volume.total
+    volume.assert_published(results[0].path)
+
+
+async def test_a_stager_stops_when_another_took_over(volume: Volume, hub: ModelHub) -> None:
+    hub.fault("stall-after", match="*.safetensors", value=1000)
+    run = asyncio.create_task(volume.stage())
+    await asyncio.to_thread(wait_for, lambda: hub.bytes_sent(BIG) > 0)
+    claims = list(volume.root.glob(".staging/*/writer.json"))
+    other = claims[0].with_name("draft")
+    other.write_text(json.dumps({"writer": "another", "beats": 1}))
+    other.replace(claims[0])
+    with pytest.raises(StageError, match="another stager took over") as caught:
+        await run
+    assert caught.value.reason == "Internal"
+    assert json.loads(claims[0].read_text())["writer"] == "another"
+
+
+async def test_revisions_have_directories_of_their_own(volume: Volume, tmp_path: Path) -> None:
+    make_model(tmp_path / "hub" / f"{REPO}@v2", seed=2)
+    master, tag = await volume.stage(), await volume.stage(revision="v2")
+    assert master.path != tag.path
+    assert master.digest != tag.digest
+    by_commit = await volume.stage(revision=tag.revision)
+    assert (by_commit.path, by_commit.adopted) == (tag.path, True)
+
+
+async def test_a_hub_without_commits_gets_an_id_from_its_listing(volume: Volume, hub: ModelHub) -> None:
+    hub.fault("no-commit")
+    first = await volume.stage()
+    assert first.revision.startswith("listing-")
+    assert len(first.revision) == len("listing-") + 40
+    assert first.digest == volume.digest
+    assert (await volume.stage()).adopted
+    (volume.source / "config.json").write_text('{"changed": true}')
+    assert (await volume.stage()).revision != first.revision
+
+
+async def test_a_hub_that_serves_no_files_by_commit_is_read_by_branch(volume: Volume, hub: ModelHub) -> None:
+    hub.fault("no-commit-reads")
+    volume.assert_published((await volume.stage()).path)
+
+
+async def test_a_branch_that_moves_after_the_listing_does_no_harm(
+    volume: Volume, hub: ModelHub, tmp_path: Path
+) -> None:
+    """Files are read by commit, so that a push in between does not mix two revisions."""
+    await volume.stage()
+    asked = [r.url for r in hub.requests if r.path == BIG]
+    assert asked
+    assert all(f"Revision={hub.repositories.commit(volume.source)}" in url for url in asked)
+
+
+async def test_other_files_than_the_default_have_a_directory_of_their_own(volume: Volume) -> None:
+    default = await volume.stage()
+    chosen = await volume.stage(include=["*.json", "onnx/*"])
+    assert chosen.revision == default.revision
+    assert chosen.path.startswith(f"{default.path}-files-")
+    assert (volume.root / chosen.path / "onnx/model.onnx").is_file()
+    assert not (volume.root / chosen.path / BIG).exists()
+
+
+async def test_files_without_a_sum_get_ours(volume: Volume, hub: ModelHub) -> None:
+    hub.fault("no-sha256")
+    result = await volume.stage()
+    assert result.digest == volume.digest
+
+
+async def test_a_pinned_digest_is_held_against_the_listing_first(volume: Volume, hub: ModelHub) -> None:
+    assert (await volume.stage(digest=volume.digest)).digest == volume.digest
+    hub.requests.clear()
+    with pytest.raises(StageError, match="other content than was pinned") as caught:
+        await volume.stage(digest=f"sha256:{'0' * 64}")
+    assert (caught.value.reason, caught.value.exit_code) == ("DigestMismatch", 3)
+    assert hub.bytes_sent() == 0
+
+
+async def test_a_pinned_digest_is_held_against_the_bytes(volume: Volume, hub: ModelHub) -> None:
+    hub.fault("no-sha256")
+    with pytest.raises(StageError) as caught:
+        await volume.stage(digest=f"sha256:{'0' * 64}")
+    assert caught.value.reason == "DigestMismatch"
+    assert not (volume.root / "modelscope").exists()
+
+
+async def test_the_digest_does_not_depend_on_who_staged_it_from_where(volume: Volume, tmp_path: Path) -> None:
+    first = await volume.stage()
+    make_model(tmp_path / "mirror" / "Other" / "Name")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with ModelHub(tmp_path / "mirror") as mirror:
+        mirror.fault("no-commit")
+        other = Volume(root=elsewhere, hub=mirror, source=volume.source)
+        second = await other.stage(repo="Other/Name")
+    assert second.revision != first.revision
+    assert second.digest == first.digest
+
+
+async def test_a_listing_that_was_cut_is_walked_by_directory(
+    volume: Volume, hub: ModelHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedding_operator.staging.modelscope.LISTING_CUT", 10)
+    hub.fault("listing-limit", value=10)
+    for number in range(9):
+        (volume.source / f"sub{number % 3}").mkdir(exist_ok=True)
+        (volume.source / f"sub{number % 3}" / f"{number}.txt").write_text(str(number))
+    (volume.source / "1_Pooling/config.json").unlink()
+    (volume.source / "onnx/model.onnx").unlink()
+    (volume.source / "onnx").rmdir()
+    (volume.source / "1_Pooling").rmdir()
+    for name in ("empty.txt", ".gitattributes"):
+        (volume.source / name).unlink()
+    result = await volume.stage()
+    volume.assert_published(result.path)
+    assert result.files == 12
