@@ -130,7 +130,7 @@ class ControlPlane:
         return program
 
     def _choose_ports(self) -> None:
-        api, etcd, peer, manager = _free_ports(4) if self.site.loopback else [6443, 2379, 2380, 10257]
+        api, etcd, peer, manager = free_ports(4) if self.site.loopback else [6443, 2379, 2380, 10257]
         self._api_port = self.site.api_port or api
         self._etcd_port, self._peer_port, self._manager_port = etcd, peer, manager
         self.url = f"https://{self.site.address}:{self._api_port}"
@@ -252,7 +252,7 @@ def _write_tokens(path: Path, nodes: Iterable[str]) -> dict[str, str]:
     return tokens
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody uses now, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:

@@ -1,0 +1,97 @@
+"""What the tests of the running operator share: a namespace each, manifests, and waiting."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.cluster.kubectl import Kubectl
+
+Object = dict[str, Any]
+DIGEST = "sha256:" + "ab" * 32
+CHILDREN = ("deployment", "service", "poddisruptionbudget", "controllerrevision", "configmap")
+
+
+class Namespace:
+    """A namespace of the test's own, and short ways to write and read in it."""
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self.name = f"op-{secrets.token_hex(4)}"
+        self._kubectl = kubectl
+        kubectl("create", "namespace", self.name)
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return self._kubectl("-n", self.name, *arguments, input=input)
+
+    def apply(self, manifest: Object) -> str:
+        return self.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+
+    def claim(self, name: str = "model-weights") -> None:
+        spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+        self.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": name},
+                "spec": spec | {"storageClassName": ""},
+            }
+        )
+
+    def service(self, name: str = "qwen", **spec: Any) -> None:
+        base: Object = {
+            "model": {"source": {"modelScope": {"repo": "Qwen/Qwen3-Embedding-0.6B"}}},
+            "cache": {"claimName": "model-weights"},
+            "runtime": {"profile": "cpu"},
+            "replicas": 2,
+        }
+        self.apply(
+            {
+                "apiVersion": "embedding-operator.io/v1alpha1",
+                "kind": "EmbeddingService",
+                "metadata": {"name": name},
+                "spec": {key: value for key, value in (base | spec).items() if value is not None},
+            }
+        )
+
+    def items(self, kind: str, selector: str = "") -> list[Object]:
+        found: list[Object] = json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"]
+        return found
+
+    def get(self, kind: str, name: str) -> Object | None:
+        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
+        found: Object | None = json.loads(text) if text.strip() else None
+        return found
+
+    def children(self) -> list[Object]:
+        """All that the operator made here, but for what it watches only."""
+        selector = "app.kubernetes.io/managed-by=embedding-operator"
+        return [one for kind in CHILDREN for one in self.items(kind, selector)]
+
+    def condition(self, kind: str, name: str, condition: str = "Ready") -> Object:
+        obj = self.get(kind, name) or {}
+        found = [c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == condition]
+        return found[0] if found else {"status": "", "reason": "", "message": ""}
+
+    def stage(self) -> None:
+        """Say that the weights are there, as the staging Job's result would."""
+        until(lambda: len(self.items("modelcache")) == 1)
+        (cache,) = self.items("modelcache")
+        done = {"digest": DIGEST, "path": "modelscope/Qwen--X/abc", "revision": "abc", "files": 3, "bytes": 100}
+        patch = json.dumps({"status": done})
+        name = cache["metadata"]["name"]
+        self.kubectl("patch", "modelcache", name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def until(condition: Callable[[], bool], seconds: float = 90) -> None:
+    """Wait for what must happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.2)
+
+
+def versions(objects: list[Object]) -> dict[str, str]:
+    return {f"{o['kind']}/{o['metadata']['name']}": o["metadata"]["resourceVersion"] for o in objects}
