@@ -14,8 +14,8 @@ from tests.contract.client import Client
 from tests.contract.conftest import NAMES, Kind
 from tests.standins.vllm.process import ServerProcess
 
-# About a second of work for the real server, which tests may wait out; the double is told its latency.
-MUCH_WORK = ["word " * 200] * 64
+# Enough work for the real server to be met at it; the double is told its latency.
+MUCH_WORK = ["word " * 200] * 8
 
 
 @pytest.fixture
@@ -112,7 +112,10 @@ def test_sigterm_drops_what_is_in_flight(kind: Kind) -> None:
     answered = []
     with kind.start("dropped", latency=1) as server:
         client = Client(server.port)
-        client.vectors("warm up")
+        began = time.monotonic()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(client.vectors, [MUCH_WORK] * 4))
+        work = time.monotonic() - began
 
         def ask() -> None:
             try:
@@ -125,7 +128,7 @@ def test_sigterm_drops_what_is_in_flight(kind: Kind) -> None:
             asker.start()
         until_in_flight(client, 4)
         server.terminate()
-        time.sleep(8)  # far longer than the work
+        time.sleep(3 * work + 1)
         in_time = list(answered)
         server.kill()
         for asker in askers:

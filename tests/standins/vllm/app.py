@@ -24,6 +24,11 @@ class RequestError(Exception):
         self.status, self.kind, self.param = status, kind, param
 
 
+def malformed(message: str, param: str | None = None) -> RequestError:
+    """Refused by the request's schema, before the server looks at it; vLLM names that another way."""
+    return RequestError(400, http.HTTPStatus.BAD_REQUEST.phrase, message, param)
+
+
 def bad_request(message: str, param: str | None = None) -> RequestError:
     return RequestError(400, "BadRequestError", message, param)
 
@@ -91,10 +96,10 @@ class Api:
 
     async def answer(self, path: str, method: str, body: bytes) -> Answer:
         try:
-            if path not in self.routes:
-                raise RequestError(404, http.HTTPStatus.NOT_FOUND.phrase, "Not Found")
+            if path not in self.routes:  # these two are the web framework's answers, not vLLM's
+                return Answer(404, {"detail": "Not Found"})
             if method not in self.routes[path]:
-                raise RequestError(405, http.HTTPStatus.METHOD_NOT_ALLOWED.phrase, "Method Not Allowed")
+                return Answer(405, {"detail": "Method Not Allowed"})
             return await self.routes[path][method](body)
         except RequestError as error:
             return error_answer(error)
@@ -162,7 +167,7 @@ class Api:
     async def tokenize(self, body: bytes) -> Answer:
         request = self.request(body)
         if not isinstance(request.get("prompt"), str):
-            raise bad_request("prompt: a string is required", "prompt")
+            raise malformed("prompt: a string is required", "prompt")
         tokens = self.model.tokenize(request["prompt"], request.get("add_special_tokens", True))
         return Answer(
             content={
@@ -178,9 +183,9 @@ class Api:
         try:
             request = json.loads(body)
         except ValueError as error:
-            raise bad_request(f"the body is not JSON: {error}") from error
+            raise malformed(f"the body is not JSON: {error}") from error
         if not isinstance(request, dict):
-            raise bad_request("the body must be a JSON object")
+            raise malformed("the body must be a JSON object")
         if request.get("model") not in (None, *self.names):
             message = f"The model `{request['model']}` does not exist."
             raise RequestError(404, "NotFoundError", message, "model")
@@ -193,7 +198,7 @@ class Api:
         if isinstance(given, str) or (isinstance(given, list) and given and is_token(given[0])):
             given = [given]
         if not isinstance(given, list) or not given:
-            raise bad_request("input: a text, a list of texts, or lists of tokens are required", "input")
+            raise malformed("input: a text, a list of texts, or lists of tokens are required", "input")
         inputs = []
         for item in given:
             if isinstance(item, list) and item and all(is_token(token) for token in item):
@@ -201,7 +206,7 @@ class Api:
             elif isinstance(item, str):
                 tokens = self.model.tokenize(item, special)
             else:
-                raise bad_request("input: neither a text nor a list of tokens", "input")
+                raise malformed("input: neither a text nor a list of tokens", "input")
             inputs.append(self.truncated(tokens, request.get("truncate_prompt_tokens")))
         return inputs
 
@@ -237,5 +242,5 @@ def chat_text(messages: Any) -> str:
         parts = [{"text": content}] if isinstance(content, str) else content
         texts += [f"{message.get('role')}:", *(part.get("text", "") for part in parts)]
     if not texts:
-        raise bad_request("messages: a list of messages is required", "messages")
+        raise malformed("messages: a list of messages is required", "messages")
     return "\n".join(texts)

@@ -19,18 +19,21 @@ def words(text: str) -> list[str]:
 INT = words("""port max-num-seqs max-num-batched-tokens tensor-parallel-size pipeline-parallel-size
  data-parallel-size data-parallel-size-local data-parallel-start-rank data-parallel-rpc-port
  data-parallel-rank kv-cache-memory-bytes num-gpu-blocks-override block-size seed api-server-count
- ssl-cert-reqs nnodes node-rank master-port shutdown-timeout""")
+ ssl-cert-reqs nnodes node-rank master-port shutdown-timeout renderer-num-workers
+ safetensors-prefetch-num-threads safetensors-prefetch-block-size max-num-queued-reqs
+ max-num-queued-tokens""")
 FLOAT = words("gpu-memory-utilization mm-processor-cache-gb")
 TEXT = words("""host data-parallel-address data-parallel-backend distributed-executor-backend load-format
  kv-cache-dtype quantization revision tokenizer allowed-local-media-path hf-config-path chat-template
  uvicorn-log-level ssl-keyfile ssl-certfile ssl-ca-certs root-path uds master-addr
- disable-access-log-for-endpoints performance-mode""")
+ disable-access-log-for-endpoints performance-mode log-level""")
 JSON = words("""pooler-config hf-overrides model-loader-extra-config limit-mm-per-prompt
  mm-processor-kwargs media-io-kwargs compilation-config additional-config""")
 SWITCH = words("""trust-remote-code enforce-eager enable-prefix-caching enable-chunked-prefill async-scheduling
- disable-log-stats enable-server-load-tracking enable-request-id-headers enable-log-requests
+ enable-server-load-tracking enable-request-id-headers enable-log-requests
  disable-uvicorn-access-log skip-mm-profiling enable-ssl-refresh trust-request-chat-template
- headless data-parallel-external-lb data-parallel-hybrid-lb""")
+ data-parallel-external-lb data-parallel-hybrid-lb""")
+PLAIN_SWITCH = ["disable-log-stats", "headless"]
 LIST = ["served-model-name", "allowed-media-domains"]
 REPEATED = ["middleware", "api-key"]
 CHOICE = {
@@ -47,6 +50,9 @@ SINCE: dict[str, Version] = {
     "safetensors-prefetch-num-threads": (0, 23),
     "safetensors-prefetch-block-size": (0, 23),
     "trust-request-mm-kwargs": (0, 32),
+    "max-num-queued-reqs": (0, 32),
+    "max-num-queued-tokens": (0, 32),
+    "log-level": (0, 32),
 }
 BEFORE: dict[str, Version] = {"disable-frontend-multiprocessing": (0, 23)}
 SHORT = {
@@ -86,9 +92,8 @@ def parser(version: str) -> argparse.ArgumentParser:
         if SINCE.get(name, known) <= known and (name not in BEFORE or known < BEFORE[name]):
             made.add_argument(*names, **settings)
 
-    for name in [*INT, "renderer-num-workers", "safetensors-prefetch-num-threads"]:
+    for name in INT:
         add(name, type=int)
-    add("safetensors-prefetch-block-size", type=int)
     for name in FLOAT:
         add(name, type=float)
     for name in TEXT:
@@ -97,6 +102,8 @@ def parser(version: str) -> argparse.ArgumentParser:
         add(name, type=json.loads)
     for name in [*SWITCH, "trust-request-mm-kwargs", "disable-frontend-multiprocessing"]:
         add(name, action=argparse.BooleanOptionalAction)
+    for name in PLAIN_SWITCH:
+        add(name, action="store_true")
     for name in LIST:
         add(name, nargs="+")
     for name in REPEATED:
