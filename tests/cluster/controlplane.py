@@ -13,7 +13,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -62,6 +62,7 @@ class ControlPlane:
     site: Site = field(default_factory=Site)
     apiserver_args: Sequence[str] = ()
     controller_manager_args: Sequence[str] = ()
+    record: Callable[[Program], None] = lambda program: None
     programs: dict[str, Program] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,9 +90,9 @@ class ControlPlane:
         try:
             self._choose_ports()
             self._write_credentials()
-            self._start("etcd", self._etcd())
+            self.launch("etcd", self._etcd())
             self.start_apiserver()
-            self._start("kube-controller-manager", self._controller_manager())
+            self.launch("kube-controller-manager", self._controller_manager())
             wait_until("the controller manager made the default service account", self._has_default_account)
         except BaseException:
             self.stop()
@@ -110,24 +111,26 @@ class ControlPlane:
 
     def start_apiserver(self) -> None:
         """Start it (again) on the same port; returns when it is ready."""
-        program = self._start("kube-apiserver", self._apiserver())
+        program = self.launch("kube-apiserver", self._apiserver())
         wait_until("the API server is ready", lambda: self._ready(program))
 
-    def write_kubeconfig(self, path: Path, user: str) -> Path:
-        """A kubeconfig of another user of the token file."""
-        return write_kubeconfig(path, self.url, self.ca, self.tokens[user])
-
-    def _start(self, name: str, command: Sequence[str]) -> Program:
+    def launch(self, name: str, arguments: Sequence[str]) -> Program:
+        """Start one of the binaries where the control plane lives, to be stopped with it."""
         log = self.directory / f"{name}.log"
         program = processes.start(
             name,
-            [str(self.binaries[name]), *command],
+            [str(self.binaries[name]), *arguments],
             log,
             netns=self.site.netns,
             die_with_parent=self.site.die_with_parent,
         )
         self.programs[name] = program
+        self.record(program)
         return program
+
+    def write_kubeconfig(self, path: Path, user: str) -> Path:
+        """A kubeconfig of another user of the token file."""
+        return write_kubeconfig(path, self.url, self.ca, self.tokens[user])
 
     def _choose_ports(self) -> None:
         api, etcd, peer, manager = free_ports(4) if self.site.loopback else [6443, 2379, 2380, 10257]
