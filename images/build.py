@@ -70,7 +70,14 @@ IMAGES = {
     "standins": _dockerfile_image(
         "docker.io/embedding-operator/standins:test",
         "tests/standins/Dockerfile",
-        ("images/requirements-models.lock", "images/models.py", "tests/__init__.py", "tests/standins"),
+        (
+            "images/requirements-models.lock",
+            "images/models.py",
+            "tests/__init__.py",
+            "tests/standins/__init__.py",
+            "tests/standins/modelhub",
+            "tests/standins/vllm",
+        ),
     ),
     "vllm-cpu": Image(recipe.REFERENCE, recipe.IMAGE_INPUTS, recipe.build_archive),
 }
