@@ -127,7 +127,9 @@ async def _serve(progress: Progress, port: int) -> tuple[web.AppRunner | None, i
         log.warning("progress is not served on port %d: %s", port, error.strerror or error)
         await runner.cleanup()
         return None, None
-    return runner, runner.addresses[0][1]
+    # With port 0 each address family gets a port of its own; IPv4 addresses are the pairs.
+    ports = {len(address): int(address[1]) for address in runner.addresses}
+    return runner, ports.get(2) or next(iter(ports.values()))
 
 
 async def _tick(progress: Progress, log_every: float) -> None:
