@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import socket
@@ -51,10 +50,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--image", default=env("OPERATOR_IMAGE"), help="image of staging Jobs: the operator's own (env OPERATOR_IMAGE)"
     )
     parser.add_argument(
-        "--stager-env",
-        default=env("STAGER_ENV", "{}"),
-        metavar="JSON",
-        help="environment of staging Jobs, as an object",
+        "--staging-env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=_variable,
+        help="environment of staging Jobs, like HTTPS_PROXY=http://proxy:3128; repeatable",
     )
     parser.add_argument("--lease-namespace", default=env("POD_NAMESPACE", "default"), help="where the Lease lives")
     parser.add_argument("--lease-name", default="embedding-operator")
@@ -72,6 +73,13 @@ def _add_stage(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_stage)
 
 
+def _variable(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from embedding_operator.controllers.app import run
     from embedding_operator.controllers.context import Settings
@@ -79,19 +87,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.image:
         print("embedding-operator run: --image (or OPERATOR_IMAGE) is needed: staging Jobs run it", file=sys.stderr)
         return 2
-    try:
-        stager_env = json.loads(arguments.stager_env)
-        pairs = tuple((str(name), str(value)) for name, value in stager_env.items())
-    except (ValueError, AttributeError):
-        print('embedding-operator run: --stager-env must be a JSON object, like {"HTTPS_PROXY": "…"}', file=sys.stderr)
-        return 2
     if arguments.kubeconfig:
         os.environ["KUBECONFIG"] = str(arguments.kubeconfig)  # the watches read it there
     settings = Settings(
         image=arguments.image,
         identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         namespaces=tuple(arguments.namespace),
-        stager_env=pairs,
+        stager_env=tuple(arguments.staging_env),
         lease_namespace=arguments.lease_namespace,
         lease_name=arguments.lease_name,
         workers=arguments.workers,

@@ -1,0 +1,49 @@
+"""What the demo shows: headings, notes, commands and their output, and a line that moves while something runs."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_COLOUR = sys.stdout.isatty()
+
+
+def heading(text: str) -> None:
+    print(f"\n{_bold('== ' + text)}", flush=True)
+
+
+def note(text: str) -> None:
+    print(f"   {text}", flush=True)
+
+
+def shell(command: str, output: str) -> None:
+    """A command as a person would type it, and what it printed."""
+    print(f"   {_bold('$ ' + command)}")
+    for line in output.rstrip().splitlines():
+        print(f"     {line}")
+    sys.stdout.flush()
+
+
+@contextmanager
+def ticking(text: str, every: float = 10.0) -> Iterator[None]:
+    """Say that something goes on, and for how long, while the block runs."""
+    began, stop = time.monotonic(), threading.Event()
+
+    def tick() -> None:
+        while not stop.wait(every):
+            note(f"… {text}, {time.monotonic() - began:.0f} s")
+
+    thread = threading.Thread(target=tick, daemon=True)
+    note(f"{text} …")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    note(f"done: {text}, {time.monotonic() - began:.0f} s")
+
+
+def _bold(text: str) -> str:
+    return f"\033[1m{text}\033[0m" if _COLOUR else text
