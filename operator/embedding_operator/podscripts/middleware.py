@@ -99,9 +99,7 @@ class DrainMiddleware:
                 and str(scope.get("http_version", "1.1")).startswith("1")
                 and self.draining()
             ):
-                kept = [
-                    header for header in message.get("headers") or () if header[0].lower() != b"connection"
-                ]
+                kept = [header for header in message.get("headers") or () if header[0].lower() != b"connection"]
                 message = {**message, "headers": [*kept, (b"connection", b"close")]}
             await send(message)
 

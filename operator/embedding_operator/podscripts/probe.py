@@ -37,9 +37,7 @@ def request_vector(host: str, port: int, model: str, timeout: float) -> tuple[in
     except socket.timeout:  # noqa: UP041  (TimeoutError is another class before Python 3.10)
         raise NotReadyError(f"no answer to an embedding request within {timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:
-        raise NotReadyError(
-            f"the embedding request failed: {type(error).__name__}: {error}".rstrip(": ")
-        ) from None
+        raise NotReadyError(f"the embedding request failed: {type(error).__name__}: {error}".rstrip(": ")) from None
     finally:
         connection.close()
 
@@ -76,14 +74,10 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", required=True, help="the served name")
-    parser.add_argument(
-        "--timeout", type=float, default=10.0, help="seconds; below the probe's timeoutSeconds"
-    )
+    parser.add_argument("--timeout", type=float, default=10.0, help="seconds; below the probe's timeoutSeconds")
     options = parser.parse_args()
     try:
-        length = check(
-            *request_vector(options.host, options.port, options.model, options.timeout), options.model
-        )
+        length = check(*request_vector(options.host, options.port, options.model, options.timeout), options.model)
     except NotReadyError as error:
         print(" ".join(str(error).split())[:MAX_LINE], file=sys.stderr)
         return 1
