@@ -75,6 +75,7 @@ IMAGES = {
             "images/models.py",
             "tests/__init__.py",
             "tests/standins/__init__.py",
+            "tests/standins/load.py",
             "tests/standins/modelhub",
             "tests/standins/vllm",
         ),

@@ -1,0 +1,208 @@
+"""Helm renders the chart, a real API server takes it, and its rights are those that the operator needs."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charts.manifests import CHART, INSTALL, NAMESPACE, NAMESPACE_MANIFEST, install_manifest
+from embedding_operator import cli
+from tests.cluster.binaries import ensure_binaries
+from tests.cluster.controlplane import ControlPlane
+
+Render = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def helm() -> Path:
+    return ensure_binaries(["helm"])["helm"]
+
+
+@pytest.fixture(scope="module")
+def render(helm: Path) -> Render:
+    """The objects of the chart with those values."""
+
+    def run(release: str = "embedding-operator", namespace: str = "default", **values: Any) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [helm, "template", release, CHART, "--namespace", namespace, "--values", "-"],
+            input=json.dumps(values),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise ValueError(done.stderr)
+        return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+    return run
+
+
+def only(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    [found] = [item for item in objects if item["kind"] == kind]
+    return found
+
+
+def container(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    [found] = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def test_lint_finds_nothing(helm: Path) -> None:
+    done = subprocess.run([helm, "lint", "--strict", CHART], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_install_yaml_is_current(helm: Path) -> None:
+    assert INSTALL.read_text() == install_manifest(helm), "run `make manifests`"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"replica": 1}, "additional properties 'replica' not allowed"),
+        ({"image": {"tag": "latest"}}, "at '/image/tag'"),
+        ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the existing ServiceAccount"),
+    ],
+)
+def test_wrong_values_are_refused_with_their_place(render: Render, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        render(**values)
+
+
+def test_the_operator_understands_its_arguments(render: Render) -> None:
+    objects = render(
+        namespace="platform",
+        watchNamespaces=["search", "ads"],
+        logLevel="debug",
+        staging={"env": {"HTTPS_PROXY": "http://proxy:3128", "NOTE": "with 'quotes' and \"more\""}},
+    )
+    arguments = cli._parser().parse_args(container(objects)["args"])
+    assert arguments.namespace == ["search", "ads"]
+    assert (arguments.lease_namespace, arguments.log_level) == ("platform", "debug")
+    assert dict(arguments.staging_env) == {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "NOTE": "with 'quotes' and \"more\"",
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({}, "docker.io/embedding-operator/operator:0.1.0"),
+        ({"repository": "mirror/op", "tag": "1.2.3"}, "mirror/op:1.2.3"),
+        ({"repository": "mirror/op", "tag": "1.2.3", "digest": f"sha256:{'a' * 64}"}, f"mirror/op@sha256:{'a' * 64}"),
+    ],
+)
+def test_staging_jobs_run_the_operators_own_image(render: Render, image: dict[str, str], expected: str) -> None:
+    operator = container(render(image=image))
+    assert operator["image"] == expected
+    assert {"name": "OPERATOR_IMAGE", "value": expected} in operator["env"]
+
+
+def test_a_disruption_budget_needs_more_than_one_replica(render: Render) -> None:
+    assert "PodDisruptionBudget" in {item["kind"] for item in render(replicas=2)}
+    assert "PodDisruptionBudget" not in {item["kind"] for item in render(replicas=1)}
+    assert "PodDisruptionBudget" not in {item["kind"] for item in render(podDisruptionBudget={"enabled": False})}
+
+
+def test_crds_can_be_left_to_another_pipeline(render: Render) -> None:
+    assert "CustomResourceDefinition" not in {item["kind"] for item in render(crds={"install": False})}
+    kept = [item for item in render() if item["kind"] == "CustomResourceDefinition"]
+    assert {item["metadata"]["annotations"]["helm.sh/resource-policy"] for item in kept} == {"keep"}
+    dropped = [item for item in render(crds={"keep": False}) if item["kind"] == "CustomResourceDefinition"]
+    assert not any("annotations" in item["metadata"] for item in dropped)
+
+
+def test_a_real_api_server_takes_install_yaml(control_plane: ControlPlane) -> None:
+    kubectl = control_plane.kubectl
+    kubectl("apply", "-f", "-", input=NAMESPACE_MANIFEST)
+    answer = kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", str(INSTALL))
+    documents = [item for item in yaml.safe_load_all(INSTALL.read_text()) if item]
+    assert len(answer.splitlines()) == len(documents)
+
+
+def test_the_pod_is_admitted_where_only_restricted_ones_are(control_plane: ControlPlane, render: Render) -> None:
+    kubectl = control_plane.kubectl
+    kubectl("apply", "-f", "-", input=NAMESPACE_MANIFEST)
+    objects = render(namespace=NAMESPACE)
+    kubectl("apply", "-f", "-", input=json.dumps(only(objects, "ServiceAccount")))
+    template = only(objects, "Deployment")["spec"]["template"]
+    pod = {**template, "apiVersion": "v1", "kind": "Pod"}
+    pod["metadata"] = {**pod["metadata"], "name": "operator", "namespace": NAMESPACE}
+    admitted = kubectl("create", "--dry-run=server", "-f", "-", "-o", "json", input=json.dumps(pod))
+    assert json.loads(admitted)["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def can(control_plane: ControlPlane, account: str, verb: str, resource: str, namespace: str) -> bool:
+    """What the API server's authorizer says of a ServiceAccount."""
+    kind, _, subresource = resource.partition("/")
+    plural, _, group = kind.partition(".")
+    attributes = {"verb": verb, "resource": plural, "group": group, "namespace": namespace, "subresource": subresource}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": f"system:serviceaccount:{account}", "resourceAttributes": attributes},
+    }
+    answer = control_plane.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(review))
+    return bool(json.loads(answer)["status"]["allowed"])
+
+
+NEEDED = [
+    ("list", "embeddingservices.embedding-operator.io"),
+    ("patch", "embeddingservices.embedding-operator.io/status"),
+    ("create", "modelcaches.embedding-operator.io"),
+    ("patch", "modelcaches.embedding-operator.io/status"),
+    ("patch", "deployments.apps"),
+    ("create", "controllerrevisions.apps"),
+    ("delete", "jobs.batch"),
+    ("patch", "poddisruptionbudgets.policy"),
+    ("patch", "services"),
+    ("delete", "configmaps"),
+    ("create", "persistentvolumeclaims"),
+    ("watch", "pods"),
+    ("create", "events.events.k8s.io"),
+]
+FORBIDDEN = [
+    ("get", "secrets"),
+    ("list", "nodes"),
+    ("patch", "embeddingservices.embedding-operator.io"),
+    ("delete", "embeddingservices.embedding-operator.io"),
+    ("delete", "persistentvolumeclaims"),
+    ("create", "pods"),
+    ("create", "pods/exec"),
+    ("create", "rolebindings.rbac.authorization.k8s.io"),
+    ("get", "customresourcedefinitions.apiextensions.k8s.io"),
+]
+
+
+def install_rights(control_plane: ControlPlane, objects: list[dict[str, Any]]) -> None:
+    wanted = [item for item in objects if "Role" in item["kind"] or item["kind"] == "ServiceAccount"]
+    control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(wanted))
+
+
+def test_its_rights_reach_all_namespaces_and_no_secret(control_plane: ControlPlane, render: Render) -> None:
+    objects = render("wide", crds={"install": False})
+    install_rights(control_plane, objects)
+    account = f"default:{only(objects, 'ServiceAccount')['metadata']['name']}"
+    missing = [right for right in NEEDED if not can(control_plane, account, *right, namespace="kube-system")]
+    excess = [right for right in FORBIDDEN if can(control_plane, account, *right, namespace="kube-system")]
+    assert (missing, excess) == ([], [])
+    lease = "leases.coordination.k8s.io"
+    assert can(control_plane, account, "update", lease, "default")
+    assert not can(control_plane, account, "update", lease, "kube-system")
+
+
+def test_with_named_namespaces_its_rights_end_there(control_plane: ControlPlane, render: Render) -> None:
+    for namespace in ("watched-a", "watched-b"):
+        control_plane.kubectl("create", "namespace", namespace)
+    objects = render("narrow", crds={"install": False}, watchNamespaces=["watched-a", "watched-b"])
+    install_rights(control_plane, objects)
+    account = f"default:{only(objects, 'ServiceAccount')['metadata']['name']}"
+    for namespace in ("watched-a", "watched-b"):
+        assert [right for right in NEEDED if not can(control_plane, account, *right, namespace=namespace)] == []
+        assert [right for right in FORBIDDEN if can(control_plane, account, *right, namespace=namespace)] == []
+    assert [right for right in NEEDED if can(control_plane, account, *right, namespace="default")] == []
+    assert can(control_plane, account, "patch", "runtimeprofiles.embedding-operator.io", "")
