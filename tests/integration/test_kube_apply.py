@@ -112,6 +112,31 @@ async def test_what_somebody_else_changes_is_put_back(applier, client, namespace
     assert after.get("spec") == before.get("spec")
 
 
+@pytest.mark.parametrize("child", [deployment, service, config_map])
+async def test_a_child_whose_labels_were_taken_off_is_marked_again_and_seen_again(
+    applier, client, namespace, owner, child
+):
+    """A watch by label calls that a deletion."""
+    desired = owned_by(child(namespace), owner)
+    made = await applier.apply(desired)
+    await edit(client, by_kind(made["kind"]), namespace, "x", {"metadata": {"labels": None}})
+    bare = (await client.get(key_of(made)))["metadata"]
+    applier._cache.discard(key_of(made), bare["uid"], bare["resourceVersion"])
+    again = await applier.apply(desired)
+    assert again["metadata"]["labels"] == made["metadata"]["labels"]
+    assert again["metadata"]["uid"] == made["metadata"]["uid"]
+    assert key_of(made) in applier._cache
+
+
+async def test_a_shared_object_whose_labels_were_taken_off_is_still_ours(applier, client, namespace):
+    shared = config_map(namespace, "scripts", launch="code")
+    made = await applier.create(shared)
+    await edit(client, CONFIG_MAPS, namespace, "scripts", {"metadata": {"labels": None}})
+    bare = (await client.get(key_of(made)))["metadata"]
+    applier._cache.discard(key_of(made), bare["uid"], bare["resourceVersion"])
+    assert (await applier.create(shared))["metadata"]["uid"] == made["metadata"]["uid"]
+
+
 async def test_what_somebody_else_adds_is_left_alone(applier, client, namespace, owner):
     desired = owned_by(_budget(namespace), owner)
     await applier.apply(desired)
@@ -181,7 +206,8 @@ async def test_another_services_child_is_not_touched(applier, client, namespace,
 
 async def test_a_strangers_object_without_any_conflicting_field_is_not_merged_into(applier, client, namespace, owner):
     bare = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": namespace}}
-    await client.create(bare)
+    path = CONFIG_MAPS.path(namespace) + "?fieldManager=kubectl-create"
+    assert await raw(client, "POST", path, bare) == 201
     with pytest.raises(NameTaken, match="somebody else"):
         await applier.apply(owned_by(config_map(namespace, a="ours"), owner))
     assert "data" not in await client.get(key_of(bare))

@@ -33,7 +33,7 @@ def deleted(context: Context, obj: Object) -> None:
 def gone(context: Context, key: ObjectKey, obj: Object | None = None) -> None:
     """An object is gone, as an event or a full list tells."""
     known = obj or context.cache.get(key) or {"metadata": {}}
-    context.cache.discard(key, known["metadata"].get("uid"))
+    context.cache.discard(key, known["metadata"].get("uid"), known["metadata"].get("resourceVersion", ""))
     _enqueue(context, key, known, news=True, exists=False)
 
 

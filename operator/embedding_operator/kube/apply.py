@@ -201,10 +201,9 @@ def is_ours(existing: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
 
 
 def _is_marked(metadata: Mapping[str, Any]) -> bool:
-    """By our label or, if somebody took that off, by the API server's own record of who applied it."""
+    """By our label or, if somebody took that off, by the API server's own record of who wrote it."""
     return (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER or any(
-        entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply"
-        for entry in metadata.get("managedFields") or ()
+        entry.get("manager") == FIELD_MANAGER for entry in metadata.get("managedFields") or ()
     )
 
 

@@ -6,7 +6,7 @@ them, never change them. No I/O and no clock in here.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -25,9 +25,10 @@ class Cache:
         self._objects: dict[ObjectKey, Object] = {}
         # Buckets are dicts used as ordered sets. One kind of bucket per question that planners ask.
         self._buckets: defaultdict[tuple[str, ...], dict[ObjectKey, None]] = defaultdict(dict)
-        # uids of deleted objects: a LIST begun before a deletion must not bring the object back.
-        self._deleted: set[str] = set()
-        self._deleted_order: deque[str] = deque()
+        # uid -> version at which it was deleted: a LIST begun before that must not bring the object back. News
+        # after that are taken in, because a watch with a selector also calls it a deletion when somebody takes
+        # our label off, and we put that back.
+        self._deleted: OrderedDict[str, str] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -68,7 +69,9 @@ class Cache:
         key = key_of(obj)
         old = self._objects.get(key)
         uid = obj["metadata"].get("uid", "")
-        if uid in self._deleted or (old is not None and (_is_older(obj, old) or _is_same(obj, old))):
+        if uid in self._deleted and not _is_newer(obj, self._deleted[uid]):
+            return False
+        if old is not None and (_is_older(obj, old) or _is_same(obj, old)):
             return False
         new = compact(obj)
         if old is not None:
@@ -81,14 +84,17 @@ class Cache:
             self._buckets[bucket][key] = None
         return True
 
-    def discard(self, key: ObjectKey, uid: str | None = None) -> bool:
-        """Forget a deleted object; with `uid`, only if it is that one and not a namesake."""
-        if uid:
-            self._remember_deleted(uid)
+    def discard(self, key: ObjectKey, uid: str | None = None, version: str = "") -> bool:
+        """Forget a deleted object; with `uid`, only if it is that one and not a namesake.
+
+        `version` is the resourceVersion that the deletion event carries, which is the deletion's own.
+        """
         old = self._objects.get(key)
-        if old is None or (uid and old["metadata"].get("uid") != uid):
+        known = old["metadata"] if old is not None else {}
+        same = not uid or known.get("uid") == uid
+        self._remember_deleted(uid or known.get("uid", ""), version or (same and known.get("resourceVersion")) or "")
+        if old is None or not same:
             return False
-        self._remember_deleted(old["metadata"].get("uid", ""))
         self._unlink(key, old)
         del self._objects[key]
         return True
@@ -103,7 +109,7 @@ class Cache:
             key for key in self.keys(kind, namespace) if key not in present and not _is_newer(self._objects[key], as_of)
         ]
         for key in gone:
-            self.discard(key)
+            self.discard(key, version=as_of)
         return gone
 
     def _narrowest(self, kind: str, namespace: str | None, wanted: dict[str, str]) -> Iterable[ObjectKey]:
@@ -121,13 +127,13 @@ class Cache:
             if not members:
                 del self._buckets[bucket]
 
-    def _remember_deleted(self, uid: str) -> None:
-        if not uid or uid in self._deleted:
+    def _remember_deleted(self, uid: str, version: str) -> None:
+        if not uid:
             return
-        self._deleted.add(uid)
-        self._deleted_order.append(uid)
-        if len(self._deleted_order) > _REMEMBERED_DELETIONS:
-            self._deleted.discard(self._deleted_order.popleft())
+        self._deleted[uid] = version
+        self._deleted.move_to_end(uid)
+        if len(self._deleted) > _REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
 
 
 def _labels(obj: Object) -> dict[str, str]:
@@ -173,6 +179,6 @@ def _is_same(obj: Mapping[str, Any], old: Object) -> bool:
     return all(obj["metadata"].get(field) == old["metadata"].get(field) for field in ("uid", "resourceVersion"))
 
 
-def _is_newer(obj: Object, than: str) -> bool:
+def _is_newer(obj: Mapping[str, Any], than: str) -> bool:
     mine, theirs = _version(obj["metadata"].get("resourceVersion")), _version(than)
     return mine is not None and theirs is not None and mine > theirs

@@ -93,6 +93,7 @@ def test_digests_ignore_the_order_of_keys_and_nothing_else():
         (observed(ownerReferences=[]), True),
         (observed(ownerReferences=[], labels={}), False),
         (observed(ownerReferences=[], labels={}, managedFields=[APPLIED]), True),
+        (observed(ownerReferences=[], labels={}, managedFields=[{**APPLIED, "operation": "Update"}]), True),
         (observed(ownerReferences=[], labels={}, managedFields=[{**APPLIED, "manager": "helm"}]), False),
         (observed(ownerReferences=[], labels={"app.kubernetes.io/managed-by": "Helm"}), False),
         (observed(ownerReferences=[{**OWNER, "name": "y", "uid": "u7"}]), False),

@@ -74,6 +74,35 @@ def test_a_list_begun_before_a_deletion_does_not_bring_the_object_back():
     assert cache.get(KEY) is None
 
 
+def test_nor_does_a_list_that_saw_it_newer_than_the_watch_did():
+    cache = Cache()
+    cache.upsert(obj(version=5))
+    cache.discard(KEY, "Pod-a-x", "8")
+    assert not cache.upsert(obj(version=7))
+
+
+def test_an_object_that_only_left_the_watchs_selector_comes_back_when_it_is_marked_again():
+    cache = Cache()
+    cache.upsert(obj(version=5))
+    cache.discard(KEY, "Pod-a-x", "6")
+    assert cache.upsert(obj(version=7))
+    assert cache.get(KEY) is not None
+
+
+def test_what_was_pruned_does_not_come_back_with_a_late_page_of_an_older_list():
+    cache = Cache()
+    cache.upsert(obj(version=5))
+    cache.prune("Pod", [], as_of="9")
+    assert not cache.upsert(obj(version=6))
+
+
+def test_a_late_deletion_event_of_a_namesakes_forerunner_does_not_hide_the_namesake():
+    cache = Cache()
+    cache.upsert(obj(version=7, uid="another"))
+    cache.discard(KEY, "Pod-a-x", "6")
+    assert cache.upsert(obj(version=8, uid="another", phase="Failed"))
+
+
 def test_a_deletion_of_something_never_seen_is_remembered_too():
     cache = Cache()
     assert not cache.discard(KEY, "Pod-a-x")

@@ -214,6 +214,25 @@ def test_many_earlier_delays_do_not_grow_the_heap():
     run(scenario())
 
 
+def test_a_delay_that_was_overtaken_does_not_come_true_later():
+    """The key's first delay lies behind another key's when the event loop wakes up late for both."""
+
+    async def scenario():
+        queue, loop = WorkQueue(), asyncio.get_running_loop()
+        for key, delay in (("a", 10), ("a", 1), ("b", 3)):
+            queue.add_after(key, delay)
+        await asyncio.sleep(2)
+        assert await take(queue) == "a"
+        queue.done("a")
+        queue.add_after("a", 40)
+        loop.now += 12
+        await asyncio.sleep(0.1)
+        assert await take(queue) == "b"
+        assert await take(queue) is None
+
+    run(scenario())
+
+
 def test_a_worker_that_is_cancelled_while_being_woken_passes_the_wake_up_on():
     async def scenario():
         queue = WorkQueue()
