@@ -6,6 +6,7 @@ import sys
 import time
 
 from demo import install, screen
+from tests.cluster.cleanup import clean_up
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
@@ -41,7 +42,7 @@ def run() -> int:
     began = time.monotonic()
     screen.heading("1. A Kubernetes cluster: two nodes, each with eight stand-in Ascend NPUs")
     screen.note("Built from source once (about 20 minutes on two cores), then kept; up in seconds after that.")
-    cluster = Cluster.up(NAME, nodes=2, npus=8)
+    cluster = Cluster.up(NAME, nodes=2, npus=8, say=screen.note)
     kubectl = cluster.kubectl
     screen.shell("kubectl get nodes", kubectl("get", "nodes", "-o", COLUMNS))
 
@@ -122,7 +123,7 @@ def hints(cluster: Cluster) -> list[str]:
 def take_down() -> int:
     """Stop the demo's cluster; nothing stays but caches."""
     with screen.ticking("taking the demo's cluster down"):
-        Cluster.remove(NAME)
+        clean_up(NAME)
     return 0
 
 

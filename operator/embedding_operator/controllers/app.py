@@ -10,6 +10,7 @@ import signal
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -113,6 +114,7 @@ async def _watch(
     await kopf.operator(
         registry=watch.registry(context, resync, connection),
         settings=watch.settings(),
+        identity=cast(Any, context.settings.identity),  # else Kopf asks who runs it; that user has no name
         standalone=True,
         clusterwide=not namespaces,
         namespaces=list(namespaces),

@@ -1,0 +1,17 @@
+"""The whole product on a cluster with real kubelets: installed once for all e2e tests, from its Helm chart."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo import install
+from tests.cluster.cluster import Cluster
+from tests.e2e.product import Product
+
+
+@pytest.fixture(scope="session")
+def product(cluster: Cluster) -> Product:
+    install.load_images(cluster, ["operator", "standins"])
+    install.install_operator(cluster)
+    install.install_hub(cluster.kubectl)
+    return Product(cluster)

@@ -1,0 +1,88 @@
+"""What the e2e tests share: a namespace with a claim on a volume of its own, the hub's faults, and a load."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from demo import install
+from tests.cluster.cluster import Cluster
+from tests.integration.operating import Namespace
+
+HUB = "http://model-hub.model-hub.svc"
+DOUBLE = "docker.io/embedding-operator/standins:test"
+QWEN = "Qwen/Qwen3-VL-Embedding-8B"
+_FAULTS = """
+import json, sys, urllib.request
+url, body = "http://localhost:8080/__control__/faults", sys.argv[1]
+method = "POST" if body else "DELETE"
+urllib.request.urlopen(urllib.request.Request(url, data=body.encode() or None, method=method)).read()
+"""
+
+
+class Product:
+    """An installed operator, and places to use it in."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.kubectl = cluster.kubectl
+
+    def place(self, level: str = "privileged") -> Place:
+        """A namespace with the claim `model-weights`; `privileged` admits the driver mounts of ascend-910b."""
+        return Place(self, level)
+
+    def fault(self, name: str, **options: Any) -> None:
+        """Switch a fault of the hub on (see tests/standins/modelhub/faults.py)."""
+        self._hub("python3", "-c", _FAULTS, json.dumps({"name": name} | options))
+
+    def no_faults(self) -> None:
+        self._hub("python3", "-c", _FAULTS, "")
+
+    def load(self, url: str, model: str, *options: str) -> subprocess.Popen[str]:
+        """Keep-alive clients in a pod of the cluster; end it with SIGTERM to the load inside, or let it run out."""
+        command = [str(self.kubectl.program), f"--kubeconfig={self.kubectl.kubeconfig}"]
+        command += ["-n", "model-hub", "exec", "deploy/model-hub", "--"]
+        command += ["python3", "-m", "tests.standins.load", "--url", f"{url}/embeddings", "--model", model, *options]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def _hub(self, *command: str) -> None:
+        self.kubectl("-n", "model-hub", "exec", "deploy/model-hub", "--", *command)
+
+
+class Place(Namespace):
+    """A namespace, and the directory behind its claim as this machine sees it."""
+
+    def __init__(self, product: Product, level: str) -> None:
+        super().__init__(product.kubectl)
+        self._product = product
+        label = f"pod-security.kubernetes.io/enforce={level}"
+        product.kubectl("label", "namespace", self.name, label)
+        volume = f"weights-{secrets.token_hex(4)}"
+        self.directory: Path = product.cluster.add_volume(volume)
+        install.claim(product.kubectl, self.name, volume)
+
+    def double(self, name: str = "qwen", repo: str = QWEN, **spec: Any) -> None:
+        """An EmbeddingService on stand-in NPUs, served by the double of vLLM."""
+        runtime = {
+            "profile": "ascend-910b",
+            "image": DOUBLE,
+            "version": "0.23.0",
+            "resources": {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}},
+        }
+        source = {"modelScope": {"repo": repo, "endpoint": HUB}}
+        self.service(name, **({"model": {"source": source}, "runtime": runtime} | spec))
+
+    def vectors(self, name: str, model: str, texts: list[str]) -> list[list[float]]:
+        """Embeddings through the Service, asked for from another pod."""
+        return install.embed(self._product.kubectl, f"http://{name}.{self.name}.svc:8000/v1", model, texts)
+
+    def ready(self, name: str = "qwen") -> bool:
+        return bool(self.condition("emb", name)["status"] == "True")
+
+    def the_cache(self) -> str:
+        """The name of the only ModelCache here."""
+        (cache,) = self.items("modelcache")
+        return str(cache["metadata"]["name"])
