@@ -17,7 +17,7 @@ def cluster_cgroup(cluster: str) -> str:
 
 def create_cgroup(cluster: str, node: str) -> str:
     """Make a node's root in every hierarchy; returns what the kubelet's cgroupRoot wants."""
-    for hierarchy, version in _hierarchies():
+    for hierarchy, version in _kubelet_hierarchies():
         parent = hierarchy / cluster_cgroup(cluster)
         for directory in (parent, parent / node):
             directory.mkdir(exist_ok=True)
@@ -31,7 +31,7 @@ def create_cgroup(cluster: str, node: str) -> str:
 
 def remove_cgroups(cluster: str) -> None:
     """Remove all of a cluster's cgroups, waiting for the last processes in them to be gone."""
-    roots = [hierarchy / cluster_cgroup(cluster) for hierarchy, _ in _hierarchies()]
+    roots = [hierarchy / cluster_cgroup(cluster) for hierarchy, _ in _mounted()]
 
     def gone() -> bool:
         return all(_removed(root) for root in roots)
@@ -60,13 +60,17 @@ def _delegate(directory: Path) -> None:
     (directory / "cgroup.subtree_control").write_text(wanted)
 
 
-def _hierarchies() -> list[tuple[Path, int]]:
-    """Mounted hierarchies and their version; in a hybrid setup the v1 controllers count."""
-    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    v1 = [Path(fields[1]) for fields in mounts if fields[2] == "cgroup"]
-    if v1:
-        return [(path, 1) for path in dict.fromkeys(v1)]
-    v2 = [Path(fields[1]) for fields in mounts if fields[2] == "cgroup2"]
-    if not v2:
+def _kubelet_hierarchies() -> list[tuple[Path, int]]:
+    """The hierarchies that the kubelet looks at, and their version: v1 where there is any controller of it."""
+    mounted = _mounted()
+    v1 = [(path, version) for path, version in mounted if version == 1]
+    if not mounted:
         raise ClusterError("no cgroups are mounted: kubelets need them (mount -t cgroup2 none /sys/fs/cgroup)")
-    return [(v2[0], 2)]
+    return v1 or mounted[:1]
+
+
+def _mounted() -> list[tuple[Path, int]]:
+    """All hierarchies; in a hybrid setup runc uses the v2 one as well."""
+    versions = {"cgroup": 1, "cgroup2": 2}
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    return [(Path(fields[1]), versions[fields[2]]) for fields in mounts if fields[2] in versions]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.cluster import packages, processes, services, state, storage
 from tests.cluster.binaries import ensure_binaries
@@ -144,7 +145,8 @@ class Cluster:
             for node in self.nodes:
                 node.check()
             found = json.loads(self.kubectl("get", "nodes", "-o", "json"))["items"]
-            return sum(_is_ready(node, self.record.npus) for node in found) == len(self.nodes)
+            boots = {node.name: node.boot_id for node in self.nodes}
+            return sum(_is_ready(node, boots, self.record.npus) for node in found) == len(self.nodes)
 
         wait_until(f"the nodes of cluster {self.name} are Ready", ready, timeout, every=0.3)
 
@@ -210,10 +212,10 @@ def _nodes(record: State, network: Network, binaries: Mapping[str, Path]) -> lis
     ]
 
 
-def _is_ready(node: dict[str, dict[str, object]], npus: int) -> bool:
-    conditions = node["status"].get("conditions")
-    allocatable = node["status"].get("allocatable")
-    assert isinstance(conditions, list)
-    assert isinstance(allocatable, dict)
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-    return ready and int(allocatable.get(NPU_RESOURCE, 0)) == npus
+def _is_ready(node: dict[str, Any], boots: Mapping[str, str], npus: int) -> bool:
+    """Whether the node of the API is one of ours, as of its present boot, and fit for work."""
+    status = node["status"]
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", ()))
+    offered = int(status.get("allocatable", {}).get(NPU_RESOURCE, 0))
+    booted = status["nodeInfo"]["bootID"] == boots.get(node["metadata"]["name"])
+    return ready and booted and offered == npus

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,11 @@ class Node:
     def netns(self) -> str:
         return self.network.node_netns(self.number)
 
+    @property
+    def boot_id(self) -> str:
+        """What the node's status calls its boot; another one after every start."""
+        return (self.directory / "boot-id").read_text()
+
     def prepare(self, control_plane: ControlPlane) -> None:
         """Write the node's directory and make its cgroups."""
         for part in ("cni", "kubelet"):
@@ -72,6 +78,7 @@ class Node:
         """Start the node; it is Ready some seconds later."""
         if self.program and self.program.alive():
             raise ClusterError(f"{self.name} is running already")
+        self._write("boot-id", str(uuid.uuid4()))
         self.program = processes.start(
             self.name,
             ["unshare", *_NAMESPACES, "bash", str(_SCRIPT)],
@@ -141,6 +148,7 @@ class Node:
             "NODE_LABELS": LABELS,
             "NPUS": str(self.npus),
             "NPU_RESOURCE": NPU_RESOURCE,
+            "BOOT_ID": self.boot_id,
         }
 
 

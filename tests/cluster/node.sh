@@ -2,7 +2,7 @@
 # Process 1 of a node: everything below runs in mount, pid and network namespaces of the node's own, so that
 # killing this process ends the node and nothing of it stays on the host.
 # Environment: NODE_DIR VOLUMES_DIR NODE_NAME CONTAINERD CTR KUBELET KUBE_PROXY DEVICE_PLUGIN PAUSE NODE_IP
-#              NODE_LABELS NPUS NPU_RESOURCE
+#              NODE_LABELS NPUS NPU_RESOURCE BOOT_ID
 set -eu
 
 hostname "$NODE_NAME"
@@ -37,6 +37,10 @@ kernel/panic_on_oops 1
 kernel/keys/root_maxkeys 1000000
 kernel/keys/root_maxbytes 25000000
 SETTINGS
+
+# A boot of the node's own, so that the API server tells a node started again from one that never went away.
+echo "$BOOT_ID" > /run/boot-id
+mount --bind /run/boot-id /proc/sys/kernel/random/boot_id
 
 mount --make-rshared /  # for pods that ask for mount propagation; the peer group is this node's own
 

@@ -35,8 +35,7 @@ def kubelet_config(network: Network, cgroup_root: str, ca: Path) -> dict[str, ob
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {"memory.available": "50Mi"},
         "serializeImagePulls": False,
-        "nodeLeaseDurationSeconds": 40,
-        "syncFrequency": "30s",
+        "nodeStatusUpdateFrequency": "3s",  # how soon a device's health shows; only changes are sent
     }
 
 

@@ -20,8 +20,11 @@ _COREFILE = """.:53 {{
         pods insecure
     }}
     cache 5
+    template ANY ANY . {{
+        rcode NXDOMAIN
+    }}
 }}
-"""
+"""  # Names of the world outside do not exist here; a server failure would be retried for seconds.
 
 
 def start_services(control_plane: ControlPlane, network: Network) -> None:
