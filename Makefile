@@ -96,7 +96,10 @@ lock: ## resolve the locks again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml --group dev -o requirements-dev.lock
 
+lock-images: venv ## resolve the images' locks again (needs uv)
+	@$(BIN)/python -m images.lock
+
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: golden help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down manifests lock clean
+.PHONY: golden help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down manifests lock lock-images clean

@@ -147,14 +147,16 @@ def _running_state(cache: ModelCache, seen: ObservedCache) -> _State:
     found = trouble(seen.pods)
     if found is not None:
         return _State(_staging_reason(found.message, found.reason), found.message)
+    last = _result([pod for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Failed"])
+    failed = f"the last attempt failed: {last.get('message') or last.get('reason')}" if last else ""
     progress = seen.progress
     if progress is None or progress.phase is None:
-        last = _result([pod for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Failed"])
-        if last is not None and running_pod(seen.pods) is None:
-            return _State(Reason.RETRYING, f"{last.get('message') or 'the last attempt failed'}; another one follows")
-        return _State(Reason.STAGING, "the staging Job runs")
+        if failed and running_pod(seen.pods) is None:
+            return _State(Reason.RETRYING, f"{failed}; another one follows")
+        return _State(Reason.STAGING, f"the staging Job runs; {failed}".removesuffix("; "))
     total = f" of {human_bytes(progress.total_bytes)}" if progress.total_bytes else ""
-    return _State(progress.phase, f"{progress.percent or 0} %, {human_bytes(progress.bytes or 0)}{total}")
+    told = f"{progress.percent or 0} %, {human_bytes(progress.bytes or 0)}{total}; {failed}".removesuffix("; ")
+    return _State(progress.phase, told)
 
 
 def _staging_reason(message: str, reason: Reason) -> Reason:
