@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from images import build
 from images.vllm_cpu import recipe
-
 from tests.contract.client import Client
 from tests.standins.vllm.process import ServerProcess, write_model
 

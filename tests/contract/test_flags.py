@@ -5,8 +5,8 @@ import re
 import subprocess
 
 import pytest
-from images.vllm_cpu import recipe
 
+from images.vllm_cpu import recipe
 from tests.contract.conftest import RELEASE, vllm_executable
 from tests.standins.vllm import flags
 

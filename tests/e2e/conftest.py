@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from demo import install
@@ -10,8 +12,14 @@ from tests.e2e.product import Product
 
 
 @pytest.fixture(scope="session")
-def product(cluster: Cluster) -> Product:
+def installed(cluster: Cluster) -> Product:
     install.load_images(cluster, ["operator", "standins"])
     install.install_operator(cluster)
     install.install_hub(cluster.kubectl)
     return Product(cluster)
+
+
+@pytest.fixture
+def product(installed: Product) -> Iterator[Product]:
+    yield installed
+    installed.leave()

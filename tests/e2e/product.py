@@ -22,6 +22,13 @@ method = "POST" if body else "DELETE"
 urllib.request.urlopen(urllib.request.Request(url, data=body.encode() or None, method=method)).read()
 """
 
+_END_LOAD = """
+import os, pathlib, signal
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    if b"tests.standins.load" in (process / "cmdline").read_bytes():
+        os.kill(int(process.name), signal.SIGTERM)
+"""
+
 
 class Product:
     """An installed operator, and places to use it in."""
@@ -29,24 +36,39 @@ class Product:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.kubectl = cluster.kubectl
+        self._places: list[Place] = []
 
     def place(self, level: str = "privileged") -> Place:
         """A namespace with the claim `model-weights`; `privileged` admits the driver mounts of ascend-910b."""
-        return Place(self, level)
+        self._places.append(Place(self, level))
+        return self._places[-1]
+
+    def leave(self) -> None:
+        """Delete the namespaces of a test that is over; nobody waits for their end."""
+        while self._places:
+            self.kubectl("delete", "namespace", self._places.pop().name, "--wait=false")
 
     def fault(self, name: str, **options: Any) -> None:
         """Switch a fault of the hub on (see tests/standins/modelhub/faults.py)."""
-        self._hub("python3", "-c", _FAULTS, json.dumps({"name": name} | options))
+        self._hub("python3", "-c", _FAULTS, json.dumps([{"name": name} | options]))
 
     def no_faults(self) -> None:
         self._hub("python3", "-c", _FAULTS, "")
 
     def load(self, url: str, model: str, *options: str) -> subprocess.Popen[str]:
-        """Keep-alive clients in a pod of the cluster; end it with SIGTERM to the load inside, or let it run out."""
+        """Keep-alive clients in a pod of the cluster; they end after their --seconds, or by `end_load`."""
         command = [str(self.kubectl.program), f"--kubeconfig={self.kubectl.kubeconfig}"]
         command += ["-n", "model-hub", "exec", "deploy/model-hub", "--"]
         command += ["python3", "-m", "tests.standins.load", "--url", f"{url}/embeddings", "--model", model, *options]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def end_load(self, load: subprocess.Popen[str]) -> dict[str, Any]:
+        """Stop the clients and return their summary; they must have been at work till now."""
+        assert load.poll() is None, "the load must outlast what it is to show"
+        self._hub("python3", "-c", _END_LOAD)
+        output, _ = load.communicate(timeout=120)
+        summary: dict[str, Any] = json.loads(output)
+        return summary
 
     def _hub(self, *command: str) -> None:
         self.kubectl("-n", "model-hub", "exec", "deploy/model-hub", "--", *command)

@@ -43,6 +43,9 @@ async def _once(context: Context, key: ObjectKey) -> None:
     except LeaseLost:
         return  # the next leader looks at everything
     except ApiError as error:
+        if error.is_namespace_ending:
+            queue.forget(key)
+            return
         delay = queue.add_rate_limited(key, at_least=error.retry_after or 0.0)
         level = logging.WARNING if queue.failures(key) > 3 else logging.INFO
         logger.log(level, "%s: %s; again in %.1f s", key, error, delay)

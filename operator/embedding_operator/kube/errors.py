@@ -64,6 +64,11 @@ class ApiError(Exception):
         return self.status in (401, 403)
 
     @property
+    def is_namespace_ending(self) -> bool:
+        """The namespace is being deleted, and takes nothing new: what is asked for goes soon, too."""
+        return self.status == 403 and "because it is being terminated" in self.message
+
+    @property
     def is_temporary(self) -> bool:
         """Unreachable, overloaded or broken for the moment: the same request may work later."""
         return self.status in (0, 408, 429) or (self.status >= 500 and not self.is_invalid)
