@@ -6,6 +6,7 @@ It needs root. Nothing of it remains after ``down``, and ``up`` first removes wh
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,7 @@ class Cluster:
     ) -> Cluster:
         """Start a cluster and return when its nodes are Ready and offer their devices.
 
+        A cluster of that name, up or crashed, is taken down first.
         With ``die_with_parent`` the programs end with this process, and the next ``up`` of any name removes
         the rest; otherwise the cluster stays until ``down``.
         """
@@ -164,6 +166,7 @@ class Cluster:
 def _check(name: str, nodes: int, npus: int) -> None:
     state.check_name(name)
     packages.require_root()
+    _check_file_system(cache_dir())
     if not 1 <= nodes <= MAX_NODES:
         raise ClusterError(f"nodes must be 1 to {MAX_NODES}, not {nodes}")
     if not 0 <= npus <= 64:

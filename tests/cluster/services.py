@@ -11,7 +11,9 @@ from tests.cluster import nodeconfig
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.network import Network
 
-_COREFILE = """.:53 {{
+# Names of the world outside do not exist here, and clients learn it at once: a server failure, which is what
+# a server without the second block answers, would be retried for seconds.
+_COREFILE = """cluster.local in-addr.arpa ip6.arpa {{
     bind {address}
     errors
     ready {address}:8181
@@ -20,11 +22,14 @@ _COREFILE = """.:53 {{
         pods insecure
     }}
     cache 5
+}}
+. {{
+    bind {address}
     template ANY ANY . {{
         rcode NXDOMAIN
     }}
 }}
-"""  # Names of the world outside do not exist here; a server failure would be retried for seconds.
+"""
 
 
 def start_services(control_plane: ControlPlane, network: Network) -> None:
