@@ -6,7 +6,6 @@ It needs root. Nothing of it remains after ``down``, and ``up`` first removes wh
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -166,7 +165,7 @@ class Cluster:
 def _check(name: str, nodes: int, npus: int) -> None:
     state.check_name(name)
     packages.require_root()
-    _check_file_system(cache_dir())
+    packages.require_file_system(cache_dir())
     if not 1 <= nodes <= MAX_NODES:
         raise ClusterError(f"nodes must be 1 to {MAX_NODES}, not {nodes}")
     if not 0 <= npus <= 64:

@@ -34,6 +34,16 @@ def require_root() -> None:
         raise ClusterError("nodes need root (network namespaces, mounts, cgroups): run the same command as root")
 
 
+def require_file_system(directory: Path) -> None:
+    """Raise where nodes could not keep their containers: overlays do not stack."""
+    kind = subprocess.run(["stat", "-f", "-c", "%T", str(directory)], capture_output=True, text=True).stdout.strip()
+    if kind == "overlayfs":
+        raise ClusterError(
+            f"{directory} is on overlayfs, where nodes cannot keep containers; "
+            "set EMBEDDING_OPERATOR_CACHE to a directory on ext4 or xfs"
+        )
+
+
 def ensure_for_nodes() -> None:
     """Have everything that building and running nodes takes."""
     install(_missing())

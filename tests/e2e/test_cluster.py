@@ -44,7 +44,7 @@ def pod(name: str, script: str, container: Mapping[str, object] | None = None, *
     }
 
 
-def apply(cluster: Cluster, *objects: dict[str, object]) -> None:
+def apply(cluster: Cluster, *objects: Mapping[str, object]) -> None:
     cluster.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
 
