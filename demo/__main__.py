@@ -16,6 +16,7 @@ COLUMNS = (
     "custom-columns=NODE:.metadata.name,VERSION:.status.nodeInfo.kubeletVersion,"
     r"NPUS:.status.allocatable.huawei\.com/Ascend910"
 )
+SERVED = "embedding-operator.io/service=qwen3-vl-embedding"
 TASK = "Given a web search query, retrieve relevant passages that answer the query"
 QUERIES = ["What is the capital of China?", "Explain gravity"]
 DOCUMENTS = [
@@ -82,9 +83,9 @@ def show_scores(kubectl: Kubectl) -> bool:
     vectors = install.embed(kubectl, "http://minilm.demo.svc:8000/v1", "text-embedding", queries + DOCUMENTS)
     screen.note(f"{len(vectors)} texts, {len(vectors[0])} dimensions each")
     rows = [[sum(a * b for a, b in zip(q, d, strict=True)) for d in vectors[2:]] for q in vectors[:2]]
-    screen.note(f"{'':32}{DOCUMENTS[0][:30]:34}{DOCUMENTS[1][:30]}…")
+    screen.note(f"{'query':32}{DOCUMENTS[0]:36}{DOCUMENTS[1][:32]}…")
     for query, row in zip(QUERIES, rows, strict=True):
-        screen.note(f"{query:32}" + "".join(f"{score:<34.3f}" for score in row))
+        screen.note(f"{query:32}" + "".join(f"{score:<36.3f}" for score in row).rstrip())
     right = all(row.index(max(row)) == place for place, row in enumerate(rows))
     screen.note("Each query finds its own document." if right else "WRONG: a query prefers the other document.")
     return right
@@ -98,7 +99,7 @@ def show_ascend(cluster: Cluster) -> None:
     install.claim(kubectl, "ascend", "ascend-weights")
     kubectl("apply", "-f", str(install.MANIFESTS / "ascend.yaml"))
     install.watch_until_ready(kubectl, "ascend", "qwen3-vl-embedding")
-    pods = json.loads(kubectl("-n", "ascend", "get", "pods", "-o", "json"))["items"]
+    pods = json.loads(kubectl("-n", "ascend", "get", "pods", "-l", SERVED, "-o", "json"))["items"]
     screen.note(f"{'POD':45}{'NODE':20}DEVICE")
     for pod in pods:
         name = pod["metadata"]["name"]
