@@ -25,7 +25,8 @@ urllib.request.urlopen(urllib.request.Request(url, data=body.encode() or None, m
 _END_LOAD = """
 import os, pathlib, signal
 for process in pathlib.Path("/proc").glob("[0-9]*"):
-    if b"tests.standins.load" in (process / "cmdline").read_bytes():
+    mine = process.name == str(os.getpid())
+    if not mine and b"tests.standins.load" in (process / "cmdline").read_bytes():
         os.kill(int(process.name), signal.SIGTERM)
 """
 
