@@ -17,6 +17,11 @@ from embedding_operator.planning.pods import Trouble, serving_nodes, trouble
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.weights import Weights
 
+# Stages of a download: their words change every few seconds, and are the ModelCache's alone to tell.
+_PASSING = frozenset(
+    {Reason.PENDING, Reason.STAGING, Reason.LISTING, Reason.DOWNLOADING, Reason.VERIFYING, Reason.PUBLISHING}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -165,12 +170,14 @@ def _idle_verdict(service: EmbeddingService, counts: Counts) -> Verdict:
 def _weights_verdict(facts: Facts) -> Verdict:
     """What a service says while it waits for its ModelCache: the cache's own words."""
     if facts.cache is None:
-        return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is being made")
+        return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} does not exist yet")
     conditions = facts.cache.status.conditions
     ready = find_condition(conditions, Type.READY)
     words = f"ModelCache {facts.cache_name}: {ready.message if ready else 'not yet looked at'}"
     if is_true(conditions, Type.STALLED):
         return Verdict(Reason.CACHE_STALLED, words, stalled=True)
+    if ready is not None and ready.reason not in _PASSING:
+        return Verdict(Reason.WAITING_FOR_WEIGHTS, words)
     reason = ready.reason if ready else Reason.PENDING
     return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is not ready: {reason}")
 

@@ -21,6 +21,17 @@ def test_without_staged_weights_nothing_is_made_and_the_service_says_what_it_wai
     assert "Stalled" not in conditions
 
 
+def test_a_service_tells_why_its_weights_cannot_come_but_not_how_far_a_download_is() -> None:
+    def told(reason: str, message: str) -> str:
+        ready = {"type": "Ready", "status": "False", "reason": reason, "message": message}
+        cache = given.cache(staged=False, conditions=[ready])
+        return given.conditions(given.plan(given.service(), given.seen(cache=cache)))["Ready"][2]
+
+    missing = "PersistentVolumeClaim 'model-wieghts' does not exist in namespace search: create it"
+    assert told("ClaimNotFound", missing).endswith(missing)
+    assert told("Downloading", "42 %, 7.1 GB of 17.0 GB").endswith("is not ready: Downloading")
+
+
 def test_staged_weights_make_all_children_in_an_order_in_which_nothing_refers_to_what_is_missing() -> None:
     planned = given.plan(given.service(), given.seen(cache=given.cache()))
     assert given.kinds(planned) == [
