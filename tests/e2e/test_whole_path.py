@@ -88,7 +88,7 @@ def test_a_wrong_hash_at_the_hub_ends_in_a_clear_message_and_nothing_is_publishe
 
 def test_progress_is_shown_while_weights_are_downloaded(product: Product) -> None:
     place = product.place()
-    product.fault("slow", match="*.safetensors", value=1_000_000)
+    product.fault("slow", match="*.safetensors", value=400_000)  # 20 s a file
     try:
         place.double(replicas=1)
         seen: set[str] = set()
