@@ -114,7 +114,7 @@ def test_a_missing_claim_is_said_and_waited_for(namespace: Namespace) -> None:
     name = namespace.items("modelcache")[0]["metadata"]["name"]
     until(lambda: namespace.condition("mcache", name)["reason"] == "ClaimNotFound")
     assert "'model-weights' does not exist" in namespace.condition("mcache", name)["message"]
-    until(lambda: "ClaimNotFound" in namespace.condition("emb", "qwen")["message"])
+    until(lambda: "'model-weights' does not exist" in namespace.condition("emb", "qwen")["message"])
     namespace.claim()
     until(lambda: len(namespace.items("job")) == 1)
 

@@ -1,5 +1,7 @@
 """The controller of ModelCaches: makes those that services ask for, and stages each once."""
 
+from dataclasses import replace
+
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.modelcache import ModelCache
@@ -7,10 +9,18 @@ from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.progress import fetch_progress
+from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import profiles_known
 from embedding_operator.controllers.status import write_status
+from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object, ObjectKey
-from embedding_operator.planning.cacheplan import ObservedCache, needs_claim_check, plan_cache, running_pod
+from embedding_operator.planning.cacheplan import (
+    CachePlan,
+    ObservedCache,
+    needs_claim_check,
+    plan_cache,
+    running_pod,
+)
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.plan import choose_profile
 from embedding_operator.planning.weights import model_cache
@@ -24,22 +34,51 @@ async def reconcile_cache(context: Context, key: ObjectKey) -> float | None:
         return None
     if obj["metadata"].get("deletionTimestamp"):
         return None
-    cache = ModelCache.from_dict(obj)
-    settings = context.settings
-    plan = plan_cache(cache, await _observe(context, key, cache), image=settings.image, env=settings.stager_env)
+    before = routing.outcome(obj)
+    try:
+        return await _reconcile(context, key, obj)
+    finally:
+        after = context.cache.get(key)
+        if after is not None and routing.outcome(after) != before:
+            for user in context.users.of(key):
+                context.queue.add(user)
+
+
+async def _reconcile(context: Context, key: ObjectKey, obj: Object) -> float | None:
+    try:
+        cache = ModelCache.from_dict(obj)
+    except ApiValueError as error:
+        await refuse(context, obj, str(error))
+        return None
+    seen = await _observe(context, key, cache)
+    plan = _plan(context, cache, seen)
+    try:
+        await _execute(context, key, plan)
+    except (NameTaken, ApiError) as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        await _say(context, obj, cache, _plan(context, cache, replace(seen, refused=problem)))
+        return try_again(error)
+    await _say(context, obj, cache, plan)
+    return plan.requeue_after
+
+
+def _plan(context: Context, cache: ModelCache, seen: ObservedCache) -> CachePlan:
+    return plan_cache(cache, seen, image=context.settings.image, env=context.settings.stager_env)
+
+
+async def _execute(context: Context, key: ObjectKey, plan: CachePlan) -> None:
     for kind, name in plan.delete:
         leftover = context.cache.get(ObjectKey(kind, key.namespace, name))
         if leftover is not None:
             await context.applier.delete(leftover)
     for child in plan.create:
         await context.applier.create(child)
-    before = routing.outcome(obj)
+
+
+async def _say(context: Context, obj: Object, cache: ModelCache, plan: CachePlan) -> None:
     await write_status(context, obj, cache.status.conditions, plan.status.conditions, plan.status.to_dict())
-    after = context.cache.get(key)
-    if after is not None and routing.outcome(after) != before:
-        for user in context.users.of(key):
-            context.queue.add(user)
-    return plan.requeue_after
 
 
 async def _make(context: Context, key: ObjectKey) -> None:

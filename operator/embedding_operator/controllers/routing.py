@@ -11,6 +11,7 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
+from embedding_operator.planning.status import PASSING
 from embedding_operator.planning.weights import cache_name
 
 _CHILDREN = frozenset({"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "Pod", "Job"})
@@ -19,10 +20,12 @@ _CHILDREN = frozenset({"Deployment", "Service", "PodDisruptionBudget", "Controll
 def observed(context: Context, obj: Object) -> None:
     """An object was added, changed or listed."""
     key = key_of(obj)
-    before = outcome(context.cache.get(key))
+    known = context.cache.get(key)
     if not context.cache.upsert(obj):
         return
-    _enqueue(context, key, obj, news=before != outcome(context.cache.get(key)))
+    _enqueue(context, key, obj, news=outcome(known) != outcome(context.cache.get(key)))
+    if known is not None and key.kind in _CHILDREN:
+        _enqueue_parents(context, key, known)  # somebody may have taken the label off that says whose it is
 
 
 def deleted(context: Context, obj: Object) -> None:
@@ -34,12 +37,20 @@ def gone(context: Context, key: ObjectKey, obj: Object | None = None) -> None:
     """An object is gone, as an event or a full list tells."""
     known = obj or context.cache.get(key) or {"metadata": {}}
     context.cache.discard(key, known["metadata"].get("uid"), known["metadata"].get("resourceVersion", ""))
-    _enqueue(context, key, known, news=True, exists=False)
+    namesake = context.cache.get(key)  # deleted and made again: the news of the two may overtake each other
+    _enqueue(context, key, namesake or known, news=True, exists=namesake is not None)
 
 
 def made(context: Context, obj: Object) -> None:
     """We made or changed an object that others wait for. The watch has no news of it: it is in the cache already."""
     _enqueue(context, key_of(obj), obj, news=True)
+
+
+def users_changed(context: Context, service: ObjectKey) -> None:
+    """We wrote the status of a service: it may serve from another ModelCache now, and the old one must know."""
+    obj = context.cache.get(service)
+    for cache in context.users.update(service, caches_used(obj) if obj else frozenset()):
+        context.queue.add(cache)
 
 
 def caches_used(obj: Object) -> frozenset[ObjectKey]:
@@ -80,16 +91,18 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             for service in context.cache.keys(names.EMBEDDING_SERVICE, key.namespace):
                 add(service)
     elif key.kind == "PersistentVolumeClaim":
-        _enqueue_parents(context, key, obj)
+        for parent in _enqueue_parents(context, key, obj):
+            for cache in context.users.caches_of(parent):  # it may wait for this very claim
+                add(cache)
 
 
-def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> None:
+def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> list[ObjectKey]:
     labels: dict[str, Any] = obj["metadata"].get("labels") or {}
-    service, cache = labels.get(names.SERVICE_LABEL), labels.get(names.CACHE_LABEL)
-    if service:
-        context.queue.add(ObjectKey(names.EMBEDDING_SERVICE, key.namespace, service))
-    if cache:
-        context.queue.add(ObjectKey(names.MODEL_CACHE, key.namespace, cache))
+    kinds = ((names.EMBEDDING_SERVICE, names.SERVICE_LABEL), (names.MODEL_CACHE, names.CACHE_LABEL))
+    parents = [ObjectKey(kind, key.namespace, labels[label]) for kind, label in kinds if labels.get(label)]
+    for parent in parents:
+        context.queue.add(parent)
+    return parents
 
 
 def outcome(obj: Object | None) -> object:
@@ -97,5 +110,10 @@ def outcome(obj: Object | None) -> object:
     if obj is None or obj["kind"] != names.MODEL_CACHE:
         return None
     status = obj.get("status") or {}
-    said = [(c.get("type"), c.get("status"), c.get("reason")) for c in status.get("conditions") or ()]
+    said = [(c.get("type"), c.get("status"), c.get("reason"), _words(c)) for c in status.get("conditions") or ()]
     return (status.get("digest"), status.get("path"), said)
+
+
+def _words(condition: Object) -> str | None:
+    """What services repeat of a condition: all but how far a download is."""
+    return None if condition.get("reason") in PASSING else condition.get("message")

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
-from embedding_operator.api.conditions import Condition, Reason, Type
+from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
+from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import write_status
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import Object, ObjectKey
+from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning import revision
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.plan import Observed, Plan, plan_service
@@ -26,22 +28,26 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     try:
         service = EmbeddingService.from_dict(obj)
     except ApiValueError as error:
-        await _refuse(context, obj, str(error))
+        await refuse(context, obj, str(error))
         return None
     seen = observe(context, service)
-    plan = plan_service(service, obj["spec"], seen)
     try:
-        await _execute(context, key, plan)
+        await _execute(context, key, plan_service(service, obj["spec"], seen))
     except (NameTaken, ApiError) as error:
-        problem = _problem(error)
+        problem = problem_of(error)
         if problem is None:
             raise
-        plan = plan_service(service, obj["spec"], replace(seen, refused=problem))
-    else:
-        # what the API server answered is in the cache by now: the status speaks of the newest generation
-        plan = plan_service(service, obj["spec"], observe(context, service))
-    await write_status(context, obj, service.status.conditions, plan.status.conditions, plan.status.to_dict())
+        await _say(context, obj, service, replace(seen, refused=problem))
+        return try_again(error)
+    # what the API server answered is in the cache by now: the status speaks of the newest generation
+    await _say(context, obj, service, observe(context, service))
     return None
+
+
+async def _say(context: Context, obj: Object, service: EmbeddingService, seen: Observed) -> None:
+    status = plan_service(service, obj["spec"], seen).status
+    await write_status(context, obj, service.status.conditions, status.conditions, status.to_dict())
+    routing.users_changed(context, key_of(obj))
 
 
 def observe(context: Context, service: EmbeddingService) -> Observed:
@@ -49,17 +55,26 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
     namespace, name = service.metadata.namespace or "", service.metadata.name
     labels = {names.SERVICE_LABEL: name}
     stored = context.cache.list("ControllerRevision", namespace, labels)
-    cache = context.cache.get(ObjectKey(names.MODEL_CACHE, namespace, cache_name(service)))
+    cache, unreadable = _cache_of(context, ObjectKey(names.MODEL_CACHE, namespace, cache_name(service)))
     return Observed(
         profiles=profiles_known(context),
-        cache=ModelCache.from_dict(cache) if cache else None,
+        cache=cache,
         revisions=[parsed for parsed in map(revision.parse, stored) if parsed],
         deployment=context.cache.get(ObjectKey("Deployment", namespace, name)),
         has_budget=ObjectKey("PodDisruptionBudget", namespace, name) in context.cache,
         has_claim=ObjectKey("PersistentVolumeClaim", namespace, names.made_claim_name(name)) in context.cache,
         pods=context.cache.list("Pod", namespace, labels),
         script_sources=script_sources(),
+        refused=unreadable,
     )
+
+
+def _cache_of(context: Context, key: ObjectKey) -> tuple[ModelCache | None, PlanError | None]:
+    obj = context.cache.get(key)
+    try:
+        return (ModelCache.from_dict(obj) if obj else None), None
+    except ApiValueError as error:
+        return None, PlanError(Reason.CACHE_STALLED, f"ModelCache {key.name} cannot be read: {error}")
 
 
 def profiles_known(context: Context) -> dict[str, RuntimeProfile]:
@@ -76,27 +91,11 @@ def profiles_known(context: Context) -> dict[str, RuntimeProfile]:
 async def _execute(context: Context, key: ObjectKey, plan: Plan) -> None:
     for child in plan.create:
         await context.applier.create(child)
+        for cache in context.users.caches_of(key):  # it may wait for this very claim
+            context.queue.add(cache)
     for child in plan.apply:
         await context.applier.apply(child)
     for kind, name in plan.delete:
         leftover = context.cache.get(ObjectKey(kind, key.namespace, name))
         if leftover is not None:
             await context.applier.delete(leftover)
-
-
-def _problem(error: NameTaken | ApiError) -> PlanError | None:
-    """What only a person can mend, or None where another try may do."""
-    if isinstance(error, NameTaken):
-        return PlanError(Reason.NAME_TAKEN, f"{error}: delete or rename it, or rename this service")
-    return PlanError(Reason.APPLY_REFUSED, f"the API server refused: {error.message}") if error.is_invalid else None
-
-
-async def _refuse(context: Context, obj: Object, problem: str) -> None:
-    """A stored object that this version cannot read: say which field, and wait for a person."""
-    generation = obj["metadata"].get("generation")
-    conditions = (
-        Condition(Type.READY, "False", Reason.INVALID_SPEC, problem, generation),
-        Condition(Type.STALLED, "True", Reason.INVALID_SPEC, problem, generation),
-    )
-    status = {"observedGeneration": generation}
-    await write_status(context, obj, (), conditions, status)

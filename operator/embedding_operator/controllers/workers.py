@@ -4,11 +4,12 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from embedding_operator.api import names
+from embedding_operator.controllers import routing
 from embedding_operator.controllers.caches import reconcile_cache
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.controllers.services import reconcile_service
 from embedding_operator.controllers.shared import reconcile_profile, reconcile_scripts
-from embedding_operator.kube.errors import ApiError, LeaseLost
+from embedding_operator.kube.errors import ApiError, LeaseLost, NameTaken
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.kube.workqueue import QueueShutDown
 
@@ -46,9 +47,11 @@ async def _once(context: Context, key: ObjectKey) -> None:
         if error.is_namespace_ending:
             queue.forget(key)
             return
-        delay = queue.add_rate_limited(key, at_least=error.retry_after or 0.0)
-        level = logging.WARNING if queue.failures(key) > 3 else logging.INFO
-        logger.log(level, "%s: %s; again in %.1f s", key, error, delay)
+        if error.is_conflict or error.is_not_found:
+            await _look(context, key)
+        _again(context, key, error, error.retry_after or 0.0)
+    except NameTaken as error:
+        _again(context, key, error)
     except Exception:
         delay = queue.add_rate_limited(key)
         logger.exception("%s: a defect of the operator; again in %.1f s", key, delay)
@@ -56,3 +59,23 @@ async def _once(context: Context, key: ObjectKey) -> None:
         queue.forget(key)
         if again is not None:
             queue.add_after(key, again)
+
+
+def _again(context: Context, key: ObjectKey, error: Exception, at_least: float = 0.0) -> None:
+    delay = context.queue.add_rate_limited(key, at_least=at_least)
+    level = logging.WARNING if context.queue.failures(key) > 3 else logging.INFO
+    logger.log(level, "%s: %s; again in %.1f s", key, error, delay)
+
+
+async def _look(context: Context, key: ObjectKey) -> None:
+    """The API server knows of something that we do not: ask it, because a watch may have lost just that."""
+    if key.kind == SCRIPTS:
+        return
+    try:
+        obj = await context.client.get(key)
+    except ApiError:
+        return
+    if obj is None:
+        routing.gone(context, key)
+    else:
+        routing.observed(context, obj)

@@ -14,10 +14,12 @@ from embedding_operator.api import names
 from embedding_operator.api.conditions import Condition, Reason, Type
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import Excluded, ModelCache, ModelCacheStatus, Progress, UserReference
+from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.pods import last_message, trouble
 from embedding_operator.planning.stagejob import job, job_name
 
 CLAIM_POLL = 15.0  # seconds until a missing claim is looked for again
+_MAX_USERS = 1024  # as many as the schema lets a status name
 PROGRESS_POLL = 5.0  # seconds between two looks at a download
 
 
@@ -30,6 +32,7 @@ class ObservedCache:
     pods: Sequence[JsonObject] = ()
     claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
     progress: Progress | None = None
+    refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ def plan_cache(
     if is_staged(cache):
         status = _with_state(cache, seen, cache.status, _staged_state(cache.status))
         return CachePlan(replace(status, progress=None))
+    if seen.refused is not None:
+        return _plan(cache, seen, _State(seen.refused.reason, seen.refused.message, stalled=True))
     wanted = job_name(cache)
     old = tuple(("Job", _name(other)) for other in seen.jobs if _name(other) != wanted)
     current = next((other for other in seen.jobs if _name(other) == wanted), None)
@@ -203,7 +208,7 @@ def _with_state(cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus
         status,
         observed_generation=generation,
         conditions=tuple(conditions),
-        used_by=tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)),
+        used_by=tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS]),
     )
 
 

@@ -136,7 +136,7 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
 
 def _check_reference(service: EmbeddingService, seen: Observed) -> None:
     reference = service.spec.model.cache_ref
-    if reference is not None and seen.cache is None:
+    if reference is not None and seen.cache is None and seen.refused is None:
         raise PlanError(
             Reason.CACHE_NOT_FOUND,
             f"spec.model.cacheRef names ModelCache {reference.name!r}, which does not exist in this namespace: "

@@ -18,7 +18,7 @@ from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.weights import Weights
 
 # Stages of a download: their words change every few seconds, and are the ModelCache's alone to tell.
-_PASSING = frozenset(
+PASSING = frozenset(
     {Reason.PENDING, Reason.STAGING, Reason.LISTING, Reason.DOWNLOADING, Reason.VERIFYING, Reason.PUBLISHING}
 )
 
@@ -59,6 +59,7 @@ class Counts:
     updated: int = 0
     settled: bool = False  # the Deployment's controller has seen its newest spec
     overdue: str = ""  # its words about an exceeded deadline
+    refused: str = ""  # its words about pods that it may not make (a quota, an admission rule)
 
 
 def service_status(service: EmbeddingService, facts: Facts) -> EmbeddingServiceStatus:
@@ -139,10 +140,16 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
         nodes = serving_nodes(facts.pods) or 1
         return Verdict(Reason.SERVING, f"{serving} on {nodes} node{'s' * (nodes != 1)}", ready=True)
     if counts.overdue:
-        return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {_why(facts) or counts.overdue}", stalled=True)
+        return Verdict(
+            Reason.PROGRESS_DEADLINE_EXCEEDED,
+            f"{serving}: {_why(facts) or counts.refused or counts.overdue}",
+            stalled=True,
+        )
     found = trouble(facts.pods)
     if found is not None:
         return Verdict(found.reason, f"{serving}; {found.message}")
+    if counts.refused:
+        return Verdict(Reason.REPLICAS_UNAVAILABLE, f"{serving}; pods cannot be made: {counts.refused}")
     return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision")
 
 
@@ -176,7 +183,7 @@ def _weights_verdict(facts: Facts) -> Verdict:
     words = f"ModelCache {facts.cache_name}: {ready.message if ready else 'not yet looked at'}"
     if is_true(conditions, Type.STALLED):
         return Verdict(Reason.CACHE_STALLED, words, stalled=True)
-    if ready is not None and ready.reason not in _PASSING:
+    if ready is not None and ready.reason not in PASSING:
         return Verdict(Reason.WAITING_FOR_WEIGHTS, words)
     reason = ready.reason if ready else Reason.PENDING
     return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is not ready: {reason}")
@@ -186,18 +193,17 @@ def _counts(deployment: JsonObject | None) -> Counts:
     if deployment is None:
         return Counts()
     status = deployment.get("status") or {}
-    overdue = next(
-        (
-            str(condition.get("message") or "no progress")
-            for condition in status.get("conditions") or ()
-            if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
-        ),
-        "",
-    )
+    overdue = refused = ""
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            overdue = str(condition.get("message") or "no progress")
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            refused = str(condition.get("message") or "refused")
     return Counts(
         total=status.get("replicas") or 0,
         ready=status.get("readyReplicas") or 0,
         updated=status.get("updatedReplicas") or 0,
         settled=(status.get("observedGeneration") or 0) >= (deployment["metadata"].get("generation") or 1),
         overdue=overdue,
+        refused=refused,
     )

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache, Progress
 from embedding_operator.planning.cacheplan import CachePlan, ObservedCache, plan_cache
+from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.stagejob import job, job_name
 from tests.unit.planning import given
 
@@ -130,3 +132,16 @@ def test_a_token_reaches_the_job_alone_and_only_as_a_reference() -> None:
     assert {"name": "hub", "key": "token"} in [
         variable["valueFrom"]["secretKeyRef"] for variable in container["env"] if "valueFrom" in variable
     ]
+
+
+def test_what_the_api_server_refused_stalls_the_cache_in_its_words() -> None:
+    problem = PlanError(Reason.APPLY_REFUSED, "the API server refused: exceeded quota")
+    planned = plan(given.cache(staged=False), claim_exists=True, refused=problem)
+    assert ready(planned) == ("False", "ApplyRefused", "the API server refused: exceeded quota")
+    assert "Stalled" in [c.type for c in planned.status.conditions]
+    assert planned.create == ()
+
+
+def test_no_more_users_are_named_than_a_status_holds() -> None:
+    planned = plan(given.cache(), users=[f"s{number:04}" for number in range(2000)])
+    assert len(planned.status.used_by or ()) == 1024

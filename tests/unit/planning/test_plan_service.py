@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.api.conditions import Reason
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.revision import ANNOTATION
 from embedding_operator.planning.scripts import config_map_name
@@ -176,6 +177,18 @@ def test_what_the_api_server_refused_stalls_in_its_words() -> None:
         ({}, given.deployment(replicas=4, ready=0), [], "False", "Starting", "0 of 4"),
         ({}, given.deployment(replicas=2, ready=2), ["n1"], "False", "Scaling", "2 of 4"),
         ({}, None, [], "False", "Starting", "0 of 4"),
+        (
+            {},
+            given.deployment(
+                replicas=0,
+                ready=0,
+                conditions=[{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: gpus"}],
+            ),
+            [],
+            "False",
+            "ReplicasUnavailable",
+            "0 of 4 replicas serving; pods cannot be made: exceeded quota: gpus",
+        ),
         ({"suspend": True}, given.deployment(replicas=0, ready=0), [], "True", "Suspended", "no pods run"),
         ({"replicas": 0}, given.deployment(replicas=0, ready=0), [], "True", "ScaledToZero", "no pods run"),
         ({"replicas": 0}, given.deployment(replicas=2, ready=2), ["n1"], "False", "Scaling", "2 pods are ending"),
@@ -276,3 +289,10 @@ def test_script_config_maps_are_named_by_their_content() -> None:
     assert config_map_name({"a": "1", "b": "2"}) == config_map_name({"b": "2", "a": "1"})
     contents = [{"a": "1"}, {"a": "2"}, {"b": "1"}, {"a": "1", "b": ""}]
     assert all(config_map_name(x) != config_map_name(y) for x, y in itertools.combinations(contents, 2))
+
+
+def test_a_model_cache_that_cannot_be_read_is_named_and_not_called_missing() -> None:
+    problem = PlanError(Reason.CACHE_STALLED, "ModelCache shared cannot be read: spec.source: is required")
+    spec = {"model": {"cacheRef": {"name": "shared"}}, "cache": None}
+    conditions = given.conditions(given.plan(given.service(**spec), given.seen(refused=problem)))
+    assert conditions["Stalled"][1:] == ("CacheStalled", problem.message)

@@ -1,0 +1,76 @@
+"""What stands in the operator's way is said in the status, and forgotten once it is out of the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.controlplane import ControlPlane
+from tests.integration.kinds import install_kinds
+from tests.integration.operating import DIGEST, Namespace, until
+from tests.operator_process import OperatorProcess
+
+
+@pytest.fixture(scope="module")
+def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    install_kinds(control_plane.kubectl)
+    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
+        yield running
+    assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, operator: OperatorProcess) -> Namespace:
+    namespace = Namespace(control_plane.kubectl)
+    namespace.claim()
+    return namespace
+
+
+def test_a_quota_is_named_and_once_it_is_raised_the_service_comes_up(namespace: Namespace) -> None:
+    namespace.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
+    until(lambda: "hard" in (namespace.get("quota", "none") or {}).get("status", {}))
+    namespace.service()
+    namespace.stage()
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "ApplyRefused")
+    assert "exceeded quota: none" in namespace.condition("emb", "qwen")["message"]
+    namespace.kubectl("delete", "quota", "none")
+    until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
+
+
+def test_a_name_that_a_stranger_gives_free_is_taken_without_anybody_asking(namespace: Namespace) -> None:
+    namespace.kubectl("create", "service", "clusterip", "qwen", "--tcp=80:80")
+    namespace.service()
+    namespace.stage()
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "NameTaken")
+    namespace.kubectl("delete", "service", "qwen")
+    until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
+
+
+def test_a_job_that_may_not_be_made_stalls_the_cache_and_its_service(namespace: Namespace) -> None:
+    namespace.kubectl("create", "quota", "none", "--hard=count/jobs.batch=0")
+    until(lambda: "hard" in (namespace.get("quota", "none") or {}).get("status", {}))
+    namespace.service()
+    until(lambda: "exceeded quota: none" in namespace.condition("emb", "qwen", "Stalled")["message"])
+    assert namespace.condition("emb", "qwen")["reason"] == "CacheStalled"
+    (cache,) = namespace.items("modelcache")
+    assert namespace.condition("mcache", cache["metadata"]["name"], "Stalled")["reason"] == "ApplyRefused"
+    namespace.kubectl("delete", "quota", "none")
+    until(lambda: len(namespace.items("job")) == 1)
+
+
+def test_a_service_with_another_source_leaves_its_old_cache_once_it_serves_the_new_one(namespace: Namespace) -> None:
+    namespace.service()
+    namespace.stage()
+    until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
+    (old,) = (cache["metadata"]["name"] for cache in namespace.items("modelcache"))
+    namespace.service(model={"source": {"modelScope": {"repo": "Qwen/Other"}}})
+    until(lambda: len(namespace.items("modelcache")) == 2)
+    (new,) = (cache["metadata"]["name"] for cache in namespace.items("modelcache") if cache["metadata"]["name"] != old)
+    status = {"digest": DIGEST.replace("ab", "cd"), "path": "modelscope/Qwen--Other/c", "revision": "c"}
+    patch = json.dumps({"status": status})
+    namespace.kubectl("patch", "modelcache", new, "--subresource=status", "--type=merge", "-p", patch)
+    until(lambda: (namespace.get("emb", "qwen") or {})["status"]["model"]["cache"] == new)
+    until(lambda: not (namespace.get("mcache", old) or {})["status"].get("usedBy"))
+    assert [user["name"] for user in (namespace.get("mcache", new) or {})["status"]["usedBy"]] == ["qwen"]

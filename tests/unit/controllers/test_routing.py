@@ -1,0 +1,94 @@
+"""Given news from the cluster, who must look again. Nothing is sent to any API server here."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from embedding_operator.controllers import routing
+from embedding_operator.controllers.context import Context, Settings
+from embedding_operator.kube.resources import Object, ObjectKey
+from tests.unit.planning import given
+
+SERVICE = ObjectKey("EmbeddingService", "search", "qwen")
+OURS = {"embedding-operator.io/service": "qwen"}
+
+
+@pytest.fixture
+def context() -> Context:
+    nobody = cast(Any, None)  # news reach the cache, the queue and the users, and nothing else
+    return Context(settings=Settings(image="x"), client=nobody, applier=nobody, recorder=nobody, http=nobody)
+
+
+async def woken(context: Context) -> set[ObjectKey]:
+    keys = set()
+    while len(context.queue):
+        key = await context.queue.get()
+        keys.add(key)
+        context.queue.done(key)
+    return keys
+
+
+def service(uid: str, version: int, **status: Any) -> Object:
+    obj = given.service()
+    obj["metadata"] |= {"uid": uid, "resourceVersion": str(version)}
+    return obj | {"status": status}
+
+
+def child(kind: str, version: int, labels: dict[str, str]) -> Object:
+    metadata = {"name": "qwen", "namespace": "search", "uid": "c", "resourceVersion": str(version), "labels": labels}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
+
+
+async def test_a_service_made_again_is_not_forgotten_when_its_forerunners_end_is_told_late(context: Context) -> None:
+    routing.observed(context, service("old", 5))
+    (cache,) = context.users.caches_of(SERVICE)
+    routing.observed(context, service("new", 8))
+    routing.deleted(context, service("old", 7))
+    assert context.users.of(cache) == [SERVICE]
+    assert SERVICE in await woken(context)
+
+
+async def test_a_child_that_loses_the_label_of_its_service_wakes_that_service(context: Context) -> None:
+    routing.observed(context, child("Deployment", 5, OURS))
+    await woken(context)
+    routing.observed(context, child("Deployment", 6, {}))
+    assert await woken(context) == {SERVICE}
+
+
+async def test_a_claim_wakes_the_cache_that_its_service_waits_for(context: Context) -> None:
+    routing.observed(context, service("u", 5))
+    await woken(context)
+    routing.observed(context, child("PersistentVolumeClaim", 6, OURS))
+    assert await woken(context) == {SERVICE, *context.users.caches_of(SERVICE)}
+
+
+async def test_once_a_service_serves_from_another_cache_the_old_one_hears_of_it(context: Context) -> None:
+    routing.observed(context, service("u", 5, model={"cache": "old"}))
+    old = ObjectKey("ModelCache", "search", "old")
+    assert old in context.users.caches_of(SERVICE)
+    (new,) = context.users.caches_of(SERVICE) - {old}
+    await woken(context)
+    context.cache.upsert(service("u", 6, model={"cache": new.name}))  # our own write: the watch brings no news
+    routing.users_changed(context, SERVICE)
+    assert context.users.of(old) == []
+    assert await woken(context) == {old}
+
+
+@pytest.mark.parametrize(("reason", "wakes"), [("Retrying", True), ("Downloading", False)])
+async def test_other_words_of_a_cache_wake_its_services_unless_they_only_count_bytes(
+    context: Context, reason: str, wakes: bool
+) -> None:
+    routing.observed(context, service("u", 5))
+    (cache,) = context.users.caches_of(SERVICE)
+
+    def said(message: str, version: int) -> Object:
+        metadata = {"name": cache.name, "namespace": "search", "uid": "m", "resourceVersion": str(version)}
+        conditions = [{"type": "Ready", "status": "False", "reason": reason, "message": message}]
+        return {"kind": "ModelCache", "metadata": metadata, "status": {"conditions": conditions}}
+
+    routing.observed(context, said("one", 6))
+    await woken(context)
+    routing.observed(context, said("two", 7))
+    assert await woken(context) == ({cache, SERVICE} if wakes else {cache})
