@@ -11,14 +11,14 @@ import time
 
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
-from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import ObjectKey, Resource, by_kind, key_of
 
 logger = logging.getLogger(__name__)
 
-_DEBOUNCE = 2.0  # seconds: a replay comes as a burst of events
-_FRESH = 30.0  # seconds after a list in which a replay brings no news
+_QUIET = 2.0  # seconds without news: a replay comes as a burst of events
+_SETTLED = 15.0  # seconds until all watches have begun
 
 
 class Resync:
@@ -28,8 +28,8 @@ class Resync:
         self.synced = asyncio.Event()
         self._context = context
         self._selectors = selectors
-        self._listed: dict[str, float] = {}
-        self._due: dict[str, asyncio.TimerHandle] = {}
+        self._replayed: dict[str, float] = {}  # when a kind's watch last listed something
+        self._due: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def first(self) -> None:
@@ -48,6 +48,11 @@ class Resync:
 
     async def run(self) -> None:
         """A round each period, with a little jitter, until cancelled."""
+        await self.synced.wait()
+        await asyncio.sleep(_SETTLED)
+        for resource in self._selectors:
+            if resource.kind not in self._replayed:  # the last of its kind may have gone before its watch began
+                await self._try(resource)
         while True:
             period = self._context.settings.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
             await asyncio.sleep(period)
@@ -56,14 +61,18 @@ class Resync:
             self._spread(period)
 
     def replayed(self, kind: str) -> None:
-        """A watch listed its kind anew: look for deletions that it missed, once the burst is over."""
-        listed = self._listed.get(kind)
-        if kind in self._due or (listed is not None and time.monotonic() - listed < _FRESH):
-            return
-        self._due[kind] = asyncio.get_running_loop().call_later(_DEBOUNCE, self._start, kind)
+        """A watch listed its kind anew: look for deletions that it missed, STRICTLY AFTER the burst is over."""
+        self._replayed[kind] = time.monotonic()
+        if kind not in self._due:
+            self._due.add(kind)
+            asyncio.get_running_loop().call_later(_QUIET, self._start, kind)
 
     def _start(self, kind: str) -> None:
-        self._due.pop(kind, None)
+        wait = self._replayed[kind] + _QUIET - time.monotonic()
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._start, kind)
+            return
+        self._due.discard(kind)
         task = asyncio.create_task(self._try(by_kind(kind)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -85,7 +94,6 @@ class Resync:
                     seen.add(key_of(obj))
                 version = page.resource_version
             self._prune(resource, namespace, seen, version)
-        self._listed[resource.kind] = time.monotonic()
 
     def _prune(self, resource: Resource, namespace: str | None, seen: set[ObjectKey], version: str) -> None:
         """Forget what the list did not show; its labels say who must know."""
@@ -98,3 +106,5 @@ class Resync:
         for kind in (names.EMBEDDING_SERVICE, names.MODEL_CACHE):
             for key in self._context.cache.keys(kind):
                 self._context.queue.add_after(key, random.uniform(0, period))  # noqa: S311 - spreads load
+        for namespace in {key.namespace for key in self._context.cache.keys("ConfigMap")}:
+            self._context.queue.add(ObjectKey(SCRIPTS, namespace, ""))  # nobody else would see that one is left over

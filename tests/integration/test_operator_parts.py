@@ -1,0 +1,64 @@
+"""Parts of the running operator that a whole run shows only by luck: a lost deletion, an unreadable object."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from embedding_operator.controllers.context import Context, Settings
+from embedding_operator.controllers.refusal import refuse
+from embedding_operator.controllers.resync import Resync
+from embedding_operator.kube.apply import Applier
+from embedding_operator.kube.cache import Cache
+from embedding_operator.kube.events import Recorder
+from embedding_operator.kube.resources import MODEL_CACHES, key_of
+from tests.cluster.controlplane import ControlPlane
+from tests.integration import kinds
+from tests.integration.kube_support import client_of, install_crds, namespace_of, until
+
+
+@pytest.fixture
+async def context(control_plane: ControlPlane) -> AsyncIterator[Context]:
+    async with client_of(control_plane.kubeconfig) as client, aiohttp.ClientSession() as http:
+        await install_crds(client)
+        cache = Cache()
+        yield Context(
+            settings=Settings(image="example.com/operator:test"),
+            client=client,
+            cache=cache,
+            applier=Applier(client, cache),
+            recorder=Recorder(client, instance="test"),
+            http=http,
+        )
+
+
+async def test_a_deletion_just_after_a_list_is_found_by_the_list_that_follows_a_replay(context: Context) -> None:
+    resync = Resync(context, {MODEL_CACHES: ""})
+    await resync.first()
+    ghost = kinds.cache()
+    ghost["metadata"] |= {"namespace": "default", "name": "ghost", "uid": "g", "resourceVersion": "1"}
+    context.cache.upsert(ghost)  # it was deleted while the watch was away
+    resync.replayed(MODEL_CACHES.kind)
+
+    async def is_gone() -> bool:
+        return key_of(ghost) not in context.cache
+
+    await until(is_gone)
+
+
+async def test_an_object_that_cannot_be_read_is_told_once(context: Context) -> None:
+    async with namespace_of(context.client) as namespace:
+        manifest = kinds.service()
+        manifest["metadata"]["namespace"] = namespace
+        obj = await context.client.create(manifest)
+        context.cache.upsert(obj)
+        for _ in range(2):
+            known = context.cache.get(key_of(obj))
+            assert known is not None
+            await refuse(context, known, "spec.model: is required")
+            await asyncio.sleep(1.1)  # conditions tell whole seconds
+        assert context.applier.counts["status"] == 1
+        assert context.applier.counts["status_skipped"] == 1
