@@ -1,0 +1,140 @@
+"""The operator killed right after each of its writes in turn: what a fresh one makes of it is the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.controlplane import ControlPlane
+from tests.integration.kinds import install_kinds
+from tests.integration.operating import DIGEST, Namespace, until
+from tests.operator_process import IMAGE, OperatorProcess
+
+ROOT = Path(__file__).parents[2]
+MOST = 40  # writes that one service could ever need
+KINDS = "emb,modelcache,job,deployment,service,pdb,controllerrevision,configmap,pvc"
+OWN = frozenset({"EmbeddingService", "ModelCache"})
+MADE = OWN | {"Job", "Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "ConfigMap"}
+VERIFIED = "Verified: 3 files, 100 B, every byte verified"
+OF_CHANCE = frozenset(
+    {
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "managedFields",
+        "lastTransitionTime",
+        "clusterIP",
+        "clusterIPs",
+        "batch.kubernetes.io/controller-uid",
+        "controller-uid",
+    }
+)
+Object = dict[str, Any]
+
+
+@pytest.mark.long
+def test_killed_after_each_of_its_writes_it_ends_where_it_would_have_ended(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    install_kinds(control_plane.kubectl)
+    with OperatorProcess(control_plane.kubeconfig, tmp_path):
+        undisturbed = _given(control_plane)
+        _stage_when_asked(undisturbed)
+        until(lambda: _is_settled(undisturbed))
+        expected = _state(undisturbed)
+    killed: list[Namespace] = []
+    while len(killed) < MOST:
+        namespace = _given(control_plane)
+        killed.append(namespace)
+        if not _dies(control_plane, namespace, writes=len(killed)):
+            break
+    assert len(killed) > 8, "the operator makes more writes than that"
+    with OperatorProcess(control_plane.kubeconfig, tmp_path, name="heir") as heir:
+        for writes, namespace in enumerate(killed, start=1):
+            _stage_when_asked(namespace)
+            until(lambda namespace=namespace: _is_settled(namespace))
+            assert _state(namespace) == expected, f"killed after write {writes}"
+    assert "Traceback" not in heir.log.read_text()
+
+
+def _given(control_plane: ControlPlane) -> Namespace:
+    namespace = Namespace(control_plane.kubectl)
+    namespace.claim()
+    namespace.service()
+    return namespace
+
+
+def _dies(control_plane: ControlPlane, namespace: Namespace, *, writes: int) -> bool:
+    """Run an operator of this namespace until its n-th write killed it (True), or it has no more to write."""
+    command = [sys.executable, "-m", "tests.killed_operator", str(writes), "run", f"--image={IMAGE}"]
+    command += [f"--kubeconfig={control_plane.kubeconfig}", "--health-port=0", "--log-level=error"]
+    command += [f"--namespace={namespace.name}", f"--lease-namespace={namespace.name}"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": "operator:."})
+    try:
+        while process.poll() is None:
+            _stage_if_asked(namespace)
+            if _is_settled(namespace):
+                return False
+            time.sleep(0.2)
+        assert process.returncode == -9
+        return True
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _stage_when_asked(namespace: Namespace) -> None:
+    until(lambda: _stage_if_asked(namespace))
+
+
+def _stage_if_asked(namespace: Namespace) -> bool:
+    """Say that the weights are there, once their Job is; a Job without a node never says so itself."""
+    objects = _objects(namespace)
+    if not any(obj["kind"] == "Job" for obj in objects):
+        return False
+    (cache,) = [obj for obj in objects if obj["kind"] == "ModelCache"]
+    if not (cache.get("status") or {}).get("digest"):
+        done = {"digest": DIGEST, "path": "modelscope/Qwen--X/abc", "revision": "abc", "files": 3, "bytes": 100}
+        name = cache["metadata"]["name"]
+        patch = json.dumps({"status": done})
+        namespace.kubectl("patch", "modelcache", name, "--subresource=status", "--type=merge", "-p", patch)
+    return True
+
+
+def _is_settled(namespace: Namespace) -> bool:
+    objects = _objects(namespace)
+    made = {obj["kind"] for obj in objects}
+    said = {_ready(obj) for obj in objects if obj["kind"] in OWN}
+    return made >= MADE and said == {"Starting: 0 of 2 replicas serving, 2 of the newest revision", VERIFIED}
+
+
+def _ready(obj: Object) -> str:
+    found = [c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == "Ready"]
+    return f"{found[0]['reason']}: {found[0]['message']}" if found else ""
+
+
+def _objects(namespace: Namespace) -> list[Object]:
+    objects: list[Object] = json.loads(namespace.kubectl("get", KINDS, "-o", "json"))["items"]
+    return [obj for obj in objects if obj["metadata"]["name"] != "kube-root-ca.crt"]
+
+
+def _state(namespace: Namespace) -> str:
+    """All objects but for what no two runs have in common; of statuses, those that the operator writes."""
+    objects = [_without_chance(obj) for obj in _objects(namespace)]
+    ours = [{**obj, "status": obj.get("status") if obj["kind"] in OWN else None} for obj in objects]
+    return json.dumps(ours, sort_keys=True, indent=1).replace(namespace.name, "NAMESPACE")
+
+
+def _without_chance(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_chance(item) for name, item in value.items() if name not in OF_CHANCE}
+    if isinstance(value, list):
+        return [_without_chance(item) for item in value]
+    return value
