@@ -2,14 +2,30 @@
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedding_operator import __version__
+from embedding_operator.staging import usage
+
+if TYPE_CHECKING:
+    from embedding_operator.controllers.context import Settings
+
+RUN_HELP = (
+    "run the operator: watch EmbeddingServices, ModelCaches and RuntimeProfiles, and do what they ask for. Start as "
+    "many as you like; the one that holds the Lease works, the others are ready to take over."
+)
+RUN_EPILOG = (
+    "outside a cluster: embedding-operator run --kubeconfig FILE --image REGISTRY/embedding-operator:0.1.0. Where the "
+    "chart is installed too, name its Lease with --lease-namespace, or both work at once. "
+    "exit codes: 0 told to stop, 1 the Lease was lost, 2 wrong arguments."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,23 +47,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"embedding-operator {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_run(commands.add_parser("run", help="run the operator, in the cluster or with a kubeconfig"))
-    _add_stage(commands.add_parser("stage", help="stage one model's weights (what a staging Job runs)"))
+    _add_run(
+        commands.add_parser(
+            "run", help="run the operator, in the cluster or with a kubeconfig", description=RUN_HELP, epilog=RUN_EPILOG
+        )
+    )
+    _add_stage(commands.add_parser("stage", help=usage.HELP, description=usage.HELP, epilog=usage.EPILOG))
     return parser
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     env = os.environ.get
-    parser.add_argument("--kubeconfig", type=Path, help="default: in-cluster, else $KUBECONFIG, else ~/.kube/config")
+    parser.add_argument(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="default: $KUBECONFIG, else the pod's own rights where it runs in one, else ~/.kube/config",
+    )
     parser.add_argument(
         "--namespace",
         action="append",
         default=[],
         metavar="NAME",
-        help="watch only this one; repeatable (default: all)",
+        help="work in this namespace only; repeatable (default: all)",
     )
     parser.add_argument(
-        "--image", default=env("OPERATOR_IMAGE"), help="image of staging Jobs: the operator's own (env OPERATOR_IMAGE)"
+        "--image",
+        default=env("OPERATOR_IMAGE"),
+        help="required: image of the staging Jobs, the operator's own (default: $OPERATOR_IMAGE)",
     )
     parser.add_argument(
         "--staging-env",
@@ -57,20 +84,38 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         type=_variable,
         help="environment of staging Jobs, like HTTPS_PROXY=http://proxy:3128; repeatable",
     )
-    parser.add_argument("--lease-namespace", default=env("POD_NAMESPACE", "default"), help="where the Lease lives")
-    parser.add_argument("--lease-name", default="embedding-operator")
-    parser.add_argument("--workers", type=int, default=16, help="keys reconciled at once (default: %(default)s)")
     parser.add_argument(
-        "--health-port", type=int, default=8080, help="for /healthz and /readyz; 0: none (default: %(default)s)"
+        "--lease-namespace",
+        default=env("POD_NAMESPACE", "default"),
+        metavar="NAME",
+        help="namespace of the Lease (default: $POD_NAMESPACE, else default)",
     )
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument(
+        "--lease-name", default="embedding-operator", metavar="NAME", help="name of the Lease (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=16, metavar="N", help="objects worked on at once (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--health-port",
+        type=int,
+        default=8080,
+        metavar="PORT",
+        help="port of /healthz and /readyz; 0: none (default: %(default)s)",
+    )
+    _add_log_level(parser)
     parser.set_defaults(command=_run)
 
 
 def _add_stage(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--spec", required=True, metavar="JSON", help="source, root, digest, parallelism, progressPort")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--spec", required=True, metavar="JSON", help=usage.SPEC_HELP)
+    _add_log_level(parser)
     parser.set_defaults(command=_stage)
+
+
+def _add_log_level(parser: argparse.ArgumentParser) -> None:
+    levels = ("debug", "info", "warning", "error")
+    parser.add_argument("--log-level", default="info", choices=levels, help="default: %(default)s")
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -81,15 +126,32 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import yaml
+    from kubernetes.aio.config import ConfigException
+
     from embedding_operator.controllers.app import run
-    from embedding_operator.controllers.context import Settings
 
     if not arguments.image:
-        print("embedding-operator run: --image (or OPERATOR_IMAGE) is needed: staging Jobs run it", file=sys.stderr)
-        return 2
+        return _refused("--image (or OPERATOR_IMAGE) is needed: staging Jobs run it")
     if arguments.kubeconfig:
+        if not arguments.kubeconfig.is_file():
+            return _refused(f"there is no kubeconfig {arguments.kubeconfig}")
         os.environ["KUBECONFIG"] = str(arguments.kubeconfig)  # the watches read it there
-    settings = Settings(
+    try:
+        return asyncio.run(run(_settings(arguments), arguments.kubeconfig))
+    except (ConfigException, yaml.YAMLError) as error:
+        told = " ".join(str(error).split())
+        return _refused(f"no usable kubeconfig ({told}): name one with --kubeconfig or $KUBECONFIG")
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return _refused(f"port {arguments.health_port} is taken: choose another --health-port, or 0 for none")
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    from embedding_operator.controllers.context import Settings
+
+    return Settings(
         image=arguments.image,
         identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         namespaces=tuple(arguments.namespace),
@@ -99,7 +161,11 @@ def _run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         health_port=arguments.health_port or None,
     )
-    return asyncio.run(run(settings, arguments.kubeconfig))
+
+
+def _refused(message: str) -> int:
+    print(f"embedding-operator run: {message}", file=sys.stderr)
+    return 2
 
 
 def _stage(arguments: argparse.Namespace) -> int:

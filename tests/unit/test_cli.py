@@ -1,0 +1,65 @@
+"""The command line: what it says of itself, and how it refuses."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from embedding_operator import cli
+
+RUN = ["run", "--image", "registry.example/operator:1", "--health-port", "0"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ([], ["run the operator", "stage a model's weights"]),
+        (["run"], ["--kubeconfig FILE", "--image", "outside a cluster", "exit codes"]),
+        (["stage"], ["--spec JSON", '"repo"', "MODELSCOPE_API_TOKEN", "exit codes"]),
+    ],
+)
+def test_help_teaches(command: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert [word for word in words if word not in told] == []
+
+
+def test_a_kubeconfig_that_is_not_there_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = tmp_path / "nowhere"
+    assert cli.main([*RUN, "--kubeconfig", str(missing)]) == 2
+    assert capsys.readouterr().err == f"embedding-operator run: there is no kubeconfig {missing}\n"
+
+
+@pytest.mark.parametrize("content", ["{}", "a: [", "current-context: gone"])
+def test_a_file_that_is_no_kubeconfig_is_refused_in_one_line(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "restored after the test")
+    broken = tmp_path / "kubeconfig"
+    broken.write_text(content)
+    assert cli.main([*RUN, "--kubeconfig", str(broken)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("embedding-operator run: no usable kubeconfig (")
+    assert line.endswith("name one with --kubeconfig or $KUBECONFIG")
+
+
+def test_a_health_port_that_is_taken_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "restored after the test")
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        """
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{name: here, context: {cluster: here, user: me}}]
+clusters: [{name: here, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: me, user: {}}]
+"""
+    )
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.main([*RUN[:-1], str(port), "--kubeconfig", str(kubeconfig)]) == 2
+    assert f"port {port} is taken: choose another --health-port" in capsys.readouterr().err
