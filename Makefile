@@ -11,7 +11,7 @@ CLUSTER := $(BIN)/python -m tests.cluster
 UV := $(shell command -v uv 2>/dev/null)
 
 help: ## list the commands
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
 
 ##-- setup
 $(VENV)/.installed: requirements-dev.lock pyproject.toml

@@ -138,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     command("status", "say what runs and how to reach it; root")
     command("kubeconfig", "print the path of the kubeconfig; root")
     images = command("image", "work with images; root")
-    load = images.add_subparsers(dest="action", required=True, metavar="action").add_parser("load")
+    load = images.add_subparsers(dest="action", required=True, metavar="action").add_parser(
+        "load", help="import image archives on every node", description="import image archives on every node"
+    )
     load.add_argument("archives", nargs="+", type=Path, metavar="TAR", help="docker or OCI archive")
     load.add_argument("--name", default=argparse.SUPPRESS, help="the cluster (default: demo)")
     return parser
