@@ -4,7 +4,7 @@ from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.kube.resources import ObjectKey
-from embedding_operator.planning import revision, scripts
+from embedding_operator.planning import scripts
 from embedding_operator.planning.profiles import BUILT_IN
 
 _BUILT_IN = {profile["metadata"]["name"]: profile for profile in BUILT_IN}
@@ -26,11 +26,12 @@ async def reconcile_scripts(context: Context, key: ObjectKey) -> float | None:
     """Delete the script ConfigMaps of a namespace that no revision refers to."""
     labels = {names.SCRIPTS_LABEL: "true"}
     existing = {obj["metadata"]["name"]: obj for obj in context.cache.list("ConfigMap", key.namespace, labels)}
-    parsed = map(revision.parse, context.cache.list("ControllerRevision", key.namespace))
+    # read leniently: a revision of a newer operator, met after a downgrade, keeps its scripts too
+    revisions = context.cache.list("ControllerRevision", key.namespace)
     unused = scripts.unused(
         existing,
         scripts.config_map_name(script_sources()),
-        referred=[stored.scripts for stored in parsed if stored],
+        referred=[str((stored.get("data") or {}).get("scripts")) for stored in revisions],
         has_services=bool(context.cache.keys(names.EMBEDDING_SERVICE, key.namespace)),
     )
     for name in unused:

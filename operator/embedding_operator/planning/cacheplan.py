@@ -73,9 +73,9 @@ def plan_cache(
         return _finish(cache, seen, current)
     if _has_condition(current, "Failed"):
         return _plan(cache, seen, _failed_state(cache, seen, current), delete=old)
-    return _plan(
-        cache, seen, _running_state(cache, seen), delete=old, requeue_after=PROGRESS_POLL, progress=seen.progress
-    )
+    progress = _progress(cache, seen)
+    state = _running_state(seen, progress)
+    return _plan(cache, seen, state, delete=old, requeue_after=PROGRESS_POLL, progress=progress)
 
 
 def needs_claim_check(cache: ModelCache, jobs: Sequence[JsonObject]) -> bool:
@@ -148,13 +148,19 @@ def _failed_state(cache: ModelCache, seen: ObservedCache, current: JsonObject) -
     return _State(str(reason), f"{words}; when mended, try again with `{again}`", stalled=True)
 
 
-def _running_state(cache: ModelCache, seen: ObservedCache) -> _State:
+def _progress(cache: ModelCache, seen: ObservedCache) -> Progress | None:
+    """What the stager says; where one look fails, what it said last, so that the status does not flap."""
+    if seen.progress is None and running_pod(seen.pods) is not None:
+        return cache.status.progress
+    return seen.progress
+
+
+def _running_state(seen: ObservedCache, progress: Progress | None) -> _State:
     found = trouble(seen.pods)
     if found is not None:
         return _State(_staging_reason(found.message, found.reason), found.message)
     last = _result([pod for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Failed"])
     failed = f"the last attempt failed: {last.get('message') or last.get('reason')}" if last else ""
-    progress = seen.progress
     if progress is None or progress.phase is None:
         if failed and running_pod(seen.pods) is None:
             return _State(Reason.RETRYING, f"{failed}; another one follows")

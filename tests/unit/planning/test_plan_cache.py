@@ -66,6 +66,16 @@ def test_progress_is_shown_and_looked_at_again() -> None:
     assert planned.requeue_after
 
 
+def test_a_look_that_fails_shows_what_was_seen_last() -> None:
+    shown = {"phase": "Downloading", "percent": 42, "bytes": 7_364_423_270, "totalBytes": 17_534_341_120}
+    cache = given.cache(staged=False, progress=shown)
+    running = given.pod("stage-x", conditions=[])
+    planned = plan(cache, jobs=[stage_job(cache)], pods=[running], progress=None)
+    assert ready(planned)[1] == "Downloading"
+    assert planned.status.progress == cache.status.progress
+    assert plan(cache, jobs=[stage_job(cache)], pods=[], progress=None).status.progress is None
+
+
 def test_the_jobs_result_becomes_the_status() -> None:
     cache = given.cache(staged=False)
     planned = plan(cache, jobs=[stage_job(cache, "Complete")], pods=[ended_pod(STAGED)], users=["b", "a"])
