@@ -85,6 +85,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="environment of staging Jobs, like HTTPS_PROXY=http://proxy:3128; repeatable",
     )
     parser.add_argument(
+        "--staging-pull-secret",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="pull Secret of staging Jobs, which must be in the namespaces of the services; repeatable",
+    )
+    parser.add_argument(
         "--lease-namespace",
         default=env("POD_NAMESPACE", "default"),
         metavar="NAME",
@@ -150,12 +157,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
     from embedding_operator.controllers.context import Settings
+    from embedding_operator.planning.stagejob import StagingSite
 
     return Settings(
-        image=arguments.image,
+        staging=StagingSite(arguments.image, tuple(arguments.staging_env), tuple(arguments.staging_pull_secret)),
         identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         namespaces=tuple(arguments.namespace),
-        stager_env=tuple(arguments.staging_env),
         lease_namespace=arguments.lease_namespace,
         lease_name=arguments.lease_name,
         workers=arguments.workers,

@@ -15,6 +15,7 @@ from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.resources import MODEL_CACHES, key_of
+from embedding_operator.planning.stagejob import StagingSite
 from tests.cluster.controlplane import ControlPlane
 from tests.integration import kinds
 from tests.integration.kube_support import client_of, install_crds, namespace_of, until
@@ -26,7 +27,7 @@ async def context(control_plane: ControlPlane) -> AsyncIterator[Context]:
         await install_crds(client)
         cache = Cache()
         yield Context(
-            settings=Settings(image="example.com/operator:test"),
+            settings=Settings(staging=StagingSite("example.com/operator:test")),
             client=client,
             cache=cache,
             applier=Applier(client, cache),

@@ -65,7 +65,7 @@ async def _reconcile(context: Context, key: ObjectKey, obj: Object) -> float | N
 
 
 def _plan(context: Context, cache: ModelCache, seen: ObservedCache) -> CachePlan:
-    return plan_cache(cache, seen, image=context.settings.image, env=context.settings.stager_env)
+    return plan_cache(cache, seen, context.settings.staging)
 
 
 async def _execute(context: Context, key: ObjectKey, plan: CachePlan) -> None:
@@ -85,7 +85,8 @@ async def _make(context: Context, key: ObjectKey) -> None:
     """Make the ModelCache that services ask for by their source; a `cacheRef` alone makes none."""
     for user in context.users.of(key):
         wanted = _wanted(context, key, context.cache.get(user))
-        if wanted is not None:
+        # asked once more: of a service and its cache deleted together, the cache's end may be told first
+        if wanted is not None and await context.client.get(user) is not None:
             routing.made(context, await context.applier.create(wanted))
             return
 

@@ -14,6 +14,7 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.kube.workqueue import WorkQueue
+from embedding_operator.planning.stagejob import StagingSite
 
 SCRIPTS = "Scripts"  # the queue's word for "the script ConfigMaps of a namespace"
 
@@ -22,10 +23,9 @@ SCRIPTS = "Scripts"  # the queue's word for "the script ConfigMaps of a namespac
 class Settings:
     """How this operator was started."""
 
-    image: str  # its own; the stager runs the same
+    staging: StagingSite
     identity: str = "embedding-operator"
     namespaces: tuple[str, ...] = ()  # empty: all
-    stager_env: tuple[tuple[str, str], ...] = ()
     lease_namespace: str = "default"
     lease_name: str = "embedding-operator"
     workers: int = 16

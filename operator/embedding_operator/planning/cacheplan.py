@@ -16,8 +16,20 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import Excluded, ModelCache, ModelCacheStatus, Progress, UserReference
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.pods import last_message, trouble
-from embedding_operator.planning.stagejob import job, job_name
+from embedding_operator.planning.stagejob import StagingSite, job, job_name
 
+# What the stager says when trying again will not help (its exit code 3); the Job fails a moment later.
+PERMANENT = frozenset(
+    {
+        Reason.BAD_SOURCE,
+        Reason.NOT_FOUND,
+        Reason.UNAUTHORIZED,
+        Reason.CHECKSUM_MISMATCH,
+        Reason.DIGEST_MISMATCH,
+        Reason.READ_ONLY,
+        Reason.DISK_FULL,
+    }
+)
 CLAIM_POLL = 15.0  # seconds until a missing claim is looked for again
 _MAX_USERS = 1024  # as many as the schema lets a status name
 PROGRESS_POLL = 5.0  # seconds between two looks at a download
@@ -55,10 +67,8 @@ class _State:
     stalled: bool = False
 
 
-def plan_cache(
-    cache: ModelCache, seen: ObservedCache, *, image: str, env: tuple[tuple[str, str], ...] = ()
-) -> CachePlan:
-    """Plan one ModelCache; `image` and `env` are the stager's."""
+def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
+    """Plan one ModelCache; `site` is what the install says of staging Jobs."""
     if is_staged(cache):
         status = _with_state(cache, seen, cache.status, _staged_state(cache.status))
         return CachePlan(replace(status, progress=None))
@@ -68,7 +78,7 @@ def plan_cache(
     old = tuple(("Job", _name(other)) for other in seen.jobs if _name(other) != wanted)
     current = next((other for other in seen.jobs if _name(other) == wanted), None)
     if current is None:
-        return _start(cache, seen, image, env, old)
+        return _start(cache, seen, site, old)
     if _has_condition(current, "Complete"):
         return _finish(cache, seen, current)
     if _has_condition(current, "Failed"):
@@ -97,8 +107,7 @@ def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:
 def _start(
     cache: ModelCache,
     seen: ObservedCache,
-    image: str,
-    env: tuple[tuple[str, str], ...],
+    site: StagingSite,
     old: tuple[tuple[str, str], ...],
 ) -> CachePlan:
     claim = cache.spec.storage.claim_name
@@ -106,7 +115,7 @@ def _start(
         message = f"PersistentVolumeClaim {claim!r} does not exist in namespace {cache.metadata.namespace}: create it"
         return _plan(cache, seen, _State(Reason.CLAIM_NOT_FOUND, message), requeue_after=CLAIM_POLL, delete=old)
     state = _State(Reason.PENDING, "the staging Job is being made")
-    return _plan(cache, seen, state, create=(job(cache, image=image, env=env),), delete=old)
+    return _plan(cache, seen, state, create=(job(cache, site),), delete=old)
 
 
 def _finish(cache: ModelCache, seen: ObservedCache, current: JsonObject) -> CachePlan:
@@ -159,15 +168,27 @@ def _running_state(seen: ObservedCache, progress: Progress | None) -> _State:
     found = trouble(seen.pods)
     if found is not None:
         return _State(_staging_reason(found.message, found.reason), found.message)
-    last = _result([pod for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Failed"])
-    failed = f"the last attempt failed: {last.get('message') or last.get('reason')}" if last else ""
-    if progress is None or progress.phase is None:
-        if failed and running_pod(seen.pods) is None:
-            return _State(Reason.RETRYING, f"{failed}; another one follows")
-        return _State(Reason.STAGING, f"the staging Job runs; {failed}".removesuffix("; "))
-    total = f" of {human_bytes(progress.total_bytes)}" if progress.total_bytes else ""
-    told = f"{progress.percent or 0} %, {human_bytes(progress.bytes or 0)}{total}; {failed}".removesuffix("; ")
-    return _State(progress.phase, told)
+    last = _result([pod for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Failed"]) or {}
+    words = str(last.get("message") or last.get("reason") or "")
+    if last.get("reason") in PERMANENT:
+        return _State(str(last["reason"]), words)  # the Job is about to be marked as failed
+    failed = f"; the last attempt failed: {words}" if words else ""
+    if progress is not None and progress.phase is not None:
+        return _State(progress.phase, _told(progress) + failed)
+    if running_pod(seen.pods) is not None:
+        return _State(Reason.STAGING, f"the staging Job runs{failed}")
+    starting = [_name(pod) for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Pending"]
+    if starting:
+        return _State(
+            Reason.STAGING, f"pod {starting[0]} has not started yet; `kubectl describe pod` says more{failed}"
+        )
+    return _State(Reason.RETRYING if failed else Reason.STAGING, f"the staging Job makes a pod{failed}")
+
+
+def _told(progress: Progress) -> str:
+    if not progress.total_bytes:
+        return "the hub is asked for the repository's files"
+    return f"{progress.percent or 0} %, {human_bytes(progress.bytes or 0)} of {human_bytes(progress.total_bytes)}"
 
 
 def _staging_reason(message: str, reason: Reason) -> Reason:

@@ -5,6 +5,7 @@ operator's image is no part of the name: an upgrade neither restarts a download 
 """
 
 import json
+from dataclasses import dataclass
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
@@ -17,14 +18,23 @@ PERMANENT_EXIT_CODE = 3  # the stager's word for "trying again will not help"
 _USER = 65532
 
 
+@dataclass(frozen=True, slots=True)
+class StagingSite:
+    """What the install says of all staging Jobs: the operator's own image, environment, pull secrets by name."""
+
+    image: str
+    env: tuple[tuple[str, str], ...] = ()
+    pull_secrets: tuple[str, ...] = ()
+
+
 def job_name(cache: ModelCache) -> str:
     """Named by what the Job is given: other inputs make another Job."""
     stager = cache.spec.stager.to_dict()
     return names.staging_job_name(cache.metadata.name, [_stage_spec(cache), cache.spec.storage.to_dict(), stager])
 
 
-def job(cache: ModelCache, *, image: str, env: tuple[tuple[str, str], ...] = ()) -> JsonObject:
-    """The staging Job, run from the operator's own `image`; `env` is the site's (proxy, mirror)."""
+def job(cache: ModelCache, site: StagingSite) -> JsonObject:
+    """The staging Job, run from the operator's own image."""
     labels = names.cache_labels(cache.metadata.name)
     return {
         "apiVersion": "batch/v1",
@@ -47,24 +57,26 @@ def job(cache: ModelCache, *, image: str, env: tuple[tuple[str, str], ...] = ())
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(cache, image, env)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(cache, site)},
         },
     }
 
 
-def _pod_spec(cache: ModelCache, image: str, env: tuple[tuple[str, str], ...]) -> JsonObject:
+def _pod_spec(cache: ModelCache, site: StagingSite) -> JsonObject:
     stager = cache.spec.stager.to_dict()
+    optional: JsonObject = {field: stager.get(field) for field in ("nodeSelector", "tolerations")}
+    optional["imagePullSecrets"] = [{"name": name} for name in site.pull_secrets]
     return {
         "restartPolicy": "Never",
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "securityContext": _security_context(stager.get("securityContext") or {}),
-        "containers": [_container(cache, image, env)],
+        "containers": [_container(cache, site)],
         "volumes": [
             {"name": "cache", "persistentVolumeClaim": {"claimName": cache.spec.storage.claim_name}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
         ],
-    } | {field: stager[field] for field in ("nodeSelector", "tolerations") if stager.get(field)}
+    } | {field: value for field, value in optional.items() if value}
 
 
 def _security_context(wanted: JsonObject) -> JsonObject:
@@ -80,16 +92,16 @@ def _security_context(wanted: JsonObject) -> JsonObject:
     )
 
 
-def _container(cache: ModelCache, image: str, env: tuple[tuple[str, str], ...]) -> JsonObject:
+def _container(cache: ModelCache, site: StagingSite) -> JsonObject:
     mount: JsonObject = {"name": "cache", "mountPath": CACHE_MOUNT}
     if cache.spec.storage.sub_path:
         mount["subPath"] = cache.spec.storage.sub_path
     return {
         "name": "stage",
-        "image": image,
+        "image": site.image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["stage", "--spec", json.dumps(_stage_spec(cache), sort_keys=True)],
-        "env": [{"name": name, "value": value} for name, value in env] + _token(cache),
+        "env": [{"name": name, "value": value} for name, value in site.env] + _token(cache),
         "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": "100m", "memory": "128Mi"},

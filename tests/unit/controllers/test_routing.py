@@ -9,6 +9,7 @@ import pytest
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.kube.resources import Object, ObjectKey
+from embedding_operator.planning.stagejob import StagingSite
 from tests.unit.planning import given
 
 SERVICE = ObjectKey("EmbeddingService", "search", "qwen")
@@ -18,7 +19,9 @@ OURS = {"embedding-operator.io/service": "qwen"}
 @pytest.fixture
 def context() -> Context:
     nobody = cast(Any, None)  # news reach the cache, the queue and the users, and nothing else
-    return Context(settings=Settings(image="x"), client=nobody, applier=nobody, recorder=nobody, http=nobody)
+    return Context(
+        settings=Settings(staging=StagingSite("x")), client=nobody, applier=nobody, recorder=nobody, http=nobody
+    )
 
 
 async def woken(context: Context) -> set[ObjectKey]:

@@ -11,9 +11,10 @@ import pytest
 import yaml
 from kubernetes import client
 
-from embedding_operator.planning.stagejob import job
+from embedding_operator.planning.stagejob import StagingSite, job
 from tests.unit.planning import given
 
+SITE = StagingSite("example.com/operator:1", (("HTTPS_PROXY", "http://p:1"),), ("registry",))
 GOLDEN = Path(__file__).parent / "golden"
 SERVICES: dict[str, dict[str, Any]] = {
     "ascend-910b": given.service(),
@@ -54,7 +55,7 @@ MODELS = {
 
 def rendered(name: str) -> list[dict[str, Any]]:
     if name == "staging":
-        return [job(given.cache(staged=False), image="example.com/operator:1", env=(("HTTPS_PROXY", "http://p:1"),))]
+        return [job(given.cache(staged=False), SITE)]
     return list(given.plan(SERVICES[name], given.seen(cache=given.cache())).apply)
 
 

@@ -9,7 +9,7 @@ from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache, Progress
 from embedding_operator.planning.cacheplan import CachePlan, ObservedCache, plan_cache
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.stagejob import job, job_name
+from embedding_operator.planning.stagejob import StagingSite, job, job_name
 from tests.unit.planning import given
 
 STAGED = {
@@ -24,7 +24,7 @@ STAGED = {
 
 
 def plan(cache: ModelCache, **observed: Any) -> CachePlan:
-    return plan_cache(cache, ObservedCache(**observed), image="example.com/operator:1", env=(("A", "b"),))
+    return plan_cache(cache, ObservedCache(**observed), StagingSite("example.com/operator:1", (("A", "b"),)))
 
 
 def ready(planned: CachePlan) -> tuple[str, str, str]:
@@ -63,6 +63,27 @@ def test_progress_is_shown_and_looked_at_again() -> None:
     planned = plan(cache, jobs=[stage_job(cache)], progress=progress)
     assert ready(planned) == ("False", "Downloading", "42 %, 7.4 GB of 17.5 GB")
     assert planned.status.progress == progress
+    assert planned.requeue_after
+
+
+@pytest.mark.parametrize(
+    ("pods", "reason", "words"),
+    [
+        ([], "Staging", "the staging Job makes a pod"),
+        ([given.pod("p", phase="Pending", conditions=[])], "Staging", "pod p has not started yet"),
+        ([ended_pod({"result": "Failed", "reason": "NotFound", "message": "no a/b"}, "Failed")], "NotFound", "no a/b"),
+        (
+            [ended_pod({"result": "Failed", "reason": "HubUnavailable", "message": "no answer"}, "Failed")],
+            "Retrying",
+            "the last attempt failed: no answer",
+        ),
+    ],
+)
+def test_a_job_without_progress_says_what_it_waits_for(pods: list[dict[str, Any]], reason: str, words: str) -> None:
+    cache = given.cache(staged=False)
+    planned = plan(cache, jobs=[stage_job(cache)], pods=pods)
+    assert ready(planned)[1] == reason
+    assert words in ready(planned)[2]
     assert planned.requeue_after
 
 
@@ -128,7 +149,7 @@ def test_another_wish_makes_another_job_and_the_old_one_goes() -> None:
 
 def test_the_job_is_named_by_its_inputs_and_never_by_the_image() -> None:
     cache = given.cache(staged=False)
-    names = {job(cache, image=image)["metadata"]["name"] for image in ("a:1", "b:2")}
+    names = {job(cache, StagingSite(image))["metadata"]["name"] for image in ("a:1", "b:2")}
     assert names == {job_name(cache)}
 
 
@@ -136,7 +157,7 @@ def test_a_token_reaches_the_job_alone_and_only_as_a_reference() -> None:
     source = {"modelScope": {"repo": "a/b", "secretRef": {"name": "hub", "key": "token"}}}
     obj = given.cache(staged=False).to_dict()
     obj["spec"]["source"] = source
-    made = job(ModelCache.from_dict(obj), image="x:1")
+    made = job(ModelCache.from_dict(obj), StagingSite("x:1"))
     (container,) = made["spec"]["template"]["spec"]["containers"]
     assert "hub" not in str(container["args"])
     assert {"name": "hub", "key": "token"} in [
