@@ -122,6 +122,9 @@ class Elector:
                 taken = await self._take(started)
         except (ApiError, TimeoutError) as error:
             self._lease = None  # look again: the write may have happened
+            if isinstance(error, ApiError) and error.is_conflict:
+                logger.debug("Another replica wrote the lease first: %s", error)
+                return False
             level = logging.DEBUG if self._complained else logging.WARNING
             logger.log(level, "The lease cannot be read or written for now: %s", error or "timeout")
             self._complained = True
