@@ -15,21 +15,9 @@ from embedding_operator.kube.resources import (
     key_of,
 )
 
-from .kube_support import client_of, config_map, deployment, install_crds, namespace_of, owned_by, raw, service
+from .kube_support import config_map, deployment, install_crds, owned_by, raw, service
 
 MERGE = "application/merge-patch+json"
-
-
-@pytest.fixture
-async def client(control_plane):
-    async with client_of(control_plane.kubeconfig) as client:
-        yield client
-
-
-@pytest.fixture
-async def namespace(client):
-    async with namespace_of(client) as name:
-        yield name
 
 
 class Clock:

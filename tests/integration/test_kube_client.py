@@ -10,18 +10,6 @@ from embedding_operator.kube.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES
 from .kube_support import Wire, client_of, config_map, deployment, namespace_of, raw, service
 
 
-@pytest.fixture
-async def client(control_plane):
-    async with client_of(control_plane.kubeconfig) as client:
-        yield client
-
-
-@pytest.fixture
-async def namespace(client):
-    async with namespace_of(client) as name:
-        yield name
-
-
 async def test_what_is_applied_can_be_read_and_deleted(client, namespace):
     applied = await client.apply(config_map(namespace, a="1"))
     key = key_of(applied)

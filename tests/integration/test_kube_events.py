@@ -19,18 +19,6 @@ class Clock:
 
 
 @pytest.fixture
-async def client(control_plane):
-    async with client_of(control_plane.kubeconfig) as client:
-        yield client
-
-
-@pytest.fixture
-async def namespace(client):
-    async with namespace_of(client) as name:
-        yield name
-
-
-@pytest.fixture
 def clock():
     return Clock()
 

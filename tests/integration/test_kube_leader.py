@@ -14,21 +14,9 @@ import embedding_operator
 from embedding_operator.kube.leader import Elector
 from embedding_operator.kube.resources import LEASES, ObjectKey
 
-from .kube_support import Wire, client_of, namespace_of, raw, until
+from .kube_support import Wire, client_of, raw, until
 
 FAST = {"lease_duration": 3.0, "renew_deadline": 2.0, "retry_period": 0.2}
-
-
-@pytest.fixture
-async def client(control_plane):
-    async with client_of(control_plane.kubeconfig) as client:
-        yield client
-
-
-@pytest.fixture
-async def namespace(client):
-    async with namespace_of(client) as name:
-        yield name
 
 
 @pytest.fixture
