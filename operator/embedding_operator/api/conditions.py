@@ -27,10 +27,6 @@ class Type(StrEnum):
     """The weights that the service asks for are on the volume and verified."""
     AVAILABLE = "Available"
     """At least one replica answers requests."""
-    PROGRESSING = "Progressing"
-    """Pods are being made or replaced."""
-    DEGRADED = "Degraded"
-    """Fewer replicas answer than were asked for."""
     UPDATE_AVAILABLE = "UpdateAvailable"
     """A newer profile content exists than the one these pods were made from."""
 
@@ -47,8 +43,6 @@ class Reason(StrEnum):
     """spec.replicas is 0, so no pods run."""
     MINIMUM_AVAILABLE = "MinimumAvailable"
     """Enough replicas answer for clients to be served."""
-    AS_ASKED = "AsAsked"
-    """Nothing differs from what was asked for."""
     VERIFIED = "Verified"
     """Every byte of the weights was checked."""
 
@@ -111,14 +105,10 @@ class Reason(StrEnum):
     """The Job runs; how far it is cannot be seen from here."""
     RETRYING = "Retrying"
     """The last attempt failed, and another one follows."""
-    CLAIM_PENDING = "ClaimPending"
-    """The claim is not bound yet."""
 
     # Weights that need a person (the staging Job reports most of them by these words)
     CLAIM_NOT_FOUND = "ClaimNotFound"
     """The claim does not exist in this namespace."""
-    CLAIM_LOST = "ClaimLost"
-    """The claim's volume is gone."""
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     """A file differs from what the hub says it is, after several attempts."""
     DIGEST_MISMATCH = "DigestMismatch"

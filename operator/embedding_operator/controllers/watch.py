@@ -10,35 +10,15 @@ from typing import Any
 
 import kopf
 
+from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.kube.connection import Connection
-from embedding_operator.kube.resources import (
-    CLAIMS,
-    CONFIG_MAPS,
-    DEPLOYMENTS,
-    DISRUPTION_BUDGETS,
-    JOBS,
-    OWN_KINDS,
-    PODS,
-    REVISIONS,
-    SERVICES,
-    Resource,
-)
+from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource
 
-CHILD_KINDS = (
-    DEPLOYMENTS,
-    REVISIONS,
-    DISRUPTION_BUDGETS,
-    JOBS,
-    SERVICES,
-    CONFIG_MAPS,
-    PODS,
-    CLAIMS,
-)
 WATCHED = (*OWN_KINDS, *CHILD_KINDS)
-CHILD_SELECTOR = "app.kubernetes.io/managed-by=embedding-operator"
+CHILD_SELECTOR = f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
 
 
 def selector_of(resource: Resource) -> str:

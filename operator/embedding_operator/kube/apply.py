@@ -14,13 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from embedding_operator.api.names import FIELD_MANAGER, MANAGED_BY_LABEL
 from embedding_operator.kube.cache import Cache
-from embedding_operator.kube.client import FIELD_MANAGER, KubeClient
+from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
-MANAGED_BY: Final = "app.kubernetes.io/managed-by"
-MANAGER: Final = "embedding-operator"
 _STATUS_METADATA: Final = ("name", "namespace", "resourceVersion")
 
 
@@ -202,7 +201,7 @@ def is_ours(existing: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
 
 def _is_marked(metadata: Mapping[str, Any]) -> bool:
     """By our label or, if somebody took that off, by the API server's own record of who wrote it."""
-    return (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER or any(
+    return (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) == FIELD_MANAGER or any(
         entry.get("manager") == FIELD_MANAGER for entry in metadata.get("managedFields") or ()
     )
 
@@ -213,9 +212,9 @@ def owner_of(existing: Mapping[str, Any]) -> str:
     owners = metadata.get("ownerReferences") or ()
     if owners:
         return " and ".join(f"{owner['kind']} {owner['name']}" for owner in owners)
-    manager = (metadata.get("labels") or {}).get(MANAGED_BY)
+    manager = (metadata.get("labels") or {}).get(MANAGED_BY_LABEL)
     if manager:
-        return f"{manager} (its label {MANAGED_BY})"
+        return f"{manager} (its label {MANAGED_BY_LABEL})"
     managers = {entry["manager"] for entry in metadata.get("managedFields") or () if entry.get("manager")}
     return "somebody else (last written by " + ", ".join(sorted(managers)) + ")" if managers else "somebody else"
 

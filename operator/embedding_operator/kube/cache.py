@@ -10,10 +10,11 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from embedding_operator.api.names import CACHE_LABEL, SERVICE_LABEL
 from embedding_operator.kube.compact import compact
 from embedding_operator.kube.resources import OWN_KINDS, Object, ObjectKey, Objects, key_of
 
-INDEXED_LABELS: Final = ("embedding-operator.io/service", "embedding-operator.io/cache")
+INDEXED_LABELS: Final = (SERVICE_LABEL, CACHE_LABEL)
 _REMEMBERED_DELETIONS: Final = 20_000
 _DEFAULTS_MAY_APPEAR: Final = frozenset(resource.kind for resource in OWN_KINDS)
 

@@ -15,11 +15,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 import aiohttp
 
+from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.errors import ApiError, LeaseLost
 from embedding_operator.kube.resources import EVENTS, LEASES, Object, ObjectKey, Resource, by_kind, key_of
 
-FIELD_MANAGER: Final = "embedding-operator"
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE: Final = "application/merge-patch+json"
 _CHUNK: Final = 500

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from embedding_operator.api.names import GROUP, VERSION
+
 # JSON objects as the API server sends them. Their shape is the server's business, so the layer that moves
 # them around does not type it; planning has typed views.
 Object = dict[str, Any]
@@ -56,9 +58,6 @@ class Resource:
         return "/".join(parts)
 
 
-GROUP: Final = "embedding-operator.io"
-VERSION: Final = "v1alpha1"
-
 EMBEDDING_SERVICES: Final = Resource(GROUP, VERSION, "embeddingservices", "EmbeddingService")
 MODEL_CACHES: Final = Resource(GROUP, VERSION, "modelcaches", "ModelCache")
 RUNTIME_PROFILES: Final = Resource(GROUP, VERSION, "runtimeprofiles", "RuntimeProfile", namespaced=False)
@@ -74,19 +73,8 @@ LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 
 OWN_KINDS: Final = (EMBEDDING_SERVICES, MODEL_CACHES, RUNTIME_PROFILES)
-ALL: Final = (
-    *OWN_KINDS,
-    DEPLOYMENTS,
-    REVISIONS,
-    DISRUPTION_BUDGETS,
-    JOBS,
-    SERVICES,
-    CONFIG_MAPS,
-    PODS,
-    CLAIMS,
-    LEASES,
-    EVENTS,
-)
+CHILD_KINDS: Final = (DEPLOYMENTS, REVISIONS, DISRUPTION_BUDGETS, JOBS, SERVICES, CONFIG_MAPS, PODS, CLAIMS)
+ALL: Final = (*OWN_KINDS, *CHILD_KINDS, LEASES, EVENTS)
 _BY_KIND: Final = {resource.kind: resource for resource in ALL}
 
 
