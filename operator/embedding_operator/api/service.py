@@ -127,6 +127,7 @@ class Scheduling(View):
     tolerations: tuple[Toleration, ...] | None = None
     affinity: JsonObject | None = None
     priority_class_name: str | None = None
+    scheduler_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         affinity=scheduling.affinity or {},
         priority_class=scheduling.priority_class_name or "",
         runtime_class=site.pod.runtime_class_name or "",
-        scheduler=site.pod.scheduler_name or "",
+        scheduler=scheduling.scheduler_name or site.pod.scheduler_name or "",
         drain_seconds=drain_seconds(service),
     )
 

@@ -15,8 +15,10 @@ SCRIPTS = {"launch": "1", "middleware": "2", "probe": "3", "drain": "4"}
 DIGEST = "sha256:" + "ab" * 32
 
 
-def profiles() -> dict[str, RuntimeProfile]:
-    return {profile["metadata"]["name"]: RuntimeProfile.from_dict(profile) for profile in BUILT_IN}
+def profiles(**spec: Any) -> dict[str, RuntimeProfile]:
+    """The built-in profiles, with parts of their spec replaced."""
+    changed = [profile | {"spec": profile["spec"] | spec} for profile in BUILT_IN]
+    return {profile["metadata"]["name"]: RuntimeProfile.from_dict(profile) for profile in changed}
 
 
 def service(**spec: Any) -> JsonObject:

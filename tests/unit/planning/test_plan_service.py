@@ -269,6 +269,19 @@ def test_devices_are_scarce_so_a_pod_goes_before_its_successor_comes(
     assert rolling == {"maxSurge": surge, "maxUnavailable": 1 - surge}
 
 
+@pytest.mark.parametrize(
+    ("own", "site", "scheduler"),
+    [(None, None, None), (None, "volcano", "volcano"), ("own", None, "own"), ("own", "volcano", "own")],
+)
+def test_pods_are_placed_by_the_services_scheduler_else_by_the_profiles(
+    own: str | None, site: str | None, scheduler: str | None
+) -> None:
+    spec = given.service(scheduling={"schedulerName": own} if own else {})
+    profiles = given.profiles(pod={"schedulerName": site} if site else {})
+    planned = given.plan(spec, given.seen(cache=given.cache(), profiles=profiles))
+    assert given.child(planned, "Deployment")["spec"]["template"]["spec"].get("schedulerName") == scheduler
+
+
 def test_a_claim_template_becomes_a_claim_without_owner_once() -> None:
     spec = given.service(cache={"claimTemplate": {"size": "200Gi", "storageClassName": "nfs"}})
     planned = given.plan(spec, given.seen(cache=given.cache(staged=False)))
