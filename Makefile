@@ -41,7 +41,7 @@ format: venv ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: venv lint cluster-build images-test ## everything of the ci tier: lint, unit, integration, e2e (needs root for e2e)
+test: venv lint cluster-build images-test ## everything of the ci tier: lint, unit, integration, and as root e2e
 	$(PYTEST) tests -m "not long and not vllm"
 
 test-unit: venv ## unit tests: seconds, no cluster
@@ -77,10 +77,10 @@ cluster-status: venv ## what runs
 
 ##-- images
 images-test: venv ## the operator's image and the stand-ins' image
-	@$(BIN)/python -m images.build operator standins
+	@$(BIN)/python -m images.build --for-tests operator standins
 
 images-vllm: venv ## the real vLLM for CPU
-	@$(BIN)/python -m images.build vllm-cpu
+	@$(BIN)/python -m images.build --for-tests vllm-cpu
 
 ##-- product
 demo: venv ## the whole path on a cluster of its own: a real vLLM answers at the end

@@ -1,4 +1,4 @@
-"""Fixtures that all tiers share: a control plane on loopback, and a cluster with real kubelets."""
+"""What all tiers share: a control plane on loopback, a cluster with real kubelets, and who can run what."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import leaving_out
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 
 if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k, so that only what was asked for counts as left out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leaving_out.leave_out_nodes(config, items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    leaving_out.tell(terminalreporter, config)
 
 
 @pytest.fixture(scope="session")

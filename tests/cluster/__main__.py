@@ -1,6 +1,7 @@
 """A real Kubernetes cluster on this machine, for tests and demos.
 
-  build       build what the cluster runs from pinned Go modules (cached; cold about 20 minutes)
+  build       build what the cluster runs from pinned Go modules (cached; cold about 20 minutes);
+              as an ordinary user, only what needs no root: the control plane, kubectl and helm
   up          start a cluster of real kubelets whose nodes offer stand-in Ascend NPUs (root)
   status      say what runs, and how to reach it
   image load  import image archives (docker or OCI tar) on every node
@@ -27,7 +28,7 @@ from tests.cluster.cleanup import clean_up
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import ticking
-from tests.cluster.sources import KUBERNETES_VERSION
+from tests.cluster.sources import ALL_GROUPS, KUBERNETES_VERSION, WITHOUT_ROOT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build(options: argparse.Namespace) -> None:
     started = time.monotonic()
-    built = ensure_binaries(kubernetes_version=options.kubernetes)
+    left_out = packages.leaves_out_nodes("building all of the cluster")
+    built = ensure_binaries(WITHOUT_ROOT if left_out else ALL_GROUPS, kubernetes_version=options.kubernetes)
     print(f"{len(built)} binaries ready in {time.monotonic() - started:.0f} s: {built['kubectl'].parent.parent}")
+    if left_out:
+        print("left out, as you are not root: what nodes run (kubelet, containerd, runc, ...); nodes need root")
 
 
 def up(options: argparse.Namespace) -> None:

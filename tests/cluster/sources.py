@@ -19,7 +19,8 @@ KUBERNETES_VERSION = "1.36.3"
 CONTROL_PLANE = "control-plane"  # what an API server on loopback needs; no root
 HELM = "helm"
 NODES = "nodes"  # what kubelets and pods need; root
-ALL_GROUPS = (CONTROL_PLANE, HELM, NODES)
+WITHOUT_ROOT = (CONTROL_PLANE, HELM)
+ALL_GROUPS = (*WITHOUT_ROOT, NODES)
 
 
 @dataclass(frozen=True)
