@@ -11,6 +11,7 @@ ends with status 0 and one line that says what happened.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import os
@@ -71,8 +72,15 @@ def port_of(address: str) -> int:
 
 
 def read_tables() -> list[str]:
-    """The sockets of the whole pod: with several API server processes, each counts only its own requests."""
-    return [Path(table).read_text() for table in SOCKET_TABLES if Path(table).exists()]
+    """The sockets of the whole pod: with several API server processes, each counts only its own requests.
+
+    Where a sandbox hides them, the requests in flight decide alone: a hook that fails would drain nothing.
+    """
+    tables = []
+    for table in SOCKET_TABLES:
+        with contextlib.suppress(OSError):
+            tables.append(Path(table).read_text())
+    return tables
 
 
 def raise_flag(flag: Path) -> str:
@@ -115,11 +123,12 @@ class Watch:
 
 
 def drain(watch: Watch, timeout: float, settle: float, interval: float) -> str:
+    """Wait, all times in seconds, and return in words how it ended."""
     start = time.monotonic()
     deadline = start + timeout
     try:
         watch.is_idle(deadline)  # a server that never came up, or died, is not worth the wait
-        time.sleep(min(settle, timeout))
+        time.sleep(max(0.0, min(settle, deadline - time.monotonic())))
         quiet = 0
         while True:
             quiet = quiet + 1 if watch.is_idle(deadline) else 0

@@ -17,6 +17,7 @@ import sys
 TEXT = "Is this model ready?"
 MAX_ANSWER = 8 << 20  # a vector of 4096 numbers is about 80 KiB of JSON
 MAX_LINE = 300
+TIMEOUT = 10.0  # seconds; below the probe's timeoutSeconds, or kubelet's own words take the place of ours
 
 
 class NotReadyError(Exception):
@@ -24,6 +25,7 @@ class NotReadyError(Exception):
 
 
 def request_vector(host: str, port: int, model: str, timeout: float) -> tuple[int, bytes]:
+    """(HTTP status, body), or NotReadyError where there is no answer."""
     body = json.dumps({"model": model, "input": TEXT, "encoding_format": "float"})
     headers = {"Content-Type": "application/json", "Connection": "close"}
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
@@ -74,7 +76,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", required=True, help="the served name")
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds; below the probe's timeoutSeconds")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for the answer")
     options = parser.parse_args()
     try:
         length = check(*request_vector(options.host, options.port, options.model, options.timeout), options.model)

@@ -123,6 +123,42 @@ def test_a_server_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPa
         assert drain.drain(watch, 600, 0, 0.01) == f"nothing to drain: no answer on port {port}"
 
 
+class SlowClock:
+    """A clock by which every look takes two seconds, and sleep what it is told."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        self.time += 2
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        self.slept.append(seconds)
+
+
+async def test_a_slow_first_answer_leaves_less_time_to_settle(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is the pod's grace period: what outlasts it is killed in the midst of answers."""
+    port = await serve(json_app(200, b'{"inflight": 1}'))
+    clock = SlowClock()
+    monkeypatch.setattr(drain, "time", clock)
+    watch = drain.Watch(drain.Server("127.0.0.1", port))
+    said = await asyncio.to_thread(drain.drain, watch, 5, 3, 0.5)  # from 2 to 7: two looks leave one second
+    assert clock.slept == [1]
+    assert said.startswith("gave up after ")
+
+
+async def test_without_socket_tables_the_requests_in_flight_decide(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(drain, "SOCKET_TABLES", (str(tmp_path), str(tmp_path / "none")))
+    port = await serve(json_app(200, b'{"inflight": 0}'))
+    watch = drain.Watch(drain.Server("127.0.0.1", port))
+    assert (await asyncio.to_thread(drain.drain, watch, 20, 0, 0.05)).startswith("drained in ")
+
+
 def test_a_server_that_dies_meanwhile_ends_the_drain(double: StartDouble) -> None:
     with double() as server, socket.create_connection(("127.0.0.1", server.port)):
         process = subprocess.Popen(

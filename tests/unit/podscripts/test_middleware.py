@@ -45,12 +45,14 @@ class Streaming:
     """Answers in two halves, the second when told."""
 
     def __init__(self) -> None:
+        self.begun = asyncio.Event()
         self.second_half = asyncio.Event()
         self.after_work = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"first,", "more_body": True})
+        self.begun.set()
         await self.second_half.wait()
         await send({"type": "http.response.body", "body": b"second"})
         await self.after_work.wait()
@@ -112,7 +114,7 @@ async def test_what_asks_for_ever_is_answered_by_the_server_and_not_counted(
     app.after_work.set()
     port = await serve(DrainMiddleware(app))
     answer = asyncio.create_task(fetch(port, path))
-    await asyncio.sleep(0.1)
+    await app.begun.wait()
     assert await inflight(port) == 0
     app.second_half.set()
     assert (await answer).body == b"first,second"  # type: ignore[attr-defined]

@@ -1,0 +1,81 @@
+"""What the pod template says of the scripts is what the scripts are: paths, names, options."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from embedding_operator import podscripts
+from embedding_operator.planning import flags, scripts
+from embedding_operator.podscripts import drain, launch, middleware, probe
+from tests.standins.vllm.process import free_port
+from tests.unit.planning import given
+
+POD = given.child(given.plan(given.service(), given.seen(cache=given.cache())), "Deployment")["spec"]["template"][
+    "spec"
+]
+(CONTAINER,) = POD["containers"]
+FILES = {Path(scripts.script_path(name)).name: source for name, source in podscripts.sources().items()}
+
+
+def run_in_pod(command: list[str], tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """The command as the kubelet runs it, with its script from here and a port on which nobody listens."""
+    python, script, *options = command
+    assert python == "python3"
+    copy = tmp_path / Path(script).name
+    copy.write_text(FILES[copy.name])
+    options[options.index("--port") + 1] = str(free_port())
+    variables = {"EMBEDDING_OPERATOR_DRAIN_FLAG": str(tmp_path / "draining")}
+    return subprocess.run(
+        [sys.executable, "-I", str(copy), *options], env=variables, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_startup_probes_command_is_one_that_the_script_takes(tmp_path: Path) -> None:
+    ended = run_in_pod(CONTAINER["startupProbe"]["exec"]["command"], tmp_path)
+    assert "refuses connections: the model is still loading" in ended.stderr
+
+
+def test_the_pre_stop_hooks_command_is_one_that_the_script_takes(tmp_path: Path) -> None:
+    ended = run_in_pod(CONTAINER["lifecycle"]["preStop"]["exec"]["command"], tmp_path)
+    assert ended.stdout.startswith("embedding-operator drain: nothing to drain: ")
+
+
+def test_a_probes_own_patience_ends_before_the_kubelets() -> None:
+    """Else the kubelet kills it, and its one line about what is missing is lost."""
+    assert CONTAINER["startupProbe"]["timeoutSeconds"] > probe.TIMEOUT
+
+
+def test_the_drain_has_time_to_end_before_the_pod_is_killed() -> None:
+    command = CONTAINER["lifecycle"]["preStop"]["exec"]["command"]
+    timeout = int(command[command.index("--timeout") + 1])
+    assert POD["terminationGracePeriodSeconds"] > timeout
+
+
+def test_the_server_is_started_by_the_launcher_and_listens_where_the_probes_ask() -> None:
+    args = CONTAINER["args"]
+    assert args[:4] == ["python3", scripts.script_path("launch"), "vllm", "serve"]
+    assert args[args.index("--port") + 1] == str(CONTAINER["ports"][0]["containerPort"])
+
+
+def test_the_middleware_is_named_by_its_flat_file() -> None:
+    module, _, name = flags.MIDDLEWARE.partition(".")
+    assert f"{module}.py" in FILES
+    assert hasattr(middleware, name)
+
+
+def test_readiness_and_drain_ask_what_the_middleware_answers() -> None:
+    assert CONTAINER["readinessProbe"]["httpGet"]["path"] == middleware.READY
+    assert f'"{middleware.INFLIGHT}"' in FILES["embedding_operator_drain.py"]
+
+
+def test_what_is_asked_for_ever_fills_no_log() -> None:
+    assert {middleware.READY, middleware.INFLIGHT} | middleware.UNCOUNTED <= set(flags.QUIET_PATHS.split(","))
+
+
+@pytest.mark.parametrize("script", [launch, middleware, drain])
+def test_the_drain_flag_lies_on_the_volume_that_outlives_the_container(script: ModuleType) -> None:
+    mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
+    assert Path(script.DRAIN_FLAG).parent == Path(mounts["state"])
