@@ -14,27 +14,17 @@ from embedding_operator.kube.resources import (
     by_kind,
     key_of,
 )
+from tests.unit.planning.test_golden import SERVICES as PLANNED
+from tests.unit.planning.test_golden import rendered
 
 from .kube_support import config_map, deployment, install_crds, owned_by, raw, service
 
 MERGE = "application/merge-patch+json"
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def applier(client, clock):
-    return Applier(client, Cache(), clock=clock)
+def applier(client):
+    return Applier(client, Cache())
 
 
 @pytest.fixture
@@ -136,15 +126,52 @@ async def test_what_somebody_else_adds_is_left_alone(applier, client, namespace,
     assert applier.counts["skipped"] == 1
 
 
-async def test_knowledge_expires_and_then_heals_what_no_watch_told(applier, client, namespace, owner, clock):
-    desired = owned_by(deployment(namespace), owner)
-    await applier.apply(desired)
-    await edit(client, DEPLOYMENTS, namespace, "x", {"spec": {"replicas": 5}})
-    clock.now = 3600 * 0.89
-    assert (await applier.apply(desired)) is applier._cache.get(key_of(desired))
-    assert applier.counts["skipped"] == 1
-    clock.now = 3600 * 1.11
-    assert (await applier.apply(desired))["spec"]["replicas"] == 0
+async def restarted(applier, client, *children):
+    """The applier of the next operator, which knows what a first list showed."""
+    successor = Applier(client, Cache())
+    for child in children:
+        await watched(successor, client, child)
+    return successor
+
+
+def planned(name, namespace):
+    """What the planner makes of a whole service."""
+    return [{**child, "metadata": {**child["metadata"], "namespace": namespace}} for child in rendered(name)]
+
+
+@pytest.mark.parametrize("name", PLANNED)
+async def test_the_next_operator_sends_nothing_that_is_in_force(applier, client, namespace, owner, name):
+    children = [owned_by(child, owner) for child in planned(name, namespace)]
+    assert len(children) >= 4
+    for child in children:
+        await applier.apply(child)
+    successor = await restarted(applier, client, *children)
+    for child in children:
+        await successor.apply(child)
+    assert successor.counts == {"skipped": len(children)}
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        [{"op": "replace", "path": "/spec/replicas", "value": 5}],
+        [{"op": "remove", "path": "/spec/template/spec/containers/0/env"}],
+        [{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--theirs"}],
+        [{"op": "remove", "path": "/metadata/ownerReferences"}],
+    ],
+)
+async def test_what_was_edited_while_no_operator_ran_is_put_back(applier, client, namespace, owner, patch):
+    (desired,) = (owned_by(c, owner) for c in planned("ascend-910b", namespace) if c["kind"] == "Deployment")
+    before = await applier.apply(desired)
+    path = DEPLOYMENTS.path(namespace, desired["metadata"]["name"]) + "?fieldManager=kubectl-edit"
+    assert await raw(client, "PATCH", path, patch, "application/json-patch+json") == 200
+    successor = await restarted(applier, client, desired)
+    after = await successor.apply(desired)
+    assert successor.counts == {"applied": 1}
+    assert (after["spec"], after["metadata"]["ownerReferences"]) == (
+        before["spec"],
+        before["metadata"]["ownerReferences"],
+    )
 
 
 async def test_what_was_deleted_is_made_again(applier, client, namespace, owner):

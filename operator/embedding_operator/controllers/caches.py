@@ -46,7 +46,7 @@ async def reconcile_cache(context: Context, key: ObjectKey) -> float | None:
 
 async def _reconcile(context: Context, key: ObjectKey, obj: Object) -> float | None:
     try:
-        cache = ModelCache.from_dict(obj)
+        cache = context.views.of(obj, ModelCache)
     except ApiValueError as error:
         await refuse(context, obj, str(error))
         return None

@@ -8,6 +8,7 @@ import aiohttp
 
 from embedding_operator import podscripts
 from embedding_operator.controllers.users import CacheUsers
+from embedding_operator.controllers.views import Views
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
@@ -43,6 +44,7 @@ class Context:
     recorder: Recorder
     http: aiohttp.ClientSession
     cache: Cache = field(default_factory=Cache)
+    views: Views = field(default_factory=Views)
     queue: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)
     users: CacheUsers = field(default_factory=CacheUsers)
 

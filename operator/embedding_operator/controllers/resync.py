@@ -31,6 +31,7 @@ class Resync:
         self._replayed: dict[str, float] = {}  # when a kind's watch last listed something
         self._due: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = False
 
     async def first(self) -> None:
         """Fill the cache, however long the API server lets us wait."""
@@ -48,6 +49,15 @@ class Resync:
 
     async def run(self) -> None:
         """A round each period, with a little jitter, until cancelled."""
+        try:
+            await self._rounds()
+        finally:
+            self._ended = True
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _rounds(self) -> None:
         await self.synced.wait()
         await asyncio.sleep(_SETTLED)
         for resource in self._selectors:
@@ -68,6 +78,8 @@ class Resync:
             asyncio.get_running_loop().call_later(_QUIET, self._start, kind)
 
     def _start(self, kind: str) -> None:
+        if self._ended:
+            return
         wait = self._replayed[kind] + _QUIET - time.monotonic()
         if wait > 0:
             asyncio.get_running_loop().call_later(wait, self._start, kind)

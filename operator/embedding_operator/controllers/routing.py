@@ -14,6 +14,7 @@ from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning.status import PASSING
 from embedding_operator.planning.weights import cache_name
 
+USERS_SETTLE = 2.0  # seconds in which the users of a ModelCache that come or go are counted together
 _CHILDREN = frozenset({"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "Pod", "Job"})
 
 
@@ -50,7 +51,7 @@ def users_changed(context: Context, service: ObjectKey) -> None:
     """We wrote the status of a service: it may serve from another ModelCache now, and the old one must know."""
     obj = context.cache.get(service)
     for cache in context.users.update(service, caches_used(obj) if obj else frozenset()):
-        context.queue.add(cache)
+        _count_users(context, cache)
 
 
 def caches_used(obj: Object) -> frozenset[ObjectKey]:
@@ -67,7 +68,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
     if key.kind == names.EMBEDDING_SERVICE:
         add(key)
         for cache in context.users.update(key, caches_used(obj) if exists else frozenset()):
-            add(cache)
+            _count_users(context, cache)
         if not exists:
             add(ObjectKey(SCRIPTS, key.namespace, ""))
     elif key.kind == names.MODEL_CACHE:
@@ -94,6 +95,15 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         for parent in _enqueue_parents(context, key, obj):
             for cache in context.users.caches_of(parent):  # it may wait for this very claim
                 add(cache)
+
+
+def _count_users(context: Context, cache: ObjectKey) -> None:
+    """Somebody uses this ModelCache now, or does not any more. One that exists only shows it in its status, so a
+    thousand services that come at once are counted together and not in a thousand writes of a growing list."""
+    if cache in context.cache:
+        context.queue.add_after(cache, USERS_SETTLE)
+    else:
+        context.queue.add(cache)
 
 
 def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> list[ObjectKey]:

@@ -31,21 +31,24 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         await refuse(context, obj, str(error))
         return None
     seen = observe(context, service)
+    plan = plan_service(service, obj["spec"], seen)
     try:
-        await _execute(context, key, plan_service(service, obj["spec"], seen))
+        await _execute(context, key, plan)
     except (NameTaken, ApiError) as error:
         problem = problem_of(error)
         if problem is None:
             raise
-        await _say(context, obj, service, replace(seen, refused=problem))
+        await _say(context, obj, service, plan_service(service, obj["spec"], replace(seen, refused=problem)))
         return try_again(error)
-    # what the API server answered is in the cache by now: the status speaks of the newest generation
-    await _say(context, obj, service, observe(context, service))
+    after = observe(context, service)
+    if after != seen:  # what the API server answered is in the cache by now: the status speaks of that
+        plan = plan_service(service, obj["spec"], after)
+    await _say(context, obj, service, plan)
     return None
 
 
-async def _say(context: Context, obj: Object, service: EmbeddingService, seen: Observed) -> None:
-    status = plan_service(service, obj["spec"], seen).status
+async def _say(context: Context, obj: Object, service: EmbeddingService, plan: Plan) -> None:
+    status = plan.status
     await write_status(context, obj, service.status.conditions, status.conditions, status.to_dict())
     routing.users_changed(context, key_of(obj))
 
@@ -72,7 +75,7 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
 def _cache_of(context: Context, key: ObjectKey) -> tuple[ModelCache | None, PlanError | None]:
     obj = context.cache.get(key)
     try:
-        return (ModelCache.from_dict(obj) if obj else None), None
+        return (context.views.of(obj, ModelCache) if obj else None), None
     except ApiValueError as error:
         return None, PlanError(Reason.CACHE_STALLED, f"ModelCache {key.name} cannot be read: {error}")
 
@@ -82,7 +85,7 @@ def profiles_known(context: Context) -> dict[str, RuntimeProfile]:
     profiles = {}
     for obj in context.cache.list(names.RUNTIME_PROFILE):
         try:
-            profiles[obj["metadata"]["name"]] = RuntimeProfile.from_dict(obj)
+            profiles[obj["metadata"]["name"]] = context.views.of(obj, RuntimeProfile)
         except ApiValueError:
             continue  # the schema refuses such a profile; one stored before it is as good as absent
     return profiles

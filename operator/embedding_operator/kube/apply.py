@@ -6,18 +6,15 @@ cache at once, so the next plan does not depend on the watch being quick.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from embedding_operator.api.names import FIELD_MANAGER, MANAGED_BY_LABEL
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.errors import ApiError, NameTaken
+from embedding_operator.kube.inforce import digest_of, fingerprint, is_held, marked
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
 _STATUS_METADATA: Final = ("name", "namespace", "resourceVersion")
@@ -26,27 +23,17 @@ _STATUS_METADATA: Final = ("name", "namespace", "resourceVersion")
 class _Seen(NamedTuple):
     """What was asked for, and what the object looked like when that was last known to be in force."""
 
-    desired: bytes
+    desired: str
     observed: str
-    until: float
 
 
 class Applier:
     """`counts` says how often what was done: applied, skipped, created, status, status_skipped."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        cache: Cache,
-        *,
-        ttl: float = 3600.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, client: KubeClient, cache: Cache) -> None:
         self.counts: Counter[str] = Counter()
         self._client = client
         self._cache = cache
-        self._ttl = ttl
-        self._clock = clock
         self._seen: dict[ObjectKey, _Seen] = {}
         self._sweep_at = 1024
 
@@ -67,7 +54,7 @@ class Applier:
             # apply would quietly merge into what is there. So look first; this happens once in a child's life.
             known = await self._exists_as_ours(key, desired)
         try:
-            answer = await self._client.apply(desired, force=known)
+            answer = await self._client.apply(marked(desired, digest), force=known)
         except ApiError as error:
             if not known and (error.is_conflict or error.is_invalid):
                 await self._exists_as_ours(key, desired)  # somebody was faster: say who
@@ -133,55 +120,30 @@ class Applier:
         return True
 
     def _is_in_force(
-        self, key: ObjectKey, digest: bytes, desired: Mapping[str, Any], observed: Mapping[str, Any]
+        self, key: ObjectKey, digest: str, desired: Mapping[str, Any], observed: Mapping[str, Any]
     ) -> bool:
         seen = self._seen.get(key)
-        return (
-            seen is not None
-            and seen.desired == digest
-            and seen.until > self._clock()
-            and seen.observed == fingerprint(desired, observed)
-        )
+        if seen == (digest, fingerprint(desired, observed)):
+            return True
+        if not is_held(observed, desired, digest):
+            return False
+        self._remember(key, digest, desired, observed)
+        return True
 
-    def _learn(self, key: ObjectKey, digest: bytes, desired: Mapping[str, Any], answer: Mapping[str, Any]) -> Object:
-        now = self._clock()
-        if len(self._seen) >= self._sweep_at:
-            self._seen = {other: seen for other, seen in self._seen.items() if seen.until > now}
-            self._sweep_at = max(1024, 2 * len(self._seen))
-        # Spread over +-10 %, so that what was applied together does not expire together.
-        until = now + self._ttl * (0.9 + 0.2 * (zlib.crc32(str(key).encode()) % 1000) / 1000)
-        self._seen[key] = _Seen(digest, fingerprint(desired, answer), until)
+    def _learn(self, key: ObjectKey, digest: str, desired: Mapping[str, Any], answer: Mapping[str, Any]) -> Object:
+        self._remember(key, digest, desired, answer)
         return self._observe(key, answer)
+
+    def _remember(self, key: ObjectKey, digest: str, desired: Mapping[str, Any], observed: Mapping[str, Any]) -> None:
+        if len(self._seen) >= self._sweep_at:
+            self._seen = {other: seen for other, seen in self._seen.items() if other in self._cache}
+            self._sweep_at = max(1024, 2 * len(self._seen))
+        self._seen[key] = _Seen(digest, fingerprint(desired, observed))
 
     def _observe(self, key: ObjectKey, answer: Mapping[str, Any]) -> Object:
         self._cache.upsert(answer)
         # The watch may have told of something newer, or of the deletion, while the answer was on its way.
         return self._cache.get(key) or dict(answer)
-
-
-def digest_of(desired: Mapping[str, Any]) -> bytes:
-    canonical = json.dumps(desired, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(canonical.encode(), digest_size=16).digest()
-
-
-def fingerprint(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str:
-    """What of `observed` would move if somebody undid `desired`.
-
-    The spec is covered by the generation, because resourceVersion moves with every status update too; kinds
-    without a generation (Service, ConfigMap) have only the latter. Metadata does not count in the generation,
-    so the part of it that we set is compared as it is.
-    """
-    wanted, actual = desired["metadata"], observed["metadata"]
-    ours: list[object] = [
-        actual.get("uid"),
-        actual.get("generation") or "rv" + str(actual.get("resourceVersion")),
-    ]
-    for field in ("labels", "annotations"):
-        values = actual.get(field) or {}
-        ours.append([values.get(name) for name in sorted(wanted.get(field) or {})])
-    owners = {owner["uid"] for owner in wanted.get("ownerReferences") or ()}
-    ours.append(sorted(owner["uid"] for owner in actual.get("ownerReferences") or () if owner["uid"] in owners))
-    return json.dumps(ours)
 
 
 def is_ours(existing: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:

@@ -62,9 +62,6 @@ def _own(obj: Mapping[str, Any]) -> Object:
 
 def _deployment(obj: Mapping[str, Any]) -> Object:
     spec = obj.get("spec") or {}
-    template = (spec.get("template") or {}).get("metadata") or {}
-    cut = _pick(spec, "replicas", "paused")
-    cut["template"] = {"metadata": _pick(template, "labels", "annotations")}
     status = dict(obj.get("status") or {})
     # lastUpdateTime moves with every pod that becomes ready; nobody decides anything by it.
     conditions = [
@@ -73,7 +70,7 @@ def _deployment(obj: Mapping[str, Any]) -> Object:
     ]
     if conditions:
         status["conditions"] = conditions
-    return {"spec": cut, "status": status}
+    return {"spec": spec, "status": status}
 
 
 def _service(obj: Mapping[str, Any]) -> Object:
@@ -85,13 +82,20 @@ def _revision(obj: Mapping[str, Any]) -> Object:
     return _pick(obj, "data", "revision")
 
 
+def _config_map(obj: Mapping[str, Any]) -> Object:
+    """Ours hold the scripts, the same in each namespace: one copy of the texts will do."""
+    data = {name: sys.intern(str(text)) for name, text in (obj.get("data") or {}).items()}
+    return {**_pick(obj, "immutable"), "data": data}
+
+
 def _job(obj: Mapping[str, Any]) -> Object:
     status = {name: value for name, value in (obj.get("status") or {}).items() if name != "uncountedTerminatedPods"}
     return {"spec": _pick(obj.get("spec") or {}, "suspend"), "status": status}
 
 
 def _budget(obj: Mapping[str, Any]) -> Object:
-    return {"status": _pick(obj.get("status") or {}, "currentHealthy", "desiredHealthy", "disruptionsAllowed")}
+    status = _pick(obj.get("status") or {}, "currentHealthy", "desiredHealthy", "disruptionsAllowed")
+    return {"spec": obj.get("spec") or {}, "status": status}
 
 
 def _pod(obj: Mapping[str, Any]) -> Object:
@@ -143,6 +147,7 @@ _CUTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Object]]] = {
     "Deployment": _deployment,
     "Service": _service,
     "ControllerRevision": _revision,
+    "ConfigMap": _config_map,
     "Job": _job,
     "PodDisruptionBudget": _budget,
     "Pod": _pod,

@@ -1,8 +1,8 @@
-"""When two looks at an object mean "nothing happened", and whose an object is."""
+"""Whose an object is."""
 
 import pytest
 
-from embedding_operator.kube.apply import digest_of, fingerprint, is_ours, owner_of
+from embedding_operator.kube.apply import is_ours, owner_of
 
 OWNER = {
     "apiVersion": "embedding-operator.io/v1alpha1",
@@ -39,49 +39,6 @@ def observed(**changes):
         "ownerReferences": [OWNER],
     }
     return {"kind": "Deployment", "metadata": {**metadata, **changes}}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"resourceVersion": "11"},  # a status update
-        {"labels": {**LABELS, "theirs": "2"}},
-        {"annotations": {"note": "1", "deployment.kubernetes.io/revision": "2"}},
-        {"ownerReferences": [OWNER, {"kind": "Other", "name": "o", "uid": "u9"}]},
-        {"managedFields": []},
-    ],
-)
-def test_what_others_may_change_without_an_apply(change):
-    assert fingerprint(DESIRED, observed(**change)) == fingerprint(DESIRED, observed())
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"generation": 2},
-        {"uid": "u2"},
-        {"labels": {**LABELS, "color": "blue"}},
-        {"labels": {"color": "red"}},
-        {"labels": None},
-        {"annotations": {}},
-        {"annotations": {"note": "2"}},
-        {"ownerReferences": []},
-        {"ownerReferences": None},
-    ],
-)
-def test_drift_that_an_apply_heals(change):
-    assert fingerprint(DESIRED, observed(**change)) != fingerprint(DESIRED, observed())
-
-
-def test_kinds_without_a_generation_are_watched_by_resource_version():
-    before = observed(generation=None)
-    assert fingerprint(DESIRED, observed(generation=None, resourceVersion="11")) != fingerprint(DESIRED, before)
-
-
-def test_digests_ignore_the_order_of_keys_and_nothing_else():
-    assert digest_of({"a": 1, "b": {"c": [1, 2]}}) == digest_of({"b": {"c": [1, 2]}, "a": 1})
-    assert digest_of({"a": [1, 2]}) != digest_of({"a": [2, 1]})
-    assert digest_of({"a": 1}) != digest_of({"a": "1"})
 
 
 @pytest.mark.parametrize(

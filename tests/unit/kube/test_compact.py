@@ -42,7 +42,7 @@ CASES = {
         {"spec": {"model": {}}, "status": {"conditions": []}},
     ),
     "own kinds without a status": ({"kind": "ModelCache", "spec": {"a": 1}}, {"spec": {"a": 1}}),
-    "a Deployment without its pods' details": (
+    "a Deployment with its spec": (
         {
             "kind": "Deployment",
             "spec": {
@@ -61,7 +61,11 @@ CASES = {
         {
             "spec": {
                 "replicas": 2,
-                "template": {"metadata": {"labels": {"l": "1"}, "annotations": {"revision": "abc"}}},
+                "selector": {"matchLabels": {"a": "b"}},
+                "template": {
+                    "metadata": {"labels": {"l": "1"}, "annotations": {"revision": "abc"}},
+                    "spec": {"containers": [{"name": "vllm"}]},
+                },
             },
             "status": {"readyReplicas": 1, "conditions": [{"type": "Available", "status": "True"}]},
         },
@@ -86,7 +90,10 @@ CASES = {
         {"kind": "ControllerRevision", "data": {"template": {"a": [1]}}, "revision": 4},
         {"data": {"template": {"a": [1]}}, "revision": 4},
     ),
-    "a ConfigMap without its data": ({"kind": "ConfigMap", "data": {"script.py": "x" * 1000}, "immutable": True}, {}),
+    "a ConfigMap with its scripts": (
+        {"kind": "ConfigMap", "data": {"script.py": "x" * 1000}, "immutable": True},
+        {"data": {"script.py": "x" * 1000}, "immutable": True},
+    ),
     "a Job without its template": (
         {
             "kind": "Job",
