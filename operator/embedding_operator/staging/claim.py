@@ -41,6 +41,9 @@ class Claim:
                 return False
             seen = self._read()
             if seen is None and self._create():
+                if finished():  # the other one published and tidied up between our two looks
+                    self._forget()
+                    return False
                 return True
             if not told:
                 log.info("another stager's notes are in %s: watching whether it still works", self._path.parent)
@@ -57,7 +60,10 @@ class Claim:
         while True:
             await asyncio.sleep(self._settings.claim_beat)
             self.require()
-            self._beat()
+            try:
+                self._beat()
+            except FileNotFoundError:  # the directory went away: another one published it
+                raise self._lost() from None
 
     def held(self) -> bool:
         seen = self._read()
@@ -65,13 +71,22 @@ class Claim:
 
     def require(self) -> None:
         if not self.held():
-            raise StageError("Internal", f"another stager took over {self._path.parent}; this one stops")
+            raise self._lost()
 
     def release(self) -> None:
         """So that the next attempt need not wait."""
         with suppress(OSError):
             if self.held():
                 self._path.unlink()
+
+    def _forget(self) -> None:
+        """Leave no trace of a claim that was not needed."""
+        self._path.unlink()
+        with suppress(OSError):  # somebody else is in it already
+            self._path.parent.rmdir()
+
+    def _lost(self) -> StageError:
+        return StageError("Internal", f"another stager took over {self._path.parent}; this one stops")
 
     async def _changes(self, seen: str, finished: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + self._settings.claim_stale

@@ -172,12 +172,13 @@ class Download:
 
     async def _write(self, partial: PartialFile, data: bytearray) -> None:
         if data:
-            await in_thread(partial.write, bytes(data))
+            await in_thread(partial.write, data)
             self._progress.work(len(data))
 
     def _settle(self, file: RemoteFile, partial: PartialFile) -> ManifestFile:
         """The bytes are right: make them last, give them their name, and note it."""
-        partial.sync()
+        if (found := partial.sync()) != file.size:
+            raise MismatchError(f"{file.size} bytes", f"{found} on the disk")
         partial.close()
         final: Path = self._layout.final(file.path)
         make_directories(final.parent, self._layout.root)

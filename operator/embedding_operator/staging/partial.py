@@ -1,14 +1,16 @@
 """A file that is being downloaded: bytes on the disk and the hash over exactly these bytes.
 
 A partial file is never trusted: what an earlier run left is hashed again before more is added, and only the
-hash over the whole decides. Starting over makes a new file instead of truncating the old one, so that a writer
-that was thought dead cannot harm what has been published since.
+hash over the whole decides. Bytes go to the position that they have in the file, never to "the end", and starting
+over makes a new file instead of truncating the old one: a writer that was thought dead and wakes up writes what is
+there already, or into a file that nobody reads.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -36,7 +38,7 @@ class PartialFile:
                 self.offset = await hash_stream(stream, self._hasher, worked, limit=size)
         await in_thread(self._open)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         assert self._stream is not None
         self._stream.write(data)
         self._hasher.update(data)
@@ -52,10 +54,12 @@ class PartialFile:
         self.offset = 0
         self._hasher = hashlib.sha256()
 
-    def sync(self) -> None:
+    def sync(self) -> int:
+        """Make the bytes last; gives how many the disk holds, which another writer may have changed."""
         assert self._stream is not None
         self._stream.flush()
         os.fsync(self._stream.fileno())
+        return os.fstat(self._stream.fileno()).st_size
 
     def close(self) -> None:
         if self._stream is not None:
@@ -67,14 +71,23 @@ class PartialFile:
         return self._hasher.hexdigest()
 
     def _length(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        """Bytes that an earlier run left; a link or anything else in the file's place is removed, never followed."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return 0
+        if not stat.S_ISREG(found.st_mode):
+            self.discard()
+            return 0
+        return found.st_size
 
     def _open(self) -> None:
         make_directories(self.path.parent, self._root)
-        self._stream = self.path.open("ab")
-        if self._stream.tell() != self.offset:  # it grew behind our back: somebody else writes here
-            self._stream.close()
-            self.path.unlink()
-            self.offset = 0
-            self._hasher = hashlib.sha256()
-            self._stream = self.path.open("xb")
+        self._stream = self._open_file()
+        if os.fstat(self._stream.fileno()).st_size != self.offset:  # it grew behind our back: somebody writes here
+            self.discard()
+            self._stream = self._open_file()
+        self._stream.seek(self.offset)
+
+    def _open_file(self) -> BinaryIO:
+        return os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import stat
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from embedding_operator.staging.errors import StageError
 from embedding_operator.staging.manifest import read_manifest
 from tests.standins.modelhub import ModelHub
 
-from .kit import BIG, REPO, Volume, make_model, selected_files, wait_for
+from .kit import BIG, REPO, Volume, make_model, selected_files
 
 
 async def test_a_repository_is_staged_with_its_manifest(volume: Volume, hub: ModelHub) -> None:
@@ -78,28 +76,6 @@ async def test_a_directory_without_a_manifest_is_not_taken_for_a_model(volume: V
     result = await volume.stage()
     assert not result.adopted
     volume.assert_published(result.path)
-
-
-async def test_two_stagers_at_once_download_once(volume: Volume, hub: ModelHub) -> None:
-    hub.fault("slow", match="*.safetensors", value=4 << 20)
-    results = await asyncio.gather(volume.stage(), volume.stage())
-    assert sorted(result.adopted for result in results) == [False, True]
-    assert hub.bytes_sent() == volume.total
-    volume.assert_published(results[0].path)
-
-
-async def test_a_stager_stops_when_another_took_over(volume: Volume, hub: ModelHub) -> None:
-    hub.fault("stall-after", match="*.safetensors", value=1000)
-    run = asyncio.create_task(volume.stage())
-    await asyncio.to_thread(wait_for, lambda: hub.bytes_sent(BIG) > 0)
-    claims = list(volume.root.glob(".staging/*/writer.json"))
-    other = claims[0].with_name("draft")
-    other.write_text(json.dumps({"writer": "another", "beats": 1}))
-    other.replace(claims[0])
-    with pytest.raises(StageError, match="another stager took over") as caught:
-        await run
-    assert caught.value.reason == "Internal"
-    assert json.loads(claims[0].read_text())["writer"] == "another"
 
 
 async def test_revisions_have_directories_of_their_own(volume: Volume, tmp_path: Path) -> None:
