@@ -193,15 +193,15 @@ class KubeClient:
     ) -> Object:
         self.requests[verb, resource.kind] += 1
         try:
-            method, url, headers, sent, _ = await self._api.param_serialize(
+            # The body goes past param_serialize, which would copy it leaf by leaf: a third of a request's CPU time.
+            method, url, headers, _, _ = await self._api.param_serialize(
                 _METHODS[verb],
                 path,
                 query_params=[(name, _text(value)) for name, value in (query or {}).items() if value is not None],
                 header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._api.call_api(method, url, headers, sent, _request_timeout=self._timeout)
+            response = await self._api.call_api(method, url, headers, body, _request_timeout=self._timeout)
             data: bytes = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
