@@ -77,7 +77,7 @@ def test_the_command_takes_the_launchers_place(launcher: Path) -> None:
 
 
 def test_a_missing_command_is_named(launcher: Path) -> None:
-    ended = launch(launcher, "vllm-that-is-not-there", "serve")
+    ended = launch(launcher, "vllm-that-is-not-there", "serve", PATH="/usr/bin:/bin")  # readable for everybody
     assert ended.returncode == 127
     assert ended.stderr.count("\n") == 1
     assert "vllm-that-is-not-there: not found on PATH" in ended.stderr
