@@ -38,6 +38,10 @@ class MismatchError(Exception):
         super().__init__(f"expected {expected}, got {got}")
 
 
+class OtherFileError(MismatchError):
+    """An answer announces another file than the listing; none of its bytes were taken."""
+
+
 class Download:
     """Brings a selection of files into the staging directory."""
 
@@ -107,15 +111,18 @@ class Download:
             self._progress.credit(file.size)
             return checked
         for attempt in range(1, self._settings.checksum_attempts + 1):
+            if attempt > 1:  # a mirror that is being filled, or a proxy's page of apology, takes a moment
+                await asyncio.sleep(self._settings.delay(attempt - 1))
             partial = PartialFile(self._layout.partial(file.path), self._layout.root)
             try:
                 await self._complete(file, partial)
                 return await in_thread(self._settle, file, partial)
             except MismatchError as error:
-                self._progress.credit(-partial.offset)
-                await in_thread(partial.discard)
                 wrong = str(error)
                 log.warning("%s: %s (attempt %d)", file.path, wrong, attempt)
+                self._progress.credit(-partial.offset)
+                if not isinstance(error, OtherFileError):
+                    await in_thread(partial.discard)
             finally:
                 await in_thread(partial.close)
         raise StageError(
@@ -177,13 +184,13 @@ class Download:
 
     def _settle(self, file: RemoteFile, partial: PartialFile) -> ManifestFile:
         """The bytes are right: make them last, give them their name, and note it."""
+        open_up(partial.path)
         if (found := partial.sync()) != file.size:
             raise MismatchError(f"{file.size} bytes", f"{found} on the disk")
         partial.close()
         final: Path = self._layout.final(file.path)
         make_directories(final.parent, self._layout.root)
         partial.path.replace(final)
-        open_up(final)
         fsync_path(final.parent)
         checked = ManifestFile(file.path, file.size, partial.sha256)
         self._journal.record(checked)
@@ -193,13 +200,13 @@ class Download:
 def _check_length(response: aiohttp.ClientResponse, file: RemoteFile, offset: int) -> None:
     """A server that tells another size than the listing has another file; do not fetch gigabytes of it."""
     if response.status == 416:
-        raise MismatchError(f"{file.size} bytes", f"at most {offset}")
+        raise OtherFileError(f"{file.size} bytes", f"at most {offset}")
     if response.status == 200:
         if response.content_length not in (None, file.size):
-            raise MismatchError(f"{file.size} bytes", str(response.content_length))
+            raise OtherFileError(f"{file.size} bytes", str(response.content_length))
         return
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if match is None or int(match[1]) != offset:
         raise TransientError("the server sends another range than was asked for")
     if match[3] not in ("*", str(file.size)):
-        raise MismatchError(f"{file.size} bytes", match[3])
+        raise OtherFileError(f"{file.size} bytes", match[3])

@@ -1,7 +1,8 @@
 """What a staging directory holds that has been checked, so that a killed run need not hash it again.
 
 One JSON line per checked file, written after the file's bytes were synced. A torn last line is ignored.
-A journal that belongs to another listing makes the whole staging directory worthless, and it is emptied.
+A journal that belongs to another listing makes the whole staging directory worthless, and so does a link in it,
+which no stager makes: it is emptied.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import threading
 from pathlib import Path
 
-from .layout import Layout, make_directories
+from .layout import Layout, fsync_path, make_directories
 from .manifest import ManifestFile
 from .select import RemoteFile
 
@@ -25,18 +26,34 @@ class Journal:
         self._listing = listing
         self._lock = threading.Lock()
         self._checked: dict[str, dict[str, object]] = {}
+        self._torn = False
 
     def open(self) -> None:
         """Read what an earlier run left; start afresh if it staged something else."""
         lines = self._read_lines()
-        if lines and lines[0].get("listing") == self._listing:
+        if lines and lines[0].get("listing") == self._listing and not self._holds_links():
             self._checked = {str(line["path"]): line for line in lines[1:] if "path" in line}
-            return
-        for leftover in (self._layout.files, self._layout.staging / "partials"):
+        else:
+            self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        for leftover in (self._layout.files, self._layout.partials):
+            if leftover.is_symlink():
+                leftover.unlink()
             shutil.rmtree(leftover, ignore_errors=True)
         self._layout.journal.unlink(missing_ok=True)
+        self._torn = False
         make_directories(self._layout.files, self._layout.root)
         self._append({"listing": self._listing})
+        fsync_path(self._layout.staging)  # a journal that is lost in a power cut costs every byte that it vouches for
+
+    def _holds_links(self) -> bool:
+        """Whether somebody planted a link that a write or a rename would follow."""
+        places = [self._layout.journal, self._layout.files, self._layout.partials]
+        for top in places[1:]:
+            for parent, directories, names in os.walk(top):
+                places += [Path(parent) / name for name in (*directories, *names)]
+        return any(place.is_symlink() for place in places)
 
     def checked(self, file: RemoteFile) -> ManifestFile | None:
         """The file, if it was hashed, fits the listing, and has not been touched since."""
@@ -66,12 +83,9 @@ class Journal:
             handle.flush()
             os.fsync(handle.fileno())
 
-    _torn = False
-
     def _read_lines(self) -> list[dict[str, object]]:
-        path: Path = self._layout.journal
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = self._layout.journal.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
         self._torn = bool(text) and not text.endswith("\n")

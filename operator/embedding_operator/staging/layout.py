@@ -52,11 +52,15 @@ class Layout:
     def claim(self) -> Path:
         return self.staging / "writer.json"
 
+    @property
+    def partials(self) -> Path:
+        return self.staging / "partials"
+
     def final(self, path: str) -> Path:
         return self.files / path
 
     def partial(self, path: str) -> Path:
-        return self.staging / "partials" / f"{path}.partial"
+        return self.partials / f"{path}.partial"
 
 
 def hub_layout(

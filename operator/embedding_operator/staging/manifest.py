@@ -88,8 +88,8 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
         json.dump(document, handle, indent=1, ensure_ascii=False)
         handle.write("\n")
         handle.flush()
+        open_up(target)
         os.fsync(handle.fileno())
-    open_up(target)
     for parent, _, _ in os.walk(directory):
         fsync_path(Path(parent))
 

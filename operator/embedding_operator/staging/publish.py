@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .errors import StageError
@@ -45,22 +45,37 @@ def find_published(directory: Path, wanted: Iterable[RemoteFile], listed: Iterab
     return manifest if all(_on_disk(directory, file) for file in manifest.files) else None
 
 
-def publish(layout: Layout, manifest: Manifest, wanted: Iterable[RemoteFile]) -> Manifest | None:
-    """Put the staged files into place; gives the other manifest if somebody was quicker."""
+def publish(
+    layout: Layout, manifest: Manifest, wanted: Iterable[RemoteFile], require_claim: Callable[[], None]
+) -> Manifest | None:
+    """Put the staged files into place; gives the other manifest if somebody was quicker.
+
+    `require_claim` raises where the claim was lost: another stager may be changing the files by then.
+    """
     _drop_strangers(layout.files, {file.path for file in manifest.files})
     write_manifest(layout.files, manifest)
     make_directories(layout.published.parent, layout.root)
     wanted = tuple(wanted)
+    require_claim()
     while not _rename(layout.files, layout.published):
         if other := find_published(layout.published, wanted, wanted):
             return other
         _move_aside(layout)
-    fsync_path(layout.published.parent)
+        require_claim()
+    _sync_up(layout.published.parent, layout.root)
     return None
 
 
 def remove_staging(layout: Layout) -> None:
     shutil.rmtree(layout.staging, ignore_errors=True)
+
+
+def _sync_up(directory: Path, root: Path) -> None:
+    """Make the way from root to the published directory last: some of it may be as new as the directory."""
+    while directory != root:
+        fsync_path(directory)
+        directory = directory.parent
+    fsync_path(root)
 
 
 def _same(held: ManifestFile, listed: RemoteFile | None) -> bool:

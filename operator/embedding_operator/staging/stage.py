@@ -121,16 +121,19 @@ class _Run:
         if not await claim.acquire(lambda: self._published() is not None):
             return await self.adopt() or await self.download(hub)
         try:
-            files = await _while_held(claim, self._fetch(hub))
-            require_digest(self._spec.digest, files_digest(files), self._source.repo)
-            self._progress.start("Publishing", self._selection.bytes)
-            self._progress.credit(self._selection.bytes)
-            claim.require()
-            manifest = self._manifest(files)
-            other = await in_thread(publish, self._layout, manifest, self._selection.files)
+            result = await _while_held(claim, self._fetch_and_publish(hub, claim))
             await in_thread(remove_staging, self._layout)
         finally:
             claim.release()
+        return result
+
+    async def _fetch_and_publish(self, hub: ModelScopeHub, claim: Claim) -> StageResult:
+        files = await self._fetch(hub)
+        require_digest(self._spec.digest, files_digest(files), self._source.repo)
+        self._progress.start("Publishing", self._selection.bytes)
+        self._progress.credit(self._selection.bytes)
+        manifest = self._manifest(files)
+        other = await in_thread(publish, self._layout, manifest, self._selection.files, claim.require)
         return self._result(other or manifest, adopted=other is not None)
 
     async def _fetch(self, hub: ModelScopeHub) -> list[ManifestFile]:
