@@ -83,11 +83,26 @@ images-vllm: venv ## the real vLLM for CPU
 	@$(BIN)/python -m images.build --for-tests vllm-cpu
 
 ##-- product
-demo: venv ## the whole path on a cluster of its own: a real vLLM answers at the end
-	@$(BIN)/python -m demo
+# What is written on make's command line becomes an option: make demo KUBECONFIG=file REGISTRY=host/prefix. A KUBECONFIG
+# that is merely in the environment does not: nobody's cluster is touched because a shell has it.
+said   = $(filter command,$(firstword $(origin $(1))))
+option = $(if $(call said,$(1)),--$(2) '$($(1))')
+switch = $(if $(call said,$(1)),$(if $(filter-out 0,$($(1))),--$(2)))
+CLUSTER_OPTIONS = $(call option,KUBECONFIG,kubeconfig) $(call option,CONTEXT,context)
+DEMO_OPTIONS = $(CLUSTER_OPTIONS) $(call option,REGISTRY,registry) \
+  $(call switch,REGISTRY_INSECURE,registry-insecure) $(call option,STORAGE_CLASS,storage-class) \
+  $(call switch,READ_WRITE_MANY,read-write-many) $(call option,CLAIM,claim) \
+  $(call switch,DEVICE_PLUGIN,npus 8) $(call option,NPUS,npus) $(call option,SERVER,server)
 
-demo-down: venv ## take the demo down
-	@$(BIN)/python -m demo down
+demo: venv ## the whole path on a cluster of its own, or on yours: KUBECONFIG=FILE [REGISTRY=HOST/PREFIX] (docs/demo.md)
+	@$(BIN)/python -m demo up $(DEMO_OPTIONS)
+
+demo-down: venv ## take the demo down, or off your cluster: KUBECONFIG=FILE
+	@$(BIN)/python -m demo down $(CLUSTER_OPTIONS)
+
+benchmark: venv cluster-build ## the operator against its limit (N=100,500,2000 RUNS=3 QUIET=300 OUTPUT=results.json PICTURE=p.svg)
+	@$(BIN)/python -m benchmarks.control_plane --services $(or $(N),100,500,2000) --runs $(or $(RUNS),3) \
+	  --quiet $(or $(QUIET),300) $(if $(OUTPUT),--output $(OUTPUT)) $(if $(PICTURE),--picture $(PICTURE)) $(BENCHMARK_ARGS)
 
 manifests: venv ## copy the CRDs into the chart, render install.yaml
 	@$(BIN)/python -m charts.manifests
@@ -102,4 +117,4 @@ lock-images: venv ## resolve the images' locks again (needs uv)
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: golden help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down manifests lock lock-images clean
+.PHONY: golden help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down benchmark manifests lock lock-images clean

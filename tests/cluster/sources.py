@@ -17,9 +17,11 @@ HERE = Path(__file__).parent
 KUBERNETES_VERSION = "1.36.3"
 
 CONTROL_PLANE = "control-plane"  # what an API server on loopback needs; no root
+KUBECTL = "kubectl"
 HELM = "helm"
+DEVICE_PLUGIN = "device-plugin"  # the stand-in, also for an image of it
 NODES = "nodes"  # what kubelets and pods need; root
-WITHOUT_ROOT = (CONTROL_PLANE, HELM)
+WITHOUT_ROOT = (CONTROL_PLANE, KUBECTL, HELM, DEVICE_PLUGIN)
 ALL_GROUPS = (*WITHOUT_ROOT, NODES)
 
 
@@ -75,8 +77,8 @@ def kubernetes(version: str) -> Module:
     groups = {
         "kube-apiserver": CONTROL_PLANE,
         "kube-controller-manager": CONTROL_PLANE,
-        "kubectl": CONTROL_PLANE,
-        "kube-scheduler": NODES,
+        "kubectl": KUBECTL,
+        "kube-scheduler": CONTROL_PLANE,
         "kubelet": NODES,
         "kube-proxy": NODES,
     }
@@ -120,6 +122,6 @@ def modules(kubernetes_version: str = KUBERNETES_VERSION) -> list[Module]:
         Module(
             "device-plugin",
             HERE.parent / "standins" / "device_plugin",
-            {"ascend-device-plugin": Tool(".", NODES)},
+            {"ascend-device-plugin": Tool(".", DEVICE_PLUGIN)},
         ),
     ]

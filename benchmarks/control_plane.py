@@ -1,0 +1,111 @@
+"""`python -m benchmarks.control_plane`: the operator against its limit, in turns, on fresh control planes.
+
+docs/performance.md says what is measured and how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import picture, profiling, report
+from benchmarks.arms import BARE, OPERATOR
+from benchmarks.measure import Plan, Restart, Run, make_recording, measure, measure_profiled, measure_restart
+from tests.cluster.errors import ClusterError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure what is asked for, print it, keep it."""
+    arguments = _parser().parse_args(argv)
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+            directory = arguments.logs or Path(scratch)
+            _run(arguments, directory.absolute())
+    except (ClusterError, RuntimeError, TimeoutError) as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.control_plane", description=__doc__)
+    add = parser.add_argument
+    add("--services", type=_sizes, default=[100, 500, 2000], metavar="N,N", help="default: 100,500,2000")
+    add("--runs", type=int, default=3, metavar="R", help="rounds of operator and bare client (default: %(default)s)")
+    add("--replicas", type=int, default=2, metavar="R", help="of each service (default: %(default)s)")
+    add("--workers", type=int, default=16, metavar="W", help="of the operator; the peer has 16 (default: %(default)s)")
+    add("--quiet", type=float, default=300, metavar="S", help="seconds at rest, last round only (default: %(default)s)")
+    add("--settle", type=float, default=15, metavar="S", help="at rest before the clock starts (default: %(default)s)")
+    add("--timeout", type=float, default=900, metavar="S", help="until services must be ready (default: %(default)s)")
+    add("--arm", choices=("both", "operator", "bare"), default="both", help="default: %(default)s")
+    add("--restart", action="store_true", help="also kill the operator with all services ready, and start it again")
+    add("--profile", action="store_true", help="only this: one run of the operator under cProfile")
+    add("--markdown", action="store_true", help="print Markdown, for docs/performance.md")
+    add("--output", type=Path, metavar="FILE", help="write all runs as JSON")
+    add("--picture", type=Path, metavar="FILE", help="draw them as SVG")
+    add("--logs", type=Path, metavar="DIRECTORY", help="keep the logs of all processes there (a new directory)")
+    return parser
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _run(arguments: argparse.Namespace, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    if arguments.profile:
+        for services in arguments.services:
+            run, stats = measure_profiled(directory / f"profile-{services}", _plan(arguments, services))
+            print(report.text([run]))
+            print(profiling.summary(stats))
+        return
+    runs = _rounds(arguments, directory)
+    restarts: list[Restart] = []
+    if arguments.restart:
+        for services in arguments.services:
+            _say(f"{services} services: the operator killed and started again")
+            restarts.append(measure_restart(directory / f"restart-{services}", _plan(arguments, services)))
+    print(report.text(runs, restarts, markdown=arguments.markdown))
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        kept = {"machine": report.machine(), "runs": [run.to_dict() for run in runs]}
+        kept |= {"restarts": [vars(restart) for restart in restarts]}
+        arguments.output.write_text(json.dumps(kept, indent=1) + "\n")
+    if arguments.picture:
+        arguments.picture.write_text(picture.draw(report.summaries(runs)))
+
+
+def _rounds(arguments: argparse.Namespace, directory: Path) -> list[Run]:
+    arms = {"both": (OPERATOR, BARE), "operator": (OPERATOR,), "bare": (BARE,)}[arguments.arm]
+    recording = directory / "recording.json"
+    if BARE in arms:
+        _say("recording the operator's writes for one service")
+        recording = make_recording(directory, _plan(arguments, 1))
+    runs = []
+    for services in arguments.services:
+        for number in range(1, arguments.runs + 1):
+            quiet = arguments.quiet if number == arguments.runs else 0.0
+            for arm in arms if number % 2 else arms[::-1]:  # who is first takes turns
+                where = directory / f"{services}-{number}-{arm.replace(' ', '-')}"
+                plan = _plan(arguments, services, quiet if arm == OPERATOR else 0.0)
+                run = measure(where, arm, plan, recording)
+                told = f"children after {run.children_seconds:.1f} s, ready after {run.ready_seconds:.1f} s"
+                _say(f"{services} services, round {number}, {arm}: {told}, {run.cpu_seconds:.1f} s of CPU")
+                runs.append(run)
+    return runs
+
+
+def _plan(arguments: argparse.Namespace, services: int, quiet: float = 0.0) -> Plan:
+    return Plan(services, arguments.replicas, arguments.workers, arguments.timeout, arguments.settle, quiet)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""A fresh control plane for each run: the product's kinds and rights, staged weights, simulated nodes.
+
+Nothing of a former run can be in its way, and it is up in seconds. The audit log follows one user only, the one
+that the operator and its peer share; its cost is the same for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from benchmarks.manifests import CLAIM, NAMESPACE, nodes, staged_caches, volume
+from benchmarks.usage import usage_of
+from charts.manifests import INSTALL
+from charts.manifests import NAMESPACE as OPERATOR_NAMESPACE
+from tests.cluster import processes
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.processes import Program
+from tests.cluster.waiting import wait_until
+
+ACCOUNT: Final = "embedding-operator"
+USER: Final = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{ACCOUNT}"
+_FAST: Final = ("--kube-api-qps=5000", "--kube-api-burst=10000")
+_NO_HEARTBEATS: Final = ("--node-monitor-grace-period=24h",)
+_PODS_OF_ITS_OWN: Final = ("Deployment", "PodDisruptionBudget")
+_IDLE: Final = 0.4  # seconds of CPU in two seconds, of all its parts
+_PLURALS: Final = ("embeddingservices", "modelcaches", "runtimeprofiles")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running control plane and the ways into it."""
+
+    control_plane: ControlPlane
+    operator_kubeconfig: Path
+    kubelets: Program
+
+    @property
+    def directory(self) -> Path:
+        """For logs."""
+        return self.control_plane.directory
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        """Of the harness."""
+        return self.control_plane.kubeconfig
+
+    @property
+    def audit_log(self) -> Path:
+        """The requests of USER."""
+        return self.control_plane.audit_log
+
+
+@contextlib.contextmanager
+def running_site(directory: Path, *, services: int, replicas: int) -> Iterator[Site]:
+    """Everything up and at rest, room for the pods of so many services, their weights staged."""
+    directory.mkdir(parents=True)
+    control_plane = ControlPlane(
+        directory,
+        apiserver_args=[f"--audit-policy-file={_audit_policy(directory)}", "--max-requests-inflight=800"],
+        controller_manager_args=[*_FAST, *_NO_HEARTBEATS],
+    )
+    with control_plane:
+        scheduler = control_plane.write_kubeconfig(directory / "scheduler.kubeconfig", "system:kube-scheduler")
+        control_plane.launch(
+            "kube-scheduler",
+            [f"--kubeconfig={scheduler}", "--leader-elect=false", "--bind-address=127.0.0.1", *_FAST],
+        )
+        _install(control_plane)
+        _prepare(control_plane, services, replicas)
+        kubelets = start_python(control_plane, "kubelets", "benchmarks.kubelets", str(control_plane.kubeconfig))
+        wait_until("the simulated kubelets watch", lambda: "ready" in (directory / "kubelets.log").read_text())
+        _wait_for_idle(control_plane)
+        yield Site(control_plane, _operator_kubeconfig(control_plane), kubelets)
+
+
+def start_python(control_plane: ControlPlane, name: str, module: str, *arguments: str) -> Program:
+    """A Python program that ends with the control plane; its output goes to <name>.log."""
+    log = control_plane.directory / f"{name}.log"
+    program = processes.start(name, [sys.executable, "-m", module, *arguments], log)
+    control_plane.programs[name] = program
+    return program
+
+
+def _audit_policy(directory: Path) -> Path:
+    path = directory / "audit-of-one-user.json"
+    rules: list[dict[str, Any]] = [{"level": "Metadata", "users": [USER]}, {"level": "None"}]
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules}
+    path.write_text(json.dumps(policy))
+    return path
+
+
+def _install(control_plane: ControlPlane) -> None:
+    """install.yaml as it is shipped, but for the operator's own pods: it runs as a process here."""
+    documents = [document for document in yaml.safe_load_all(INSTALL.read_text()) if document]
+    kept = [document for document in documents if document["kind"] not in _PODS_OF_ITS_OWN]
+    control_plane.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all(kept))
+    kinds = [f"crd/{plural}.embedding-operator.io" for plural in _PLURALS]
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", *kinds)
+
+
+def _prepare(control_plane: ControlPlane, services: int, replicas: int) -> None:
+    kubectl = control_plane.kubectl
+    caches = staged_caches(services)
+    objects = [*volume(), *nodes(services * replicas), *(cache for cache, _ in caches)]
+    wait_until("the kinds are served", lambda: "modelcaches" in kubectl("api-resources", "-o", "name"))
+    kubectl("create", "-f", "-", input="\n---\n".join(json.dumps(each) for each in objects))
+    for cache, status in caches:
+        name, patch = cache["metadata"]["name"], json.dumps(status)
+        where = ("-n", NAMESPACE, "patch", "modelcache", name)
+        kubectl(*where, "--subresource=status", "--type=merge", "-p", patch)
+    claim = ("-n", NAMESPACE, "get", "pvc", CLAIM, "-o", "jsonpath={.status.phase}")
+    wait_until("the claim is bound", lambda: kubectl(*claim) == "Bound")
+    wait_until("the nodes are taken as ready", lambda: "not-ready" not in kubectl("get", "nodes", "-o", "json"))
+
+
+def _wait_for_idle(control_plane: ControlPlane) -> None:
+    """A control plane that has just started works for seconds on (schemas of new kinds, first full lists)."""
+
+    def busy() -> float:
+        return sum(usage_of(program.pid).cpu_seconds for program in control_plane.programs.values())
+
+    last = busy()
+
+    def is_idle() -> bool:
+        nonlocal last
+        before, last = last, busy()
+        return last - before < _IDLE
+
+    wait_until("the control plane is idle", is_idle, timeout=120, every=2.0)
+
+
+def _operator_kubeconfig(control_plane: ControlPlane) -> Path:
+    """Of the chart's ServiceAccount, with the rights that the chart gives and no more."""
+    token = control_plane.kubectl("-n", OPERATOR_NAMESPACE, "create", "token", ACCOUNT, "--duration=24h").strip()
+    control_plane.tokens[USER] = token
+    return control_plane.write_kubeconfig(control_plane.directory / "operator.kubeconfig", USER)
