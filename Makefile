@@ -100,8 +100,9 @@ demo: venv ## the whole path on a cluster of its own, or on yours: KUBECONFIG=FI
 demo-down: venv ## take the demo down, or off your cluster: KUBECONFIG=FILE
 	@$(BIN)/python -m demo down $(CLUSTER_OPTIONS)
 
-benchmark: venv cluster-build ## the operator against its limit (N=100,500,2000 RUNS=3 QUIET=300 OUTPUT=results.json PICTURE=p.svg)
-	@$(BIN)/python -m benchmarks.control_plane --services $(or $(N),100,500,2000) --runs $(or $(RUNS),3) \
+SIZES := 100,500,2000
+benchmark: venv cluster-build ## the operator against its limit (N=100,500 RUNS=3 QUIET=300 OUTPUT=FILE PICTURE=FILE; docs/performance.md)
+	@$(BIN)/python -m benchmarks.control_plane --services $(or $(N),$(SIZES)) --runs $(or $(RUNS),3) \
 	  --quiet $(or $(QUIET),300) $(if $(OUTPUT),--output $(OUTPUT)) $(if $(PICTURE),--picture $(PICTURE)) $(BENCHMARK_ARGS)
 
 manifests: venv ## copy the CRDs into the chart, render install.yaml
