@@ -1,7 +1,8 @@
 """The pod template of a serving pod: one vLLM pooling server over weights that are already on the volume.
 
 Rules that bite (vLLM 0.11 to 0.32, vllm-ascend images):
-- `args`, never `command`: the CANN image's entrypoint sets up the NPU's environment.
+- vllm-ascend: `args`, never `command`, because the CANN image's entrypoint sets up the NPU's environment.
+- vLLM's own images: `command`, because their entrypoint is `vllm serve` itself and would take our words for its model.
 - `/health` says nothing about the model; one real request gates the start (vllm-ascend#6471).
 - SIGTERM drops requests in flight in pooling servers; `preStop` drains before it is sent.
 - A Service called `vllm` would inject VLLM_PORT, which vLLM refuses: `enableServiceLinks: false`.
@@ -57,12 +58,13 @@ def pod_template(
 
 
 def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonObject:
-    launch = ["python3", scripts.script_path("launch")]
+    launch, serve = ["python3", scripts.script_path("launch")], serve_args(resolved, model_path)
+    start: JsonObject = {"args": launch + serve} if resolved.keeps_entrypoint else {"command": launch, "args": serve}
     return {
         "name": "vllm",
         "image": resolved.image,
         "imagePullPolicy": resolved.pull_policy,
-        "args": launch + serve_args(resolved, model_path),
+        **start,
         "env": _environment(resolved),
         "ports": [{"name": "http", "containerPort": SERVER_PORT, "protocol": "TCP"}],
         "resources": resolved.resources,

@@ -61,7 +61,7 @@ CPU = _profile(
         "runtime": {
             "name": "vllm",
             "version": "0.32.0",
-            "image": "public.ecr.aws/q9t5s3a7/vllm-cpu-release-repo:v0.32.0",
+            "image": "docker.io/vllm/vllm-openai-cpu:v0.32.0",
             "imagePullPolicy": "IfNotPresent",
         },
         "pod": {

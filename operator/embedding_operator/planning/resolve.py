@@ -29,6 +29,7 @@ class Resolution:
     image: str
     version: str
     release: Release
+    keeps_entrypoint: bool  # the image's own sets up the device's environment
     pull_policy: str
     pull_secrets: tuple[str, ...]
     profile: str
@@ -69,6 +70,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         image=image,
         version=version,
         release=release_for(version),
+        keeps_entrypoint=site.runtime.name == "vllm-ascend",
         pull_policy=site.runtime.image_pull_policy or "IfNotPresent",
         pull_secrets=tuple(
             secret.name for secret in spec.runtime.image_pull_secrets or site.runtime.image_pull_secrets or ()
