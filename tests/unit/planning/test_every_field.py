@@ -1,0 +1,124 @@
+"""No field exists that nothing implements: each one of an EmbeddingService's spec changes what is made."""
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from embedding_operator.api.service import EmbeddingService
+from embedding_operator.planning.weights import model_cache
+from tests.unit.planning import given
+from tests.unit.test_crds import schema_of
+
+Spec = dict[str, Any]
+EVERYTHING: Spec = {
+    "model": {
+        "source": {
+            "modelScope": {
+                "repo": "Qwen/Qwen3-VL-Embedding-8B",
+                "revision": "v1",
+                "endpoint": "http://hub.example.com",
+                "secretRef": {"name": "hub", "key": "token"},
+                "include": ["*.json"],
+                "exclude": ["*.md"],
+            }
+        },
+        "servedName": "embed",
+        "aliases": ["text-embedding"],
+    },
+    "cache": {
+        "claimTemplate": {"size": "200Gi", "storageClassName": "nfs", "accessModes": ["ReadWriteOnce"]},
+        "subPath": "models",
+        "securityContext": {"runAsUser": 7, "runAsGroup": 7, "fsGroup": 7, "supplementalGroups": [8]},
+    },
+    "runtime": {
+        "profile": "ascend-910b",
+        "version": "0.11.0",
+        "image": "example.com/vllm:v0.18.0",
+        "imagePullSecrets": [{"name": "registry"}],
+        "args": ["--no-enable-prefix-caching"],
+        "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+        "resources": {"requests": {"cpu": "8"}, "limits": {"cpu": "16"}},
+    },
+    "parallelism": {"tensor": 2},
+    "serving": {"maxModelLen": 8192, "dtype": "Float16", "maxBatchedTokens": 16384, "maxSequences": 256},
+    "replicas": 3,
+    "rollout": {"strategy": "Surge", "drainTimeout": "30s", "revisionHistoryLimit": 2},
+    "exposure": {"service": {"type": "NodePort", "port": 80}},
+    "scheduling": {
+        "nodeSelector": {"rack": "r1"},
+        "tolerations": [{"key": "npu", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"a": 1}, "podAffinity": {"b": 2}, "podAntiAffinity": {"c": 3}},
+        "priorityClassName": "serving",
+        "schedulerName": "volcano",
+    },
+    "suspend": True,
+}
+# a field that must be there is changed instead of taken away
+OTHER = {
+    "model.source.modelScope.repo": "Qwen/Other",
+    "model.source.modelScope.secretRef.name": "other",
+    "model.source.modelScope.secretRef.key": "other",
+    "cache.claimTemplate.size": "1Gi",
+    "runtime.profile": "cpu",
+}
+INSTEAD = {"model.source.path.path", "model.cacheRef.name", "cache.claimName"}  # of other fields; tested on their own
+_REVISION = re.compile(r"qwen-[0-9a-f]{10}|'specHash': '[0-9a-f]+'")
+
+
+def fields(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The fields that hold a value of their own."""
+    for name, field in schema["properties"].items():
+        inner = f"{path}.{name}".lstrip(".")
+        if "properties" in field:
+            yield from fields(field, inner)
+        else:
+            yield inner
+
+
+FIELDS = sorted(set(fields(schema_of("EmbeddingService")["properties"]["spec"])) - INSTEAD)
+
+
+def without(spec: Spec, path: str) -> Spec:
+    *groups, name = path.split(".")
+    changed = copy.deepcopy(spec)
+    group = changed
+    for one in groups:
+        group = group[one]
+    del group[name]
+    if path in OTHER:
+        group[name] = OTHER[path]
+    return changed
+
+
+def history() -> list[Any]:
+    """Six earlier revisions."""
+    revisions: list[Any] = []
+    for length in range(1, 7):
+        spec = given.service(serving={"maxModelLen": length})
+        revisions += given.stored(given.plan(spec, given.seen(cache=given.cache(), revisions=revisions)))
+    return revisions
+
+
+HISTORY = history()
+
+
+def made(spec: Spec) -> list[str]:
+    """All that comes of a spec, but for the hash that every change of it changes."""
+    service = given.service(**spec)
+    planned = given.plan(service, given.seen(cache=given.cache(), revisions=HISTORY))
+    cache = model_cache(EmbeddingService.from_dict(service), given.profiles()["ascend-910b"].spec.pod)
+    return [_REVISION.sub("", str(one)) for one in (cache, *planned.create, *planned.apply)] + [str(planned.delete)]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_changes_what_is_made(field: str) -> None:
+    with_all = EVERYTHING if field == "suspend" else without(EVERYTHING, "suspend")  # which hides the others
+    changes = made(with_all) != made(without(with_all, field))
+    assert changes, f"spec.{field} is in the schema, and nothing comes of it"
+
+
+def test_the_hash_of_the_spec_alone_is_no_change() -> None:
+    assert made(EVERYTHING) == made(EVERYTHING | {"invented": 1})
