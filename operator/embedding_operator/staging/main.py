@@ -36,7 +36,8 @@ def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, setting
     """Run one staging; gives the process's exit code."""
     environ = os.environ if environ is None else environ
     settings = settings or Settings()
-    secrets = [environ.get(TOKEN_VARIABLE, "")]
+    given = environ.get(TOKEN_VARIABLE, "")
+    secrets = [given, given.strip()]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         result = asyncio.run(_run(spec_json, environ, settings))
@@ -69,7 +70,7 @@ async def _until_stopped(
         stage(
             spec,
             endpoint=_site_endpoint(environ),
-            token=environ.get(TOKEN_VARIABLE) or None,
+            token=_token(environ),
             progress=progress,
             settings=settings,
         )
@@ -96,6 +97,14 @@ def _site_endpoint(environ: Mapping[str, str]) -> str | None:
         raise StageError("BadSource", f"{ENDPOINT_VARIABLE}: {error}") from None
 
 
+def _token(environ: Mapping[str, str]) -> str | None:
+    """Secrets that were made from a file end in a new line, which no header may hold."""
+    token = environ.get(TOKEN_VARIABLE, "").strip()
+    if not all(33 <= ord(char) <= 126 for char in token):
+        raise StageError("Unauthorized", f"{TOKEN_VARIABLE} is no token: put the token alone into the Secret")
+    return token or None
+
+
 def _failed(error: StageError, environ: Mapping[str, str], secrets: list[str]) -> int:
     log.error("%s: %s", error.reason, redact(error.message, secrets))
     _leave(failure_document(error, secrets), environ)
@@ -103,11 +112,10 @@ def _failed(error: StageError, environ: Mapping[str, str], secrets: list[str]) -
 
 
 def _leave(document: str, environ: Mapping[str, str]) -> None:
-    print(document, flush=True)  # for people who read the pod's log
     path = termination_log(environ)
-    if path is None:
-        return
-    try:
-        write_termination_message(path, document)
-    except OSError as error:
-        log.error("the result could not be written to %s: %s", path, error.strerror or error)
+    if path is not None:
+        try:
+            write_termination_message(path, document)
+        except OSError as error:
+            log.error("the result could not be written to %s: %s", path, error.strerror or error)
+    print(document, flush=True)  # for people who read the pod's log

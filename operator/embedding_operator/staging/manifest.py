@@ -22,6 +22,7 @@ FORMAT = "embedding-operator.io/manifest/v1"
 MAX_BYTES = 64 << 20
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class BadManifestError(Exception):
@@ -101,9 +102,7 @@ def read_manifest(directory: Path) -> Manifest | None:
         if not target.is_file() or target.stat().st_size > MAX_BYTES:
             return None
         document = json.loads(target.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         return None
@@ -125,6 +124,8 @@ def _parse(document: dict[str, Any]) -> Manifest:
         for file in files:
             if unsafe_path(file.path) or not isinstance(file.size, int) or not _SHA256.fullmatch(file.sha256):
                 raise BadManifestError(f"{file.path!r} is no sensible entry")
+        if not _REVISION.fullmatch(manifest.revision):
+            raise BadManifestError("its revision makes no sense")
         told = document["digest"]
     except (KeyError, TypeError, AttributeError) as error:
         raise BadManifestError(f"{error!r}") from error

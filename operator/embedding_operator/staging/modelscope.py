@@ -23,13 +23,14 @@ from .layout import clashes, unsafe_path
 from .manifest import listing_id
 from .select import RemoteFile
 from .settings import Settings
-from .transport import StatusError, TransientError, Transport
+from .transport import StatusError, TransientError, Transport, is_transient
 
 log = logging.getLogger(__name__)
 
 # The hub cuts a listing at so many entries without saying so, and has no pages for models.
 LISTING_CUT = 3000
 LISTING_MAX_BYTES = 64 << 20
+FILE_MAX_BYTES = 1 << 50
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -111,6 +112,8 @@ class ModelScopeHub:
             )
         files = page.files
         for child in page.directories:
+            if directory and not child.startswith(f"{directory}/"):  # or the walk might never end
+                raise StageError("BadSource", f"the listing of {self._name()} names {child} below {directory}")
             below = await self._page(child, recursive=True)
             files += await self._walk(child) if below.cut else below.files
         return files
@@ -140,20 +143,23 @@ class ModelScopeHub:
 
     async def _json_once(self, url: URL) -> dict[str, Any]:
         async with self._transport.get(url) as response:
-            body = b""
+            body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > LISTING_MAX_BYTES:
                     raise StageError("BadSource", f"the listing of {self._name()} is too big")
         try:
             document = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TransientError(f"{self._endpoint} answers no JSON; is it a ModelScope hub?") from None
         if not isinstance(document, dict):
             raise TransientError(f"{self._endpoint} answers no listing")
         if document.get("Success") is False:
             code = document.get("Code")
-            raise StatusError(code if isinstance(code, int) and 400 <= code < 600 else 404)
+            status = code if isinstance(code, int) and 400 <= code < 600 else 404
+            if is_transient(status):
+                raise TransientError(f"{self._endpoint} answers code {status}")
+            raise StatusError(status)
         return document
 
     def _parse(self, document: dict[str, Any]) -> _Page:
@@ -184,8 +190,8 @@ class ModelScopeHub:
             raise StageError("BadSource", f"the listing of {self._name()} names {path[:200]!r}, which {problem}")
         if fields.get("Type") == "tree":
             return path
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            raise StageError("BadSource", f"the listing of {self._name()} gives no size for {path}")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= FILE_MAX_BYTES:
+            raise StageError("BadSource", f"the listing of {self._name()} gives no sensible size for {path}")
         if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())):
             raise StageError("BadSource", f"the listing of {self._name()} gives no valid sha256 for {path}")
         return RemoteFile(path, size, sha256.lower() if sha256 else None)

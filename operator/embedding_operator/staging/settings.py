@@ -37,22 +37,20 @@ class Settings:
     free_bytes: Callable[[Path], int | None] = free_bytes
 
     def delay(self, failures: int, retry_after: float | None = None) -> float:
-        """Seconds to wait after so many failures in a row; what the hub asks for comes first."""
-        if retry_after is not None:
-            return min(retry_after, self.retry_after_cap)
+        """Seconds to wait after so many failures in a row; longer if the hub asks for it, never shorter."""
         backoff = min(self.backoff_cap, self.backoff_base * 2.0 ** min(failures - 1, 30))
-        return backoff * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        backoff *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        return max(backoff, min(retry_after or 0.0, self.retry_after_cap))
 
 
 def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """The header's two forms: seconds, or a date."""
-    if not value:
-        return None
-    if value.strip().isdigit():
+    """Seconds from the header's two forms, a number or a date; None for anything else."""
+    value = (value or "").strip()
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -49,6 +49,6 @@ async def hash_stream(
 
 def open_for_reading(path: Path) -> BinaryIO:
     stream = path.open("rb", buffering=0)
-    with suppress(AttributeError, OSError):  # weights are bigger than caches: read ahead, do not keep
+    with suppress(AttributeError, OSError):  # a hint, so that the kernel reads further ahead
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
     return stream

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
@@ -23,7 +24,8 @@ from .settings import Settings, parse_retry_after
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 5
-TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+
+_IN_URLS = "!#$%&'()*+,/:;=?@[]~"
 
 
 class TransientError(Exception):
@@ -40,6 +42,11 @@ class StatusError(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
+
+
+def is_transient(status: int) -> bool:
+    """Whether an HTTP status may be another one soon; gateways have many of their own above 500."""
+    return status in (408, 425, 429) or status >= 500
 
 
 class Transport:
@@ -90,19 +97,8 @@ class Transport:
                         return
                     url = _redirect_target(url, response)
             raise TransientError(f"{host} redirects without end")
-        except TimeoutError:
-            raise TransientError(f"{host} sent nothing for {self._settings.idle_timeout:g} s") from None
-        except aiohttp.ClientConnectorCertificateError:
-            raise StageError(
-                "HubUnavailable",
-                f"the TLS certificate of {host} is not trusted: give the stager your CA (SSL_CERT_FILE)",
-            ) from None
-        except aiohttp.ClientConnectorError as error:
-            raise TransientError(f"cannot connect to {host}: {error.os_error.strerror or 'no address'}") from None
-        except aiohttp.ClientError as error:
-            raise TransientError(f"the connection to {host} broke ({type(error).__name__})") from None
-        except ConnectionError as error:
-            raise TransientError(f"the connection to {host} broke ({type(error).__name__})") from None
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise _in_words(error, host, self._settings) from None
 
     def _check(self, response: aiohttp.ClientResponse, own: bool) -> None:
         status = response.status
@@ -110,7 +106,7 @@ class Transport:
             return
         host = response.url.host
         # A CDN's 403 or 404 is about a signed link that has expired: the hub gives a new one.
-        if status in TRANSIENT_STATUS or not own:
+        if is_transient(status) or not own:
             retry_after = parse_retry_after(response.headers.get("Retry-After"))
             if status == 429 and retry_after is not None:
                 pause = min(retry_after, self._settings.retry_after_cap)
@@ -129,12 +125,34 @@ class Transport:
         return {"Authorization": f"Bearer {self._token}", "Cookie": f"m_session_id={self._token}"}
 
 
+def _in_words(error: Exception, host: str | None, settings: Settings) -> TransientError | StageError:
+    """What went wrong between here and the host; names a proxy where it is the proxy's doing."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return TransientError(f"cannot connect to {host} within {settings.connect_timeout:g} s")
+        case TimeoutError():
+            return TransientError(f"{host} sent nothing for {settings.idle_timeout:g} s")
+        case aiohttp.ClientConnectorCertificateError():
+            return StageError(
+                "HubUnavailable",
+                f"the TLS certificate of {host} is not trusted: give the stager your CA (SSL_CERT_FILE)",
+            )
+        case aiohttp.ClientProxyConnectionError():
+            return TransientError(f"cannot connect to the proxy {error.host}:{error.port} (HTTP_PROXY, HTTPS_PROXY)")
+        case aiohttp.ClientHttpProxyError():
+            return TransientError(f"the proxy answers HTTP {error.status} instead of leading to {host}")
+        case aiohttp.ClientConnectorError():
+            return TransientError(f"cannot connect to {host}: {error.os_error.strerror or 'no address'}")
+    return TransientError(f"the connection to {host} broke ({type(error).__name__})")
+
+
 def _redirect_target(url: URL, response: aiohttp.ClientResponse) -> URL:
+    """Where the answer leads to. Only what no URL may hold is encoded: a signature must stay as it is."""
     location = response.headers.get("Location", "")
     try:
-        target = url.join(URL(location, encoded=True))
+        target = url.join(URL(quote(location, safe=_IN_URLS), encoded=True))
     except ValueError:
         target = URL()
-    if not location or target.scheme not in ("http", "https") or not target.host:
+    if not location or target.scheme not in ("http", "https") or not target.host or target.user is not None:
         raise TransientError(f"{url.host} redirects to nowhere")
     return target

@@ -97,9 +97,12 @@ def _find_files(root: Path, directory: Path, path: str, has_manifest: bool) -> l
             directories.clear()
             continue
         entered.add(here)
+        directories.sort()  # of two ways to one directory always the same counts, or the digest would be by chance
         for name in names:
             file = Path(parent) / name
             relative = str(file.relative_to(directory))
+            if not _is_text(relative):
+                raise StageError("BadSource", f"{path}/{relative!r} is no valid text in UTF-8: rename it")
             if relative == MANIFEST and has_manifest:
                 continue
             if not _inside(file, volume).is_file():
@@ -108,6 +111,14 @@ def _find_files(root: Path, directory: Path, path: str, has_manifest: bool) -> l
     if not found:
         raise StageError("NotFound", f"{path} on the volume is empty")
     return found
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _inside(path: Path, volume: Path) -> Path:

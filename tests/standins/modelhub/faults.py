@@ -18,7 +18,8 @@
 | wrong-range | | a Range is answered with another one |
 | status | code | that answer, instead of the right one |
 | rate-limit | seconds | 429 with Retry-After |
-| redirect | "port" or "path" | 302 to the CDN on its own port, or below /cdn of this one |
+| redirect | "port", "path" or "raw" | 302 to the CDN on its own port, below /cdn of this one, or there unquoted |
+| code | code | a listing is HTTP 200, whose body says Success false and this Code |
 | cdn-status | code | the CDN answers so |
 
 `match` is a glob over the file's path; a listing has the path "" and is matched by "*" and by "@listing".

@@ -171,6 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         directory = self.hub.repositories.resolve(repo, revision)
         if directory is None:
             return self._error(404, f"revision {revision} not found")
+        if rest == ["repo", "files"] and (refusal := self.hub.faults.take("code", path)):
+            return self._json({"Code": refusal.value, "Success": False, "Message": "as asked for", "Data": None})
         if rest == ["repo", "files"]:
             return self._listing(directory, query)
         if rest == ["repo"]:
@@ -212,7 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
             host = (self.headers.get("Host") or "127.0.0.1").rsplit(":", 1)[0]
             base = f"http://{host}:{self.hub.cdn_port}" if redirect.value == "port" else ""
             commit = self.hub.repositories.commit(directory)
-            location = f"{base}/cdn/{repo}/{commit}/{quote(path)}?Signature=only-for-this-link"
+            name = path if redirect.value == "raw" else quote(path)
+            location = f"{base}/cdn/{repo}/{commit}/{name}?Signature=only-for-this-link"
             return self._answer(302, b"", {"Location": location})
         return self._send(path, file, record)
 

@@ -188,8 +188,8 @@ async def test_names_that_leave_their_directory_are_refused(volume: Volume, hub:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"Path": "x", "Type": "blob", "Size": -1}, "gives no size for x"),
-        ({"Path": "x", "Type": "blob", "Size": "7"}, "gives no size for x"),
+        ({"Path": "x", "Type": "blob", "Size": -1}, "gives no sensible size for x"),
+        ({"Path": "x", "Type": "blob", "Size": "7"}, "gives no sensible size for x"),
         ({"Path": "x", "Type": "blob", "Size": 7, "Sha256": "zz"}, "gives no valid sha256 for x"),
         ({"Type": "blob", "Size": 7}, "an entry without a path"),
         ({"Path": "config.json", "Type": "blob", "Size": 7}, "config.json is listed twice"),

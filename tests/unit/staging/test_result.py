@@ -12,9 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedding_operator.staging.errors import StageError, from_os_error
+from embedding_operator.staging.layout import unsafe_path
 from embedding_operator.staging.main import main_stage
 from embedding_operator.staging.manifest import ManifestFile, files_digest
-from embedding_operator.staging.result import LIMIT, failure_document, success_document, termination_log
+from embedding_operator.staging.result import (
+    LIMIT,
+    Excluded,
+    StageResult,
+    failure_document,
+    success_document,
+    termination_log,
+)
 from embedding_operator.staging.settings import Settings, parse_retry_after
 
 from .kit import QUICK, Volume
@@ -58,6 +66,14 @@ def test_the_result_is_in_the_termination_log_and_on_standard_output(
     assert main_stage(volume.spec(), {"TERMINATION_LOG": str(log)}, Settings(**QUICK)) == 0  # type: ignore[arg-type]
     assert json.loads(log.read_text())["digest"] == volume.digest
     assert capsys.readouterr().out.strip() == log.read_text()
+
+
+@pytest.mark.parametrize("path", ["/".join(['"'] * 1000), "/".join(["🦜" * 60] * 4), "/".join(["模" * 80] * 4)])
+def test_the_longest_success_fits(path: str) -> None:
+    assert unsafe_path(path) is None
+    assert unsafe_path(f"{path}/{'x' * 100}") == "is too long"
+    result = StageResult("r" * 100, f"sha256:{'d' * 64}", path, 10**6, 10**15, Excluded(10**6, 10**15), adopted=True)
+    assert len(success_document(result).encode()) <= LIMIT
 
 
 def test_a_result_that_cannot_be_written_does_not_change_the_exit_code(volume: Volume, tmp_path: Path) -> None:
@@ -109,16 +125,25 @@ def test_the_digest_is_of_the_content_alone_and_never_changes() -> None:
         ("7", 7.0),
         ("Wed, 21 Oct 2026 07:28:10 GMT", 10.0),
         ("Wed, 21 Oct 2026 07:27:00 GMT", 0.0),
+        (" 7 ", 7.0),
         ("soon", None),
+        ("²", None),
+        ("-1", None),
     ],
 )
 def test_retry_after_has_two_forms(header: str | None, seconds: float | None) -> None:
     assert parse_retry_after(header, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds
 
 
-def test_waiting_grows_up_to_a_cap_and_what_the_hub_asks_for_comes_first() -> None:
+@given(st.text())
+def test_no_retry_after_is_too_strange(header: str) -> None:
+    assert (parse_retry_after(header) or 0.0) >= 0
+
+
+def test_waiting_grows_up_to_a_cap_and_is_longer_if_the_hub_asks_for_it() -> None:
     settings = Settings()
     assert 0.5 <= settings.delay(1) <= 1
     assert 30 <= settings.delay(20) <= 60
     assert settings.delay(1, retry_after=45) == 45
+    assert settings.delay(20, retry_after=0) >= 30
     assert settings.delay(1, retry_after=1e9) == settings.retry_after_cap

@@ -10,7 +10,11 @@ import pytest
 from embedding_operator.staging.errors import StageError
 from embedding_operator.staging.layout import hub_layout
 from embedding_operator.staging.main import main_stage
+from embedding_operator.staging.settings import Settings
 from embedding_operator.staging.spec import parse_spec
+from tests.standins.modelhub import ModelHub
+
+from .kit import QUICK, REPO, Volume
 
 GOOD = {"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B"}}, "root": "/cache"}
 
@@ -94,6 +98,34 @@ def test_a_wrong_site_endpoint_is_told(tmp_path: Path) -> None:
     text = json.dumps({**GOOD, "root": str(tmp_path), "progressPort": 0})
     assert main_stage(text, {"TERMINATION_LOG": str(log), "MODELSCOPE_ENDPOINT": "hub"}) == 3
     assert json.loads(log.read_text())["message"].startswith("MODELSCOPE_ENDPOINT: the endpoint must be")
+
+
+def test_a_token_with_its_file_s_new_line_works_and_stays_secret(
+    volume: Volume, hub: ModelHub, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hub.tokens[REPO] = "a-token"
+    environ = {"TERMINATION_LOG": str(tmp_path / "log"), "MODELSCOPE_API_TOKEN": "a-token\n"}
+    assert main_stage(volume.spec(), environ, Settings(**QUICK)) == 0  # type: ignore[arg-type]
+    output = capfd.readouterr()
+    assert "a-token" not in output.out + output.err
+
+
+@pytest.mark.parametrize("token", ["two words", "two\nlines", "tökén"])
+def test_what_cannot_be_a_token_is_refused_without_being_shown(volume: Volume, tmp_path: Path, token: str) -> None:
+    log = tmp_path / "termination-log"
+    environ = {"TERMINATION_LOG": str(log), "MODELSCOPE_API_TOKEN": token}
+    assert main_stage(volume.spec(), environ, Settings(**QUICK)) == 3  # type: ignore[arg-type]
+    document = json.loads(log.read_text())
+    assert document["reason"] == "Unauthorized"
+    assert document["message"] == "MODELSCOPE_API_TOKEN is no token: put the token alone into the Secret"
+
+
+def test_the_longest_names_still_fit_into_the_names_of_directories() -> None:
+    layout = hub_layout(Path("/cache"), "modelscope", f"{'o' * 96}/{'n' * 96}", "c" * 64, ("x",), ())
+    other = hub_layout(Path("/cache"), "modelscope", f"{'o' * 96}/{'n' * 96}", "c" * 63 + "d", ("x",), ())
+    assert max(len(part) for part in layout.published.parts) <= 255
+    assert len(f"displaced-{layout.key}-999") <= 255
+    assert layout.key != other.key
 
 
 def test_directories_are_as_documented() -> None:

@@ -144,6 +144,47 @@ async def test_links_inside_the_volume_are_followed_and_others_refused(tmp_path:
     assert "leaves the volume" in error.message
 
 
+@pytest.mark.parametrize("link", ["aa", "mm", "zz"])
+async def test_of_two_ways_to_a_directory_always_the_first_name_counts(tmp_path: Path, link: str) -> None:
+    directory = model(tmp_path)
+    for name in ("bb", "nn", "yy"):
+        (directory / name).mkdir()
+        (directory / name / "weights").write_text(name)
+        (directory / f"{link}-{name}").symlink_to(name)
+    found = await verify(tmp_path, "models/mine")
+    for path in directory.iterdir():
+        if path.is_symlink() and path.name > path.resolve().name:
+            path.unlink()
+        elif path.is_symlink():
+            moved = path.resolve().replace(tmp_path / "moved")
+            path.unlink()
+            moved.replace(path)
+    assert (await verify(tmp_path, "models/mine")).digest == found.digest
+
+
+async def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (model(tmp_path) / os.fsdecode(b"caf\xe9.txt")).touch()
+    error = await refused(tmp_path, "models/mine")
+    assert (error.reason, error.exit_code) == ("BadSource", 3)
+    assert r"'caf\udce9.txt' is no valid text in UTF-8: rename it" in error.message
+
+
+@pytest.mark.parametrize("manifest", ["[" * 200_000, "\udcff", "7"])
+async def test_a_manifest_that_cannot_be_read_is_a_file_like_others(tmp_path: Path, manifest: str) -> None:
+    (model(tmp_path) / "manifest.json").write_bytes(manifest.encode(errors="surrogateescape"))
+    assert (await verify(tmp_path, "models/mine")).files == 3
+
+
+async def test_a_revision_that_no_stager_wrote_is_refused(volume: Volume) -> None:
+    staged = await volume.stage()
+    replace_text(
+        volume.root / staged.path / "manifest.json", f'"revision": "{staged.revision}"', f'"revision": "{"x" * 5000}"'
+    )
+    error = await refused(volume.root, staged.path)
+    assert error.reason == "ChecksumMismatch"
+    assert "manifest.json is damaged: its revision makes no sense" in error.message
+
+
 async def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(model(tmp_path) / "pipe")
     error = await refused(tmp_path, "models/mine")
