@@ -23,7 +23,7 @@ RUN_HELP = (
 )
 RUN_EPILOG = (
     "outside a cluster: embedding-operator run --kubeconfig FILE --image REGISTRY/embedding-operator:0.1.0. Where the "
-    "chart is installed too, name its Lease with --lease-namespace, or both work at once. "
+    "chart is installed too, name its Lease with --lease-namespace and --lease-name, or both work at once. "
     "exit codes: 0 told to stop, 1 the Lease was lost, 2 wrong arguments."
 )
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(
-        level=arguments.log_level.upper() if hasattr(arguments, "log_level") else "INFO",
+        level=arguments.log_level.upper(),
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         stream=sys.stderr,
     )
@@ -101,11 +101,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--lease-name", default="embedding-operator", metavar="NAME", help="name of the Lease (default: %(default)s)"
     )
     parser.add_argument(
-        "--workers", type=int, default=16, metavar="N", help="objects worked on at once (default: %(default)s)"
+        "--workers", type=_positive, default=16, metavar="N", help="objects worked on at once (default: %(default)s)"
     )
     parser.add_argument(
         "--health-port",
-        type=int,
+        type=_port,
         default=8080,
         metavar="PORT",
         help="port of /healthz and /readyz; 0: none (default: %(default)s)",
@@ -130,6 +130,18 @@ def _variable(text: str) -> tuple[str, str]:
     if not name or not separator:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -25,6 +25,26 @@ def test_help_teaches(command: list[str], words: list[str], capsys: pytest.Captu
     assert [word for word in words if word not in told] == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--workers", "0"], "argument --workers: '0' is not a number from 1 on"),
+        (["--workers", "many"], "argument --workers: 'many' is not a number from 1 on"),
+        (["--health-port", "65536"], "argument --health-port: '65536' is not a port (0 to 65535)"),
+        (["--health-port", "-1"], "argument --health-port: '-1' is not a port (0 to 65535)"),
+        (["--staging-env", "PROXY"], "argument --staging-env: 'PROXY' is not NAME=VALUE"),
+        (["--log-level", "loud"], "invalid choice: 'loud'"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_refused_by_name(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*RUN, *arguments])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
 def test_a_kubeconfig_that_is_not_there_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "nowhere"
     assert cli.main([*RUN, "--kubeconfig", str(missing)]) == 2

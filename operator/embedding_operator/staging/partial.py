@@ -30,10 +30,8 @@ class PartialFile:
         self._stream: BinaryIO | None = None
 
     async def resume(self, size: int, worked: Callable[[int], None]) -> None:
-        """Hash what is there and continue behind it."""
-        if self._length() > size:
-            self.discard()
-        if self._length() > 0:
+        """Hash what is there and continue behind it. `size` is what the file will have, `worked` counts bytes."""
+        if await in_thread(self._usable, size):
             with open_for_reading(self.path) as stream:
                 self.offset = await hash_stream(stream, self._hasher, worked, limit=size)
         await in_thread(self._open)
@@ -70,16 +68,16 @@ class PartialFile:
     def sha256(self) -> str:
         return self._hasher.hexdigest()
 
-    def _length(self) -> int:
-        """Bytes that an earlier run left; a link or anything else in the file's place is removed, never followed."""
+    def _usable(self, size: int) -> bool:
+        """Whether an earlier run left bytes; what can be no part of the file is removed, and no link is followed."""
         try:
             found = self.path.lstat()
         except FileNotFoundError:
-            return 0
-        if not stat.S_ISREG(found.st_mode):
+            return False
+        if not stat.S_ISREG(found.st_mode) or found.st_size > size:
             self.discard()
-            return 0
-        return found.st_size
+            return False
+        return found.st_size > 0
 
     def _open(self) -> None:
         make_directories(self.path.parent, self._root)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -86,85 +87,77 @@ async def _stage_hub(
         return await run.adopt() or await run.download(hub)
 
 
+@dataclass(frozen=True)
 class _Run:
     """What the later steps share."""
 
-    def __init__(
-        self,
-        spec: StageSpec,
-        source: ModelScopeSource,
-        listing: Listing,
-        selection: Selection,
-        layout: Layout,
-        progress: Progress,
-        settings: Settings,
-    ) -> None:
-        self._spec = spec
-        self._source = source
-        self._listing = listing
-        self._selection = selection
-        self._layout = layout
-        self._progress = progress
-        self._settings = settings
+    spec: StageSpec
+    source: ModelScopeSource
+    listing: Listing
+    selection: Selection
+    layout: Layout
+    progress: Progress
+    settings: Settings
 
     async def adopt(self) -> StageResult | None:
-        """The same revision may be there already."""
+        """The same revision may be there already, with the notes of a run that was killed before it tidied up."""
         manifest = await in_thread(self._published)
         if manifest is None:
             return None
-        log.info("%s is there already and complete", self._layout.relative)
+        await in_thread(remove_staging, self.layout)
+        log.info("%s is there already and complete", self.layout.relative)
         return self._result(manifest, adopted=True)
 
     async def download(self, hub: ModelScopeHub) -> StageResult:
         """As the one writer: fetch what is missing and publish."""
-        claim = Claim(self._layout.claim, self._layout.root, self._settings)
+        claim = Claim(self.layout.claim, self.layout.root, self.settings)
         if not await claim.acquire(lambda: self._published() is not None):
             return await self.adopt() or await self.download(hub)
         try:
             result = await _while_held(claim, self._fetch_and_publish(hub, claim))
-            await in_thread(remove_staging, self._layout)
+            await in_thread(remove_staging, self.layout)
         finally:
             claim.release()
         return result
 
     async def _fetch_and_publish(self, hub: ModelScopeHub, claim: Claim) -> StageResult:
         files = await self._fetch(hub)
-        require_digest(self._spec.digest, files_digest(files), self._source.repo)
-        self._progress.start("Publishing", self._selection.bytes)
-        self._progress.credit(self._selection.bytes)
+        require_digest(self.spec.digest, files_digest(files), self.source.repo)
+        self.progress.start("Publishing", self.selection.bytes)
+        self.progress.credit(self.selection.bytes)
         manifest = self._manifest(files)
-        other = await in_thread(publish, self._layout, manifest, self._selection.files, claim.require)
+        other = await in_thread(publish, self.layout, manifest, self.selection.files, claim.require)
         return self._result(other or manifest, adopted=other is not None)
 
     async def _fetch(self, hub: ModelScopeHub) -> list[ManifestFile]:
-        journal = Journal(self._layout, listing_id(self._selection.files))
+        journal = Journal(self.layout, listing_id(self.selection.files))
         await in_thread(journal.open)
-        self._progress.start("Downloading", self._selection.bytes)
-        download = Download(hub, self._layout, journal, self._progress, self._settings)
-        return await download.all(self._selection.files, self._spec.parallelism)
+        self.progress.start("Downloading", self.selection.bytes)
+        download = Download(hub, self.layout, journal, self.progress, self.settings)
+        return await download.all(self.selection.files, self.spec.parallelism)
 
     def _published(self) -> Manifest | None:
-        return find_published(self._layout.published, self._selection.files, self._listing.files)
+        return find_published(self.layout.published, self.selection.files, self.listing.files)
 
     def _manifest(self, files: Sequence[ManifestFile]) -> Manifest:
         return Manifest(
             source="modelscope",
-            repo=self._source.repo,
-            requested_revision=self._source.revision,
-            revision=self._listing.revision,
+            repo=self.source.repo,
+            requested_revision=self.source.revision,
+            revision=self.listing.revision,
             files=tuple(files),
             tool=f"embedding-operator {__version__}",
             staged_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
     def _result(self, manifest: Manifest, *, adopted: bool) -> StageResult:
-        require_digest(self._spec.digest, manifest.digest, self._layout.relative)
+        require_digest(self.spec.digest, manifest.digest, self.layout.relative)
         held = {file.path for file in manifest.files}
-        left_out = [file for file in self._listing.files if file.path not in held]
+        left_out = [file for file in self.listing.files if file.path not in held]
         return StageResult(
-            revision=self._listing.revision,
+            revision=self.listing.revision,
             digest=manifest.digest,
-            path=self._layout.relative,
+            path=self.layout.relative,
             files=len(manifest.files),
             bytes=manifest.bytes,
             excluded=Excluded(len(left_out), sum(file.size for file in left_out)),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from embedding_operator.staging.errors import StageError
+from embedding_operator.staging.layout import hub_layout
 from embedding_operator.staging.manifest import read_manifest
 from tests.standins.modelhub import ModelHub
 
@@ -53,6 +54,15 @@ async def test_a_second_run_adopts_what_is_there(volume: Volume, hub: ModelHub) 
     assert (second.digest, second.path, second.bytes) == (first.digest, first.path, first.bytes)
     assert second.excluded == first.excluded
     assert hub.bytes_sent() == 0
+
+
+async def test_what_a_run_left_that_was_killed_after_publishing_is_tidied_up(volume: Volume) -> None:
+    first = await volume.stage()
+    layout = hub_layout(volume.root, "modelscope", REPO, first.revision, (), ())
+    layout.staging.mkdir()
+    layout.journal.write_text("{}")
+    assert (await volume.stage()).adopted
+    assert list((volume.root / ".staging").iterdir()) == []
 
 
 async def test_a_damaged_directory_is_moved_aside_and_staged_again(volume: Volume) -> None:
