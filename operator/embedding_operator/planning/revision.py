@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
+from embedding_operator.api.codec import ApiValueError, View
 from embedding_operator.api.json import JsonObject
+from embedding_operator.api.service import ModelStatus, Resolved
 
 ANNOTATION = f"{names.GROUP}/revision"  # on pods: which revision made them
 # spec fields that do not reach the pod: changing them makes no revision
@@ -18,8 +20,12 @@ _NOT_IN_POD_ROLLOUT = frozenset({"strategy", "revisionHistoryLimit"})
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """One stored revision. `number` grows; the highest is the current one."""
+class Revision(View):
+    """One stored revision. `number` grows; the highest is the current one.
+
+    What it resolved and its weights are kept as they were stored, since `data` cannot be changed, but must be
+    what a status can show.
+    """
 
     name: str
     number: int
@@ -30,6 +36,10 @@ class Revision:
     template: JsonObject
     resolved: JsonObject
     weights: JsonObject  # cache, revision and path, for the status
+
+    def __post_init__(self) -> None:
+        Resolved.from_dict(self.resolved)
+        ModelStatus.from_dict(self.weights)
 
     def serves(self, spec_hash: str, digest: str | None) -> bool:
         """Whether this is what the spec asks for; weights that are not known yet do not speak against it."""
@@ -50,36 +60,24 @@ def spec_hash(spec: JsonObject) -> str:
 
 def parse(stored: JsonObject) -> Revision | None:
     """A Revision from its ControllerRevision, or None where it is not one of ours that we can read."""
-    data = stored.get("data") or {}
-    try:
-        return Revision(
-            name=stored["metadata"]["name"],
-            number=int(stored["revision"]),
-            **{field: data[key] for field, key in _DATA.items()},
-        )
-    except (KeyError, TypeError):
+    data = stored.get("data")
+    if not isinstance(data, dict):
         return None
-
-
-_DATA = {
-    "spec_hash": "specHash",
-    "profile_hash": "profileHash",
-    "digest": "digest",
-    "scripts": "scripts",
-    "template": "template",
-    "resolved": "resolved",
-    "weights": "weights",
-}
+    try:
+        return Revision.from_dict(data | {"name": stored["metadata"]["name"], "number": stored.get("revision")})
+    except ApiValueError:
+        return None
 
 
 def controller_revision(metadata: JsonObject, revision: Revision) -> JsonObject:
     """The ControllerRevision of a revision. `data` is immutable on the API server; `revision` may be raised."""
+    data = revision.to_dict()
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
-        "metadata": metadata | {"name": revision.name},
-        "revision": revision.number,
-        "data": {key: getattr(revision, field) for field, key in _DATA.items()},
+        "metadata": metadata | {"name": data.pop("name")},
+        "revision": data.pop("number"),
+        "data": data,
     }
 
 
