@@ -6,33 +6,22 @@ What the Job says in its termination message alone drives the state. Where that 
 again and adopts what is already on the volume.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
-from embedding_operator.api.conditions import Condition, Reason, Type
+from embedding_operator.api.conditions import Reason
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.modelcache import Excluded, ModelCache, ModelCacheStatus, Progress, UserReference
+from embedding_operator.api.modelcache import ModelCache, ModelCacheStatus, Progress, UserReference
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.pods import last_message, trouble
+from embedding_operator.planning.pods import trouble
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
+from embedding_operator.planning.stagereport import PERMANENT, newest_report, reason_of
+from embedding_operator.planning.verdict import Verdict
 
-# What the stager says when trying again will not help (its exit code 3); the Job fails a moment later.
-PERMANENT = frozenset(
-    {
-        Reason.BAD_SOURCE,
-        Reason.NOT_FOUND,
-        Reason.UNAUTHORIZED,
-        Reason.CHECKSUM_MISMATCH,
-        Reason.DIGEST_MISMATCH,
-        Reason.READ_ONLY,
-        Reason.DISK_FULL,
-    }
-)
 CLAIM_POLL = 15.0  # seconds until a missing claim is looked for again
-_MAX_USERS = 1024  # as many as the schema lets a status name
 PROGRESS_POLL = 5.0  # seconds between two looks at a download
+_MAX_USERS = 1024  # as many as the schema lets a status name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +46,25 @@ class CachePlan:
     requeue_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """Ready, Reconciling or Stalled, and the words for it."""
-
-    reason: str
-    message: str
-    ready: bool = False
-    stalled: bool = False
-
-
 def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
     """Plan one ModelCache; `site` is what the install says of staging Jobs."""
     if is_staged(cache):
-        status = _with_state(cache, seen, cache.status, _staged_state(cache.status))
+        status = _with_verdict(cache, seen, cache.status, _staged_verdict(cache.status))
         return CachePlan(replace(status, progress=None))
     if seen.refused is not None:
-        return _plan(cache, seen, _State(seen.refused.reason, seen.refused.message, stalled=True))
+        return _plan(cache, seen, Verdict(seen.refused.reason, seen.refused.message, stalled=True))
     wanted = job_name(cache)
     old = tuple(("Job", _name(other)) for other in seen.jobs if _name(other) != wanted)
     current = next((other for other in seen.jobs if _name(other) == wanted), None)
     if current is None:
         return _start(cache, seen, site, old)
     if _has_condition(current, "Complete"):
-        return _finish(cache, seen, current)
+        return _finish(cache, seen, current, old)
     if _has_condition(current, "Failed"):
-        return _plan(cache, seen, _failed_state(cache, seen, current), delete=old)
+        return _plan(cache, seen, _failed_verdict(cache, seen, current), delete=old)
     progress = _progress(cache, seen)
-    state = _running_state(seen, progress)
-    return _plan(cache, seen, state, delete=old, requeue_after=PROGRESS_POLL, progress=progress)
+    verdict = _running_verdict(seen, progress)
+    return _plan(cache, seen, verdict, delete=old, requeue_after=PROGRESS_POLL, progress=progress)
 
 
 def needs_claim_check(cache: ModelCache, jobs: Sequence[JsonObject]) -> bool:
@@ -100,7 +79,7 @@ def is_staged(cache: ModelCache) -> bool:
 
 def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:
     """The pod to ask for progress, or None."""
-    running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
+    running = [pod for pod in pods if _phase(pod) == "Running"]
     return running[0] if running else None
 
 
@@ -113,48 +92,46 @@ def _start(
     claim = cache.spec.storage.claim_name
     if seen.claim_exists is False:
         message = f"PersistentVolumeClaim {claim!r} does not exist in namespace {cache.metadata.namespace}: create it"
-        return _plan(cache, seen, _State(Reason.CLAIM_NOT_FOUND, message), requeue_after=CLAIM_POLL, delete=old)
-    state = _State(Reason.PENDING, "the staging Job is being made")
-    return _plan(cache, seen, state, create=(job(cache, site),), delete=old)
+        return _plan(cache, seen, Verdict(Reason.CLAIM_NOT_FOUND, message), requeue_after=CLAIM_POLL, delete=old)
+    verdict = Verdict(Reason.PENDING, "the staging Job is being made")
+    return _plan(cache, seen, verdict, create=(job(cache, site),), delete=old)
 
 
-def _finish(cache: ModelCache, seen: ObservedCache, current: JsonObject) -> CachePlan:
-    result = _result(seen.pods)
-    if result is None or result.get("result") != "Staged":
-        state = _State(Reason.RETRYING, "the staging Job's result was lost; it runs again and adopts what is there")
-        return _plan(cache, seen, state, delete=(("Job", _name(current)),))
-    excluded = result.get("excluded") or {}
+def _finish(cache: ModelCache, seen: ObservedCache, current: JsonObject, old: tuple[tuple[str, str], ...]) -> CachePlan:
+    report = newest_report(seen.pods)
+    if report is None or not report.is_staged:
+        message = "the staging Job's result was lost; it runs again and adopts what is there"
+        return _plan(cache, seen, Verdict(Reason.RETRYING, message), delete=(("Job", _name(current)), *old))
     status = replace(
         cache.status,
-        revision=result.get("revision"),
-        digest=result.get("digest"),
-        path=result.get("path"),
-        files=result.get("files"),
-        bytes=result.get("bytes"),
-        excluded=Excluded.from_dict(excluded) if excluded else None,
+        revision=report.revision,
+        digest=report.digest,
+        path=report.path,
+        files=report.files,
+        bytes=report.bytes,
+        excluded=report.excluded,
         verified_at=(current.get("status") or {}).get("completionTime"),
         progress=None,
     )
-    return CachePlan(_with_state(cache, seen, status, _staged_state(status)))
+    return CachePlan(_with_verdict(cache, seen, status, _staged_verdict(status)), delete=old)
 
 
-def _staged_state(status: ModelCacheStatus) -> _State:
-    message = f"{status.files} files, {human_bytes(status.bytes or 0)}, every byte verified"
+def _staged_verdict(status: ModelCacheStatus) -> Verdict:
+    message = f"{status.files or 0} files, {human_bytes(status.bytes or 0)}, every byte verified"
     left_out = status.excluded
     if left_out and left_out.files:
         message += (
             f"; {left_out.files} files that the server does not read left out, {human_bytes(left_out.bytes or 0)}"
         )
-    return _State(Reason.VERIFIED, message, ready=True)
+    return Verdict(Reason.VERIFIED, message, ready=True)
 
 
-def _failed_state(cache: ModelCache, seen: ObservedCache, current: JsonObject) -> _State:
-    result = _result(seen.pods) or {}
-    known = {str(reason) for reason in Reason}
-    reason = result.get("reason") if result.get("reason") in known else Reason.INTERNAL
-    words = result.get("message") or _job_message(current)
+def _failed_verdict(cache: ModelCache, seen: ObservedCache, current: JsonObject) -> Verdict:
+    report = newest_report(seen.pods)
+    reason = report.known_reason if report else Reason.INTERNAL
+    words = (report.words if report else "") or _job_message(current)
     again = f"kubectl delete job {_name(current)} -n {cache.metadata.namespace}"
-    return _State(str(reason), f"{words}; when mended, try again with `{again}`", stalled=True)
+    return Verdict(reason, f"{words}; when mended, try again with `{again}`", stalled=True)
 
 
 def _progress(cache: ModelCache, seen: ObservedCache) -> Progress | None:
@@ -164,25 +141,24 @@ def _progress(cache: ModelCache, seen: ObservedCache) -> Progress | None:
     return seen.progress
 
 
-def _running_state(seen: ObservedCache, progress: Progress | None) -> _State:
+def _running_verdict(seen: ObservedCache, progress: Progress | None) -> Verdict:
     found = trouble(seen.pods)
     if found is not None:
-        return _State(_staging_reason(found.message, found.reason), found.message)
-    last = _result([pod for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Failed"]) or {}
-    words = str(last.get("message") or last.get("reason") or "")
-    if last.get("reason") in PERMANENT:
-        return _State(str(last["reason"]), words)  # the Job is about to be marked as failed
-    failed = f"; the last attempt failed: {words}" if words else ""
+        return Verdict(reason_of(found), found.message)
+    last = newest_report([pod for pod in seen.pods if _phase(pod) == "Failed"])
+    if last is not None and last.known_reason in PERMANENT:
+        return Verdict(last.known_reason, last.words)  # the Job is about to be marked as failed
+    failed = f"; the last attempt failed: {last.words}" if last is not None and last.words else ""
     if progress is not None and progress.phase is not None:
-        return _State(progress.phase, _told(progress) + failed)
+        return Verdict(Reason(progress.phase), _told(progress) + failed)
     if running_pod(seen.pods) is not None:
-        return _State(Reason.STAGING, f"the staging Job runs{failed}")
-    starting = [_name(pod) for pod in seen.pods if (pod.get("status") or {}).get("phase") == "Pending"]
+        return Verdict(Reason.STAGING, f"the staging Job runs{failed}")
+    starting = [_name(pod) for pod in seen.pods if _phase(pod) == "Pending"]
     if starting:
-        return _State(
+        return Verdict(
             Reason.STAGING, f"pod {starting[0]} has not started yet; `kubectl describe pod` says more{failed}"
         )
-    return _State(Reason.RETRYING if failed else Reason.STAGING, f"the staging Job makes a pod{failed}")
+    return Verdict(Reason.RETRYING if failed else Reason.STAGING, f"the staging Job makes a pod{failed}")
 
 
 def _told(progress: Progress) -> str:
@@ -191,50 +167,28 @@ def _told(progress: Progress) -> str:
     return f"{progress.percent or 0} %, {human_bytes(progress.bytes or 0)} of {human_bytes(progress.total_bytes)}"
 
 
-def _staging_reason(message: str, reason: Reason) -> Reason:
-    """A kubelet says a missing Secret only in words."""
-    return Reason.SECRET_NOT_FOUND if "secret" in message and "not found" in message else reason
-
-
-def _result(pods: Sequence[JsonObject]) -> JsonObject | None:
-    """What the newest pod that has ended said, if it can be read."""
-    for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
-        message = last_message(pod)
-        if message is None:
-            continue
-        try:
-            told = json.loads(message)
-        except ValueError:
-            continue
-        if isinstance(told, dict) and "result" in told:
-            return told
-    return None
-
-
 def _plan(
     cache: ModelCache,
     seen: ObservedCache,
-    state: _State,
+    verdict: Verdict,
     *,
     create: tuple[JsonObject, ...] = (),
     delete: tuple[tuple[str, str], ...] = (),
     requeue_after: float | None = None,
     progress: Progress | None = None,
 ) -> CachePlan:
-    status = replace(_with_state(cache, seen, cache.status, state), progress=progress)
+    status = replace(_with_verdict(cache, seen, cache.status, verdict), progress=progress)
     return CachePlan(status, create, delete, requeue_after)
 
 
-def _with_state(cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus, state: _State) -> ModelCacheStatus:
+def _with_verdict(
+    cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus, verdict: Verdict
+) -> ModelCacheStatus:
     generation = cache.metadata.generation
-    conditions = [Condition(Type.READY, "True" if state.ready else "False", state.reason, state.message, generation)]
-    if not state.ready:
-        kind = Type.STALLED if state.stalled else Type.RECONCILING
-        conditions.append(Condition(kind, "True", state.reason, state.message, generation))
     return replace(
         status,
         observed_generation=generation,
-        conditions=tuple(conditions),
+        conditions=tuple(verdict.conditions(generation)),
         used_by=tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS]),
     )
 
@@ -243,7 +197,7 @@ def human_bytes(count: int) -> str:
     """A byte count as people read it: 17.5 GB."""
     size = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
+        if size < 999.95:  # what would be rounded up to 1000.0
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
@@ -259,6 +213,10 @@ def _job_message(current: JsonObject) -> str:
 def _has_condition(current: JsonObject, kind: str) -> bool:
     conditions = (current.get("status") or {}).get("conditions") or ()
     return any(condition.get("type") == kind and condition.get("status") == "True" for condition in conditions)
+
+
+def _phase(pod: JsonObject) -> str | None:
+    return (pod.get("status") or {}).get("phase")
 
 
 def _name(thing: JsonObject) -> str:

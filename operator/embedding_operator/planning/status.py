@@ -13,8 +13,9 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus
 from embedding_operator.api.service import Resolved as ResolvedStatus
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.pods import Trouble, serving_nodes, trouble
+from embedding_operator.planning.pods import serving_nodes, trouble
 from embedding_operator.planning.revision import Revision
+from embedding_operator.planning.verdict import Verdict
 from embedding_operator.planning.weights import Weights
 
 # Stages of a download: their words change every few seconds, and are the ModelCache's alone to tell.
@@ -41,16 +42,6 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """How things stand, in one reason and one sentence."""
-
-    reason: Reason
-    message: str
-    ready: bool = False
-    stalled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Counts:
     """Replicas as the Deployment counts them, for the generation that was applied last."""
 
@@ -58,58 +49,45 @@ class Counts:
     ready: int = 0
     updated: int = 0
     settled: bool = False  # the Deployment's controller has seen its newest spec
-    overdue: str = ""  # its words about an exceeded deadline
+    overdue: str = ""  # its words about an exceeded deadline, once it has seen that spec
     refused: str = ""  # its words about pods that it may not make (a quota, an admission rule)
 
 
 def service_status(service: EmbeddingService, facts: Facts) -> EmbeddingServiceStatus:
     """Build the status; condition times are filled in by whoever writes it."""
     counts = _counts(facts.deployment)
-    verdict = _verdict(service, facts, counts)
-    generation = service.metadata.generation
     shown = facts.revision
     return EmbeddingServiceStatus(
-        observed_generation=generation,
-        conditions=tuple(
-            Condition(kind, "True" if true else "False", reason, message, generation)
-            for kind, true, reason, message in _conditions(facts, counts, verdict)
-        ),
+        observed_generation=service.metadata.generation,
+        conditions=_conditions(service, facts, counts),
         replicas=counts.total,
         ready_replicas=counts.ready,
         selector=",".join(f"{key}={value}" for key, value in names.service_selector(service.metadata.name).items()),
         endpoint=facts.endpoint if shown else None,
-        model=ModelStatus(
-            cache=shown.weights.get("cache") if shown else facts.cache_name,
-            revision=shown.weights.get("revision") if shown else None,
-            digest=shown.digest if shown else None,
-            path=shown.weights.get("path") if shown else None,
-        ),
+        model=_model(shown) if shown else ModelStatus(cache=facts.cache_name),
         resolved=ResolvedStatus.from_dict(shown.resolved) if shown else ResolvedStatus(),
     )
+
+
+def _model(shown: Revision) -> ModelStatus:
+    return ModelStatus.from_dict(shown.weights | {"digest": shown.digest})
 
 
 _Row = tuple[Type, bool, Reason, str]
 
 
-def _conditions(facts: Facts, counts: Counts, verdict: Verdict) -> list[_Row]:
-    rows: list[_Row] = [(Type.READY, verdict.ready, verdict.reason, verdict.message)]
-    if verdict.stalled:
-        rows.append((Type.STALLED, True, verdict.reason, verdict.message))
-    elif not verdict.ready:
-        rows.append((Type.RECONCILING, True, verdict.reason, verdict.message))
-    rows.append(_weights_row(facts))
+def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tuple[Condition, ...]:
+    rows = [_weights_row(facts)]
     if facts.revision:
         rows.append(_available_row(facts, counts))
     if facts.newer_profile:
-        rows.append(
-            (
-                Type.UPDATE_AVAILABLE,
-                True,
-                Reason.NEWER_PROFILE,
-                "the RuntimeProfile changed after these pods were made; the next change of the spec adopts it",
-            )
-        )
-    return rows
+        message = "the RuntimeProfile changed after these pods were made; the next change of the spec adopts it"
+        rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, message))
+    generation = service.metadata.generation
+    return (
+        *_verdict(service, facts, counts).conditions(generation),
+        *(Condition(kind, "True" if true else "False", reason, text, generation) for kind, true, reason, text in rows),
+    )
 
 
 def _weights_row(facts: Facts) -> _Row:
@@ -139,23 +117,15 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     if counts.settled and counts.total == counts.ready == counts.updated == facts.replicas:
         nodes = serving_nodes(facts.pods) or 1
         return Verdict(Reason.SERVING, f"{serving} on {nodes} node{'s' * (nodes != 1)}", ready=True)
-    if counts.overdue:
-        return Verdict(
-            Reason.PROGRESS_DEADLINE_EXCEEDED,
-            f"{serving}: {_why(facts) or counts.refused or counts.overdue}",
-            stalled=True,
-        )
     found = trouble(facts.pods)
+    if counts.overdue:
+        why = found.message if found else counts.refused or counts.overdue
+        return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {why}", stalled=True)
     if found is not None:
         return Verdict(found.reason, f"{serving}; {found.message}")
     if counts.refused:
         return Verdict(Reason.REPLICAS_UNAVAILABLE, f"{serving}; pods cannot be made: {counts.refused}")
     return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision")
-
-
-def _why(facts: Facts) -> str:
-    found: Trouble | None = trouble(facts.pods)
-    return found.message if found else ""
 
 
 def _progress(facts: Facts, counts: Counts) -> Reason:
@@ -193,17 +163,20 @@ def _counts(deployment: JsonObject | None) -> Counts:
     if deployment is None:
         return Counts()
     status = deployment.get("status") or {}
+    settled = (status.get("observedGeneration") or 0) >= (deployment["metadata"].get("generation") or 1)
     overdue = refused = ""
     for condition in status.get("conditions") or ():
-        if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            overdue = str(condition.get("message") or "no progress")
-        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            refused = str(condition.get("message") or "refused")
+        kind, message = condition.get("type"), str(condition.get("message") or "")
+        # before its controller has seen a mended spec, the words are about the one before: Stalled would be untrue
+        if kind == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded" and settled:
+            overdue = message or "no progress"
+        if kind == "ReplicaFailure" and condition.get("status") == "True":
+            refused = message or "refused"
     return Counts(
         total=status.get("replicas") or 0,
         ready=status.get("readyReplicas") or 0,
         updated=status.get("updatedReplicas") or 0,
-        settled=(status.get("observedGeneration") or 0) >= (deployment["metadata"].get("generation") or 1),
+        settled=settled,
         overdue=overdue,
         refused=refused,
     )

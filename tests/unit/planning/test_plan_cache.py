@@ -7,7 +7,7 @@ import pytest
 
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache, Progress
-from embedding_operator.planning.cacheplan import CachePlan, ObservedCache, plan_cache
+from embedding_operator.planning.cacheplan import CachePlan, ObservedCache, human_bytes, plan_cache
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
 from tests.unit.planning import given
@@ -108,7 +108,18 @@ def test_the_jobs_result_becomes_the_status() -> None:
     assert [user.name for user in status.used_by or ()] == ["a", "b"]
 
 
-@pytest.mark.parametrize("pods", [[], [ended_pod("not json")], [ended_pod({"result": "Failed"})]])
+@pytest.mark.parametrize(
+    "pods",
+    [
+        [],
+        [ended_pod("not json")],
+        [ended_pod("null")],
+        [ended_pod({"result": "Failed"})],
+        [ended_pod(STAGED | {"digest": None})],
+        [ended_pod(STAGED | {"files": "many"})],
+        [ended_pod(STAGED | {"excluded": [1]})],
+    ],
+)
 def test_a_lost_result_runs_the_job_again(pods: list[dict[str, Any]]) -> None:
     cache = given.cache(staged=False)
     planned = plan(cache, jobs=[stage_job(cache, "Complete")], pods=pods)
@@ -124,6 +135,57 @@ def test_a_failed_job_stalls_in_the_stagers_words_and_says_how_to_try_again() ->
     assert "expected a, got b" in ready(planned)[2]
     assert f"kubectl delete job {job_name(cache)} -n search" in ready(planned)[2]
     assert "Stalled" in [c.type for c in planned.status.conditions]
+
+
+@pytest.mark.parametrize("reason", ["InventedLater", None, ["NotFound"]])
+def test_a_reason_that_nobody_knows_is_internal(reason: Any) -> None:
+    cache = given.cache(staged=False)
+    told = {"result": "Failed", "reason": reason, "message": "words"}
+    planned = plan(cache, jobs=[stage_job(cache, "Failed")], pods=[ended_pod(told, "Failed")])
+    assert ready(planned)[1] == "Internal"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "reason"),
+    [
+        ({"reason": "CreateContainerConfigError", "message": 'secret "hub" not found'}, "SecretNotFound"),
+        (
+            {"reason": "CreateContainerConfigError", "message": "couldn't find key token in Secret search/hub"},
+            "SecretNotFound",
+        ),
+        ({"reason": "CreateContainerConfigError", "message": "runAsNonRoot"}, "CrashLooping"),
+        ({"reason": "ErrImagePull", "message": "example.com/secret:1: not found"}, "ImagePullFailed"),
+    ],
+)
+def test_a_staging_pod_that_cannot_start_says_why(waiting: dict[str, str], reason: str) -> None:
+    cache = given.cache(staged=False)
+    pod = given.pod("p", phase="Pending", conditions=[], containerStatuses=[{"state": {"waiting": waiting}}])
+    planned = plan(cache, jobs=[stage_job(cache)], pods=[pod])
+    assert ready(planned)[1] == reason
+    assert waiting["message"] in ready(planned)[2]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (17_534_341_120, "17.5 GB"),
+        (3 * 10**15, "3000.0 TB"),
+    ],
+)
+def test_bytes_are_told_as_people_read_them(count: int, text: str) -> None:
+    assert human_bytes(count) == text
+
+
+def test_a_job_of_other_inputs_ends_with_the_one_that_has_staged() -> None:
+    cache = given.cache(staged=False)
+    old = {"kind": "Job", "metadata": {"name": "stage-old", "namespace": "search"}, "status": {}}
+    planned = plan(cache, jobs=[old, stage_job(cache, "Complete")], pods=[ended_pod(STAGED)])
+    assert planned.delete == (("Job", "stage-old"),)
 
 
 def test_a_failed_job_without_words_has_the_jobs_own() -> None:

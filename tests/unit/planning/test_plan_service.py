@@ -222,6 +222,17 @@ def test_an_exceeded_deadline_stalls_with_the_pods_own_trouble() -> None:
     assert "pod p1: not found" in conditions["Stalled"][2]
 
 
+def test_a_deadline_that_a_former_spec_exceeded_does_not_stall_the_mended_one() -> None:
+    """Whoever waits for the mended manifest (Flux, kubectl wait) would give up on Stalled at once."""
+    deployment = given.deployment(
+        replicas=4, ready=0, conditions=[{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]
+    )
+    deployment["metadata"]["generation"] += 1  # applied just now, and not seen by its controller yet
+    conditions = given.conditions(given.plan(given.service(), given.seen(cache=given.cache(), deployment=deployment)))
+    assert "Stalled" not in conditions
+    assert conditions["Ready"][1] == "Starting"
+
+
 def test_a_service_goes_on_serving_when_its_model_cache_was_deleted() -> None:
     kept = given.stored(given.plan(given.service(), given.seen(cache=given.cache())))
     observed = given.seen(
