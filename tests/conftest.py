@@ -14,6 +14,7 @@ from tests.cluster.errors import ClusterError
 
 if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
+    from tests.e2e.product import Product
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k, so that only what was asked for counts as left out
@@ -52,3 +53,22 @@ def cluster() -> Iterator[Cluster]:
         yield running
     finally:
         running.down()
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Product:
+    """The whole product, from its Helm chart as a user would; installed once for all tests with real kubelets."""
+    from demo import install
+    from tests.e2e.product import Product
+
+    install.load_images(cluster, ["operator", "standins"])
+    install.install_operator(cluster)
+    install.install_hub(cluster.kubectl)
+    return Product(cluster)
+
+
+@pytest.fixture
+def product(installed: Product) -> Iterator[Product]:
+    """The same, with namespaces of the test's own."""
+    yield installed
+    installed.leave()

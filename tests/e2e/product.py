@@ -47,7 +47,7 @@ class Product:
     def leave(self) -> None:
         """Delete the namespaces of a test that is over; nobody waits for their end."""
         while self._places:
-            self.kubectl("delete", "namespace", self._places.pop().name, "--wait=false")
+            self.kubectl("delete", "namespace", self._places.pop().name, "--wait=false", "--ignore-not-found")
 
     def fault(self, name: str, **options: Any) -> None:
         """Switch a fault of the hub on (see tests/standins/modelhub/faults.py)."""
