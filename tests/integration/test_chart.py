@@ -81,7 +81,8 @@ def test_the_operator_understands_its_arguments(render: Render) -> None:
     )
     arguments = cli._parser().parse_args(container(objects)["args"])
     assert arguments.namespace == ["search", "ads"]
-    assert (arguments.lease_namespace, arguments.log_level) == ("platform", "debug")
+    assert (arguments.lease_namespace, arguments.lease_name) == ("platform", "embedding-operator")
+    assert arguments.log_level == "debug"
     assert dict(arguments.staging_env) == {
         "HTTPS_PROXY": "http://proxy:3128",
         "NOTE": "with 'quotes' and \"more\"",
@@ -136,11 +137,12 @@ def test_the_pod_is_admitted_where_only_restricted_ones_are(control_plane: Contr
     assert json.loads(admitted)["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def can(control_plane: ControlPlane, account: str, verb: str, resource: str, namespace: str) -> bool:
+def can(control_plane: ControlPlane, account: str, verb: str, resource: str, namespace: str, name: str = "") -> bool:
     """What the API server's authorizer says of a ServiceAccount."""
     kind, _, subresource = resource.partition("/")
     plural, _, group = kind.partition(".")
-    attributes = {"verb": verb, "resource": plural, "group": group, "namespace": namespace, "subresource": subresource}
+    attributes = {"verb": verb, "resource": plural, "group": group, "namespace": namespace, "name": name}
+    attributes["subresource"] = subresource
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
@@ -190,9 +192,21 @@ def test_its_rights_reach_all_namespaces_and_no_secret(control_plane: ControlPla
     missing = [right for right in NEEDED if not can(control_plane, account, *right, namespace="kube-system")]
     excess = [right for right in FORBIDDEN if can(control_plane, account, *right, namespace="kube-system")]
     assert (missing, excess) == ([], [])
+
+
+def test_a_release_has_a_lease_of_its_own_and_reaches_no_other(control_plane: ControlPlane, render: Render) -> None:
+    objects = render("second", crds={"install": False})
+    install_rights(control_plane, objects)
+    name = cli._parser().parse_args(container(objects)["args"]).lease_name
+    assert name == "second-embedding-operator"
+    account = f"default:{only(objects, 'ServiceAccount')['metadata']['name']}"
     lease = "leases.coordination.k8s.io"
-    assert can(control_plane, account, "update", lease, "default")
-    assert not can(control_plane, account, "update", lease, "kube-system")
+    for verb in ("get", "update"):
+        assert can(control_plane, account, verb, lease, "default", name)
+        assert not can(control_plane, account, verb, lease, "default", "embedding-operator")
+        assert not can(control_plane, account, verb, lease, "kube-system", name)
+    assert can(control_plane, account, "create", lease, "default")
+    assert not can(control_plane, account, "delete", lease, "default", name)
 
 
 def test_with_named_namespaces_its_rights_end_there(control_plane: ControlPlane, render: Render) -> None:
