@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--replicas", type=int, default=2, metavar="R", help="of each service (default: %(default)s)")
     add("--workers", type=int, default=16, metavar="W", help="of the operator; the peer has 16 (default: %(default)s)")
     add("--quiet", type=float, default=300, metavar="S", help="seconds at rest, last round only (default: %(default)s)")
+    add("--rest", type=float, default=4, metavar="S", help="without a request: at rest (default: %(default)s)")
     add("--settle", type=float, default=15, metavar="S", help="at rest before the clock starts (default: %(default)s)")
     add("--timeout", type=float, default=900, metavar="S", help="until services must be ready (default: %(default)s)")
     add("--arm", choices=("both", "operator", "bare"), default="both", help="default: %(default)s")
@@ -100,7 +101,9 @@ def _rounds(arguments: argparse.Namespace, directory: Path) -> list[Run]:
 
 
 def _plan(arguments: argparse.Namespace, services: int, quiet: float = 0.0) -> Plan:
-    return Plan(services, arguments.replicas, arguments.workers, arguments.timeout, arguments.settle, quiet)
+    return Plan(
+        services, arguments.replicas, arguments.workers, arguments.timeout, arguments.rest, arguments.settle, quiet
+    )
 
 
 def _say(text: str) -> None:

@@ -23,7 +23,6 @@ from benchmarks.site import Site, running_site
 from benchmarks.usage import usage_of
 
 WARM: Final = 4  # services before the clock starts: what an API server does for the first time is slow
-_REST: Final = 4.0  # seconds without a request until things are called at rest
 ROOT: Final = Path(__file__).parents[1]
 
 
@@ -35,6 +34,7 @@ class Plan:
     replicas: int
     workers: int
     timeout: float
+    rest: float = 4.0  # seconds without a request until things are called at rest
     settle: float = 15.0  # the operator lists once more what nobody told it of, that long after its start
     quiet: float = 0.0
 
@@ -84,9 +84,9 @@ def make_recording(directory: Path, plan: Plan) -> Path:
 
     async def run(site: Site) -> None:
         arm = start_operator(site, runner=("-m", "benchmarks.recorder", str(raw)), workers=plan.workers)
-        async with _until_rested(site, arm) as audit, connected(site.admin_kubeconfig) as api:
+        async with _until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
             await _serve(api, arm, plan, existing=0, services=1)
-            await _rested(audit)
+            await _rested(audit, plan.rest)
             stored = json.loads(await api.send("GET", f"{SERVICES}/{service_name(0)}"))
             kept.write_text(recording.to_text(recording.load(raw, stored["metadata"]["uid"])))
 
@@ -124,7 +124,7 @@ def _start(site: Site, arm: str, plan: Plan, recorded: Path) -> Arm:
 
 
 @contextlib.asynccontextmanager
-async def _until_rested(site: Site, arm: Arm) -> AsyncIterator[AuditLog]:
+async def _until_rested(site: Site, arm: Arm, plan: Plan) -> AsyncIterator[AuditLog]:
     """The arm at rest, with its requests counted from here; it is ended in any case."""
     try:
         audit = AuditLog(site.audit_log)
@@ -133,7 +133,7 @@ async def _until_rested(site: Site, arm: Arm) -> AsyncIterator[AuditLog]:
                 while not await caches_are_ready(api):
                     arm.check()
                     await asyncio.sleep(0.2)
-        await _rested(audit)
+        await _rested(audit, plan.rest)
         yield audit
     finally:
         arm.end()
@@ -141,14 +141,14 @@ async def _until_rested(site: Site, arm: Arm) -> AsyncIterator[AuditLog]:
 
 async def _measure(site: Site, start: Callable[[], Arm], plan: Plan) -> Run:
     arm = start()
-    async with _until_rested(site, arm) as audit, connected(site.admin_kubeconfig) as api:
+    async with _until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
         server = site.control_plane.programs["kube-apiserver"].pid
         await _serve(api, arm, plan, existing=0, services=WARM)
-        await _rested(audit, plan.settle if arm.name == OPERATOR else _REST)
+        await _rested(audit, plan.settle if arm.name == OPERATOR else plan.rest)
         before, server_before = arm.usage(), usage_of(server)
         times = await _serve(api, arm, plan, existing=WARM, services=plan.services)
         after, server_after = arm.usage(), usage_of(server)
-        requests = await _rested(audit)
+        requests = await _rested(audit, plan.rest)
         await verify(api, services=WARM + plan.services, replicas=plan.replicas)
         rested = arm.usage()
         quiet = await _quiet(audit, arm, plan.quiet) if plan.quiet else {}
@@ -171,9 +171,9 @@ async def _measure(site: Site, start: Callable[[], Arm], plan: Plan) -> Run:
 
 async def _restart(site: Site, plan: Plan) -> Restart:
     arm = start_operator(site, workers=plan.workers)
-    async with _until_rested(site, arm) as audit, connected(site.admin_kubeconfig) as api:
+    async with _until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
         await _serve(api, arm, plan, existing=0, services=plan.services)
-        await _rested(audit)
+        await _rested(audit, plan.rest)
         arm.end(signal.SIGKILL)
         audit.skip()
         began = time.monotonic()
@@ -195,7 +195,7 @@ async def _serve(api: Api, arm: Arm, plan: Plan, *, existing: int, services: int
     )
 
 
-async def _rested(audit: AuditLog, seconds: float = _REST) -> Requests:
+async def _rested(audit: AuditLog, seconds: float) -> Requests:
     """Wait until nothing but the Lease was asked for in so many seconds; returns all that was asked until then."""
     counts: Counter[str] = Counter()
     failed: Counter[str] = Counter()
