@@ -1,0 +1,126 @@
+"""What the documents name exists: files, modules, make targets, options, links, reasons, tests."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedding_operator.api.conditions import Reason
+from embedding_operator.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "operator" / "embedding_operator"
+DOCUMENTS = sorted(
+    path
+    for place in (".", "docs", "images", "images/*", "tests/*", "benchmarks")
+    for path in ROOT.glob(f"{place}/*.md")
+)
+MUST_NOT_EXIST = {"operator/__init__.py"}
+FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
+PATH = re.compile(r"(?<![\w./-])[\w.-]+(?:/[\w.-]+)*/?(?![\w./<-])")
+TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.M))
+
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def prose(document: Path) -> str:
+    return FENCED.sub("", document.read_text())
+
+
+def inline_code(document: Path) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", prose(document))
+
+
+def code(document: Path) -> list[str]:
+    """What stands between backticks, and the lines of blocks, without their comments."""
+    blocks = [block for _, block in FENCED.findall(document.read_text())]
+    blocks += re.findall(r"(?:^    .*\n)+", prose(document), re.M)
+    return inline_code(document) + [line.partition(" #")[0] for block in blocks for line in block.splitlines()]
+
+
+def is_ours(path: str, places: tuple[Path, ...]) -> bool:
+    """Whether this names a file of the repository: it begins in one of its directories, or it is source or a page."""
+    first, slash, _ = path.partition("/")
+    return bool(path.endswith((".py", ".md")) or (slash and any((place / first).is_dir() for place in places)))
+
+
+@every_document
+def test_every_file_that_is_named_exists(document: Path) -> None:
+    places = (ROOT, PACKAGE, document.parent)
+    named = {path for text in inline_code(document) for path in PATH.findall(text) if is_ours(path, places)}
+    named |= {path for text in code(document) for path in PATH.findall(text) if is_ours(path, (ROOT,))}
+    assert [path for path in sorted(named) if not any((place / path).exists() for place in places)] == [
+        path for path in sorted(named) if path in MUST_NOT_EXIST
+    ]
+
+
+@every_document
+def test_every_make_target_that_is_named_exists(document: Path) -> None:
+    named = [words for text in code(document) for words in re.findall(r"\bmake((?: [a-z][a-z0-9-]*)+)", text)]
+    assert {target for words in named for target in words.split()} - TARGETS == set()
+
+
+@every_document
+def test_every_module_that_is_run_exists(document: Path) -> None:
+    modules = {module for text in code(document) for module in re.findall(r"python3? -m ([a-z_.]+)", text)}
+    places = [ROOT.joinpath(*module.split(".")) for module in modules - {"pytest", "venv", "pip"}]
+    assert [place for place in places if not (place.is_dir() or place.with_suffix(".py").exists())] == []
+
+
+@every_document
+def test_every_test_that_is_named_exists(document: Path) -> None:
+    for path, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", document.read_text()):
+        assert f"def {test}(" in (ROOT / path).read_text()
+
+
+def anchors(document: Path) -> set[str]:
+    """The ends of links to headings, as the forges make them."""
+    headings = re.findall(r"^#+ +(.+)$", prose(document), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(document: Path) -> Iterator[tuple[Path, str]]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if "://" not in target:
+            path, _, anchor = target.partition("#")
+            yield (document.parent / path if path else document), anchor
+
+
+@every_document
+def test_links_lead_somewhere(document: Path) -> None:
+    for path, anchor in links(document):
+        assert path.exists(), path
+        assert not anchor or anchor in anchors(path), f"{path}#{anchor}"
+
+
+@every_document
+def test_options_of_the_command_line_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("run", "stage"):
+        called = [text for text in code(document) if f"embedding-operator {command} " in text]
+        options = {option for text in called for option in re.findall(r"(?<!\S)--[a-z-]+", text)}
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert options <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+
+
+@every_document
+def test_pictures_hold_no_semicolon_which_ends_a_statement_in_mermaid(document: Path) -> None:
+    assert [
+        block for language, block in FENCED.findall(document.read_text()) if language == "mermaid" and ";" in block
+    ] == []
+
+
+def test_every_reason_is_explained_to_users_and_no_other() -> None:
+    status = (ROOT / "docs" / "users.md").read_text().partition("## Reading the status")[2].partition("\n## ")[0]
+    table = [row.split("|")[1] for row in status.splitlines() if row.startswith("| `")]
+    explained = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(explained) == sorted(Reason)
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, new = set(), {ROOT / "README.md"}
+    while new:
+        reached |= new
+        new = {path.resolve() for page in new if page.suffix == ".md" for path, _ in links(page)} - reached
+    assert [page for page in DOCUMENTS if page.parent.name == "docs" and page not in reached] == []
