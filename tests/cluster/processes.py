@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
+from tests.cluster.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def stop(programs: Iterable[Program], grace: float = 0.0) -> None:
             left = [program for program in left if program.alive()]
     for program in left:
         program.signal(signal.SIGKILL)
-    while any(program.alive() for program in left):
-        time.sleep(0.02)
+    names = ", ".join(program.name for program in left)
+    wait_until(f"{names} ended", lambda: not any(program.alive() for program in left), timeout=30, every=0.02)
 
 
 def tail(log: Path, lines: int = 3) -> str:

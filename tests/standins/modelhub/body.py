@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 import threading
@@ -9,7 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from .faults import Faults
 
@@ -69,7 +70,7 @@ def plan_body(path: str, file: Path, wanted: str | None, faults: Faults) -> Body
     return body
 
 
-def send_body(body: Body, out: BinaryIO, faults: Faults, sent: Counter) -> None:
+def send_body(body: Body, out: io.BufferedIOBase, faults: Faults, sent: Counter) -> None:
     """Send it, as slowly and as incompletely as the faults ask for."""
     drop = faults.take("drop-after", body.path)
     stall = faults.take("stall-after", body.path)

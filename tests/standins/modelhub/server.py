@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ class Request:
     status: int = 0
     count: int = 0
     """Bytes of the body that were sent."""
-    stopped: Any = None
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set when the hub stops, so that a stalled answer ends."""
 
 
 class _Server(ThreadingHTTPServer):

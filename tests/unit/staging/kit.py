@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import embedding_operator
 from embedding_operator.staging.manifest import ManifestFile, files_digest
@@ -68,7 +69,7 @@ def selected_files(directory: Path) -> list[ManifestFile]:
     return found
 
 
-def wait_for(reached: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
+def wait_for(reached: Callable[[], bool], process: subprocess.Popen[Any] | None = None) -> None:
     """Until it is so, or the process has ended (the test's own time limit is pytest's)."""
     while not reached() and (process is None or process.poll() is None):
         time.sleep(0.002)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import stat
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from embedding_operator.staging.layout import hub_layout
 from embedding_operator.staging.manifest import read_manifest
 from tests.standins.modelhub import ModelHub
 
-from .kit import BIG, REPO, Volume, make_model, selected_files
+from .kit import BIG, REPO, SECOND, Volume, make_model, selected_files, wait_for
 
 
 async def test_a_repository_is_staged_with_its_manifest(volume: Volume, hub: ModelHub) -> None:
@@ -113,14 +115,16 @@ async def test_a_hub_that_serves_no_files_by_commit_is_read_by_branch(volume: Vo
     volume.assert_published((await volume.stage()).path)
 
 
-async def test_a_branch_that_moves_after_the_listing_does_no_harm(
-    volume: Volume, hub: ModelHub, tmp_path: Path
-) -> None:
+async def test_a_branch_that_moves_after_the_listing_does_no_harm(volume: Volume, hub: ModelHub) -> None:
     """Files are read by commit, so that a push in between does not mix two revisions."""
-    await volume.stage()
-    asked = [r.url for r in hub.requests if r.path == BIG]
-    assert asked
-    assert all(f"Revision={hub.repositories.commit(volume.source)}" in url for url in asked)
+    hub.fault("slow", match=BIG, value=2 << 20)
+    run = asyncio.create_task(volume.stage(parallelism=1))
+    await asyncio.to_thread(wait_for, lambda: hub.bytes_sent(BIG) > 0)
+    before = volume.source.rename(volume.source.with_name(f"{volume.source.name}@before"))
+    make_model(volume.source, seed=2)
+    result = await run
+    assert len([r for r in hub.requests if r.path == SECOND]) == 1  # after the push
+    dataclasses.replace(volume, source=before).assert_published(result.path)
 
 
 async def test_other_files_than_the_default_have_a_directory_of_their_own(volume: Volume) -> None:
