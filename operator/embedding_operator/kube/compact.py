@@ -116,7 +116,7 @@ def _pod(obj: Mapping[str, Any]) -> Object:
 
 
 def _container(status: Mapping[str, Any]) -> Object:
-    cut = _pick(status, "name", "ready", "restartCount")
+    cut = _pick(status, "name", "ready", "started", "restartCount")
     for name in ("state", "lastState"):
         state = _container_state(status.get(name) or {})
         if state:

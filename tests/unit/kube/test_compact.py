@@ -122,6 +122,7 @@ CASES = {
                     {
                         "name": "vllm",
                         "ready": True,
+                        "started": True,
                         "restartCount": 1,
                         "image": "x",
                         "state": {"running": {"startedAt": "2026-11-01T10:00:00Z"}},
@@ -140,6 +141,7 @@ CASES = {
                     {
                         "name": "vllm",
                         "ready": True,
+                        "started": True,
                         "restartCount": 1,
                         "state": {"running": {}},
                         "lastState": {

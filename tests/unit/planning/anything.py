@@ -192,7 +192,7 @@ _CONDITIONS = st.lists(
     max_size=3,
 )
 _CONTAINERS = st.lists(
-    _sometimes(name=_texts(), ready=st.booleans(), restartCount=st.integers(0), state=_STATES, lastState=_STATES),
+    _sometimes(name=_texts(), started=st.booleans(), restartCount=st.integers(0, 5), state=_STATES, lastState=_STATES),
     max_size=2,
 )
 
