@@ -71,7 +71,7 @@ def running_site(directory: Path, *, services: int, replicas: int) -> Iterator[S
         scheduler = control_plane.write_kubeconfig(directory / "scheduler.kubeconfig", "system:kube-scheduler")
         control_plane.launch(
             "kube-scheduler",
-            [f"--kubeconfig={scheduler}", "--leader-elect=false", "--bind-address=127.0.0.1", *_FAST],
+            [f"--kubeconfig={scheduler}", "--leader-elect=false", "--secure-port=0", *_FAST],
         )
         _install(control_plane)
         _prepare(control_plane, services, replicas)
@@ -125,6 +125,8 @@ def _wait_for_idle(control_plane: ControlPlane) -> None:
     """A control plane that has just started works for seconds on (schemas of new kinds, first full lists)."""
 
     def busy() -> float:
+        for name, program in control_plane.programs.items():
+            processes.check_alive(program, control_plane.directory / f"{name}.log")
         return sum(usage_of(program.pid).cpu_seconds for program in control_plane.programs.values())
 
     last = busy()
