@@ -30,7 +30,8 @@ class Settings:
     idle_timeout: float = 60.0
     """Seconds without a byte. There is no limit on the whole: a 5 GB file on a slow line is no error."""
     checksum_attempts: int = 3
-    chunk: int = 4 << 20
+    chunk: int = 1 << 20
+    """Bytes of one write. Each file that is being fetched holds about twice as many in memory."""
     log_every: float = 10.0
     claim_beat: float = 3.0
     claim_stale: float = 15.0

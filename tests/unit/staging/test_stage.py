@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import stat
 from pathlib import Path
 
@@ -56,6 +57,21 @@ async def test_a_second_run_adopts_what_is_there(volume: Volume, hub: ModelHub) 
     assert (second.digest, second.path, second.bytes) == (first.digest, first.path, first.bytes)
     assert second.excluded == first.excluded
     assert hub.bytes_sent() == 0
+
+
+def test_memory_does_not_grow_with_the_files(volume: Volume, tmp_path: Path) -> None:
+    def peak() -> int:
+        """Bytes that a stager of its own had in memory at the most."""
+        process = volume.process(tmp_path / "log")
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, (tmp_path / "log.err").read_text()
+        return usage.ru_maxrss * 1024
+
+    small = peak()
+    size = 32 << 20
+    make_model(volume.source, size=size)
+    assert peak() - small < size
 
 
 async def test_what_a_run_left_that_was_killed_after_publishing_is_tidied_up(volume: Volume) -> None:
