@@ -119,7 +119,16 @@ def test_a_canonical_source_reads_back_as_itself() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("4", 4), (4, 4), ("500m", "0.5"), ("1.5Gi", 3 * 2**29), ("100M", 10**8), ("2e3", 2000), (".5", "0.5")],
+    [
+        ("4", 4),
+        (4, 4),
+        ("500m", "0.5"),
+        ("1.5Gi", 3 * 2**29),
+        ("100M", 10**8),
+        ("2e3", 2000),
+        (".5", "0.5"),
+        ("1E", 10**18),
+    ],
 )
 def test_quantities_are_read_exactly(text: str | int, number: int | str) -> None:
     assert parse_quantity(text) == Decimal(number)
@@ -134,10 +143,20 @@ def test_quantities_are_read_exactly(text: str | int, number: int | str) -> None
         ("250m", 3, "750m"),
         (10, 10, "100"),
         ("1e3", 2, "2e3"),
+        ("0.5", 2, "1"),
+        ("+2", 3, "6"),
+        ("0", 8, "0"),
+        ("12345678901234567890123456789012", 2, "24691357802469135780246913578024"),
+        ("1e999999999", 2, "2e999999999"),
     ],
 )
 def test_a_product_keeps_the_unit_as_written(text: str | int, factor: int, product: str) -> None:
     assert times(text, factor) == product
+
+
+def test_a_number_beyond_all_measure_is_larger_than_others_and_raises_nothing() -> None:
+    assert parse_quantity("1e999999999999999999999999") > parse_quantity("9E")
+    assert parse_quantity("1e-999999999999999999999999") < parse_quantity("1n")
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["", "m", "k", "Mi", "Gi"]), st.integers(1, 64))

@@ -4,10 +4,12 @@ Text in, numbers out; no floats, so that what is computed prints the way a perso
 """
 
 import re
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 
 from embedding_operator.api.codec import ApiValueError, Quantity
 
+# a quantity has up to 32 characters, and `1e999999999` is one: neither digits may be lost nor anything raised
+_EXACT = Context(prec=80, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 _SUFFIXES: dict[str, Decimal] = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -33,13 +35,13 @@ _DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 def parse_quantity(text: str | int) -> Decimal:
     """Return the number that a quantity stands for: bytes, cores or devices."""
     number, exponent, suffix = _split_quantity(str(text))
-    return number * (Decimal(f"1{exponent}") if exponent else _SUFFIXES[suffix])
+    return _EXACT.multiply(number, _EXACT.create_decimal(f"1{exponent}") if exponent else _SUFFIXES[suffix])
 
 
 def times(text: str | int, factor: int) -> Quantity:
     """Multiply, keeping the unit as written: 100Gi times 2 is 200Gi."""
     number, exponent, suffix = _split_quantity(str(text))
-    product = format(number * factor, "f")
+    product = format(_EXACT.multiply(number, Decimal(factor)), "f")
     if "." in product:
         product = product.rstrip("0").rstrip(".")
     return Quantity(f"{product}{exponent}{suffix}")

@@ -80,12 +80,12 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
 def choose_profile(service: EmbeddingService, profiles: Mapping[str, RuntimeProfile]) -> RuntimeProfile:
     """The profile a service names, or the one annotated as default. Raises PlanError where there is none."""
     name = service.spec.runtime.profile
+    known = ", ".join(sorted(profiles)) or "none"
     if name is not None:
         if name not in profiles:
-            known = ", ".join(sorted(profiles)) or "none"
             raise PlanError(
                 Reason.PROFILE_NOT_FOUND,
-                f"spec.runtime.profile names {name!r}, which does not exist; RuntimeProfiles here: {known}",
+                f"spec.runtime.profile names {name!r}, which does not exist: write one of those that do: {known}",
             )
         return profiles[name]
     defaults = [profile for profile in profiles.values() if profile.is_default]
@@ -93,7 +93,7 @@ def choose_profile(service: EmbeddingService, profiles: Mapping[str, RuntimeProf
         raise PlanError(
             Reason.NO_DEFAULT_PROFILE,
             f"spec.runtime.profile is not set and {len(defaults)} RuntimeProfiles carry the annotation "
-            f"{names.DEFAULT_PROFILE_ANNOTATION}=true: name one of {', '.join(sorted(profiles)) or 'none'}",
+            f"{names.DEFAULT_PROFILE_ANNOTATION}=true: write spec.runtime.profile, one of those that exist: {known}",
         )
     return defaults[0]
 
@@ -110,11 +110,14 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
     if present and present.serves(wanted, weights.digest if weights else None):
         return present
     profile = choose_profile(service, seen.profiles)
-    if weights is None or seen.cache is None:
-        _check_reference(service, seen)
+    source = seen.cache.spec.source if seen.cache else service.spec.model.source
+    if source is None:
+        _refuse_reference(service, seen)
+        return present
+    resolution = resolve(service, profile, source)  # what cannot work is said now, not after an hour of staging
+    if weights is None:
         return present  # a live service stays on its old weights until the new ones are proven
     content = profile_hash(profile)
-    resolution = resolve(service, profile, seen.cache.spec.source)
     name = revision.revision_name(service.metadata.name, wanted, content, weights.digest)
     number = present.number + 1 if present else 1
     earlier = next((stored for stored in seen.revisions if stored.name == name), None)
@@ -134,12 +137,12 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
     )
 
 
-def _check_reference(service: EmbeddingService, seen: Observed) -> None:
-    reference = service.spec.model.cache_ref
-    if reference is not None and seen.cache is None and seen.refused is None:
+def _refuse_reference(service: EmbeddingService, seen: Observed) -> None:
+    """A cacheRef without its ModelCache: said here, unless it is there and could not be read."""
+    if seen.refused is None:
         raise PlanError(
             Reason.CACHE_NOT_FOUND,
-            f"spec.model.cacheRef names ModelCache {reference.name!r}, which does not exist in this namespace: "
+            f"spec.model.cacheRef names ModelCache {cache_name(service)!r}, which does not exist in this namespace: "
             "create it, or write spec.model.source and spec.cache instead",
         )
 

@@ -7,10 +7,9 @@ A new release is one new entry. Sources: the argument parsers of vLLM's own rele
 import re
 from dataclasses import dataclass
 
-from embedding_operator.api.conditions import Reason
-from embedding_operator.planning.errors import PlanError
-
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+_WHOLE = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_MARKED = re.compile(r"(?<![A-Za-z])v(\d+)\.(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +34,19 @@ RELEASES = (
 )
 
 
-def parse_version(text: str) -> tuple[int, int, int] | None:
-    """The version inside a version string or an image tag (`v0.23.0-a3`), or None."""
-    found = _VERSION.search(text)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
-
-
-def release_for(version: str) -> Release:
-    """The newest known release that is not newer than `version`.
-
-    Raises PlanError where the version is unreadable or older than all known ones.
-    """
-    wanted = parse_version(version)
-    known = [release for release in RELEASES if wanted and release.version <= wanted]
-    if not known:
-        raise PlanError(
-            Reason.INVALID_SPEC,
-            f"vLLM {version!r} is not supported: set runtime.version to {RELEASES[0]} or newer, like {RELEASES[-2]}",
-        )
-    return known[-1]
+def release_for(version: str) -> Release | None:
+    """The newest known release that is not newer than `version`, or None (older than all, or no version)."""
+    found = _VERSION.match(version)
+    wanted = (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
+    return next((release for release in reversed(RELEASES) if release.version <= wanted), None)
 
 
 def version_of_image(image: str) -> str | None:
     """The version that an image's tag tells, or None (a digest or a tag without one)."""
     tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
-    found = parse_version(tag)
-    return ".".join(map(str, found)) if found else None
+    # what is marked as a version goes before other software's, as in `cann8.5.0-py3.11-v0.23.0`
+    found = _MARKED.search(tag) or _WHOLE.search(tag)
+    return ".".join(found.groups()) if found else None
 
 
 def retag(image: str, old: str, new: str) -> str:

@@ -11,11 +11,11 @@ from embedding_operator.api.conditions import Reason
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, Toleration
 from embedding_operator.api.profile import ProfilePod, RuntimeProfile
-from embedding_operator.api.quantity import parse_duration, times
+from embedding_operator.api.quantity import parse_duration, parse_quantity, times
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.releases import Release, release_for, retag, version_of_image
+from embedding_operator.planning.releases import RELEASES, Release, release_for, retag, version_of_image
 
 DEFAULT_DRAIN = "120s"
 DEFAULT_SHARED_MEMORY = "1Gi"
@@ -69,7 +69,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     return Resolution(
         image=image,
         version=version,
-        release=release_for(version),
+        release=_release(service, profile, version),
         keeps_entrypoint=site.runtime.name == "vllm-ascend",
         pull_policy=site.runtime.image_pull_policy or "IfNotPresent",
         pull_secrets=tuple(
@@ -122,17 +122,43 @@ def drain_seconds(service: EmbeddingService) -> int:
 def _image(service: EmbeddingService, profile: RuntimeProfile) -> tuple[str, str]:
     """The image and the vLLM version inside it."""
     runtime, site = service.spec.runtime, profile.spec.runtime
-    if runtime.image is None:
-        version = runtime.version or site.version
-        return retag(site.image, site.version, version), version
-    told = runtime.version or version_of_image(runtime.image)
+    if runtime.image is not None:
+        return runtime.image, runtime.version or _told_version(runtime.image)
+    if runtime.version is None or runtime.version == site.version:
+        return site.image, site.version
+    image = retag(site.image, site.version, runtime.version)
+    if image == site.image:
+        raise PlanError(
+            Reason.INVALID_SPEC,
+            f"spec.runtime.version is {runtime.version}, but the tag of image {image!r} of RuntimeProfile "
+            f"{profile.metadata.name} does not hold the version {site.version} to be replaced: "
+            "write spec.runtime.image as well",
+        )
+    return image, runtime.version
+
+
+def _told_version(image: str) -> str:
+    told = version_of_image(image)
     if told is None:
         raise PlanError(
             Reason.INVALID_SPEC,
-            f"the vLLM version of image {runtime.image!r} cannot be told from its tag: "
+            f"the vLLM version of image {image!r} cannot be told from its tag: "
             "write it in spec.runtime.version, like 0.23.0",
         )
-    return runtime.image, told
+    return told
+
+
+def _release(service: EmbeddingService, profile: RuntimeProfile, version: str) -> Release:
+    """What this version understands. Raises PlanError, which names where the version was written."""
+    release = release_for(version)
+    if release is not None:
+        return release
+    is_own = service.spec.runtime.version is not None or service.spec.runtime.image is not None
+    where = "spec.runtime.version" if is_own else f"runtime.version of RuntimeProfile {profile.metadata.name}"
+    raise PlanError(
+        Reason.INVALID_SPEC if is_own else Reason.PROFILE_INVALID,
+        f"vLLM {version!r} is not supported: set {where} to {RELEASES[0]} or newer, like {RELEASES[-2]}",
+    )
 
 
 def _device(profile: RuntimeProfile) -> str | None:
@@ -172,6 +198,9 @@ def _resources(service: EmbeddingService, profile: RuntimeProfile, devices: int)
     if own.requests and "memory" in own.requests and "memory" not in (own.limits or {}):
         limits.pop("memory", None)  # a larger request than the profile's limit would be refused
     limits.update(own.limits or {})
+    for resource in (requests.keys() & limits.keys()) - (own.requests or {}).keys():
+        # a limit below what the profile requests would be refused; it is what the service says
+        requests[resource] = min(requests[resource], limits[resource], key=parse_quantity)
     name = _device(profile)
     if name is not None:
         # a container may hold one device resource, with requests equal to limits

@@ -147,6 +147,13 @@ def test_what_cannot_be_planned_stalls_with_words_that_say_what_to_do(
     assert conditions["Ready"][0] == "False"
 
 
+def test_what_cannot_work_is_told_before_the_weights_are_staged() -> None:
+    staging = given.seen(cache=given.cache(staged=False))
+    conditions = given.conditions(given.plan(given.service(parallelism={"tensor": 3}), staging))
+    assert conditions["Stalled"][1] == "DeviceCountNotAllowed"
+    assert conditions["WeightsReady"][1] == "WaitingForWeights"
+
+
 def test_what_the_api_server_refused_stalls_in_its_words() -> None:
     refused = PlanError("ApplyRefused", "the API server refused: spec.ports: Invalid")  # type: ignore[arg-type]
     conditions = given.conditions(given.plan(given.service(), given.seen(cache=given.cache(), refused=refused)))
