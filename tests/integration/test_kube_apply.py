@@ -1,5 +1,7 @@
 """The applier against a real API server: what is sent, what is not, and whose names are respected."""
 
+import asyncio
+
 import pytest
 
 from embedding_operator.kube.apply import Applier
@@ -106,6 +108,22 @@ async def test_a_child_whose_labels_were_taken_off_is_marked_again_and_seen_agai
     assert key_of(made) in applier._cache
 
 
+async def test_a_child_that_was_edited_and_hidden_from_the_watch_is_taken_back(applier, client, namespace, owner):
+    desired = owned_by(deployment(namespace), owner)
+    made = await applier.apply(desired)
+    await edit(client, DEPLOYMENTS, namespace, "x", {"metadata": {"labels": None}, "spec": {"replicas": 5}})
+    bare = (await client.get(key_of(made)))["metadata"]
+    applier._cache.discard(key_of(made), bare["uid"], bare["resourceVersion"])
+    again = await applier.apply(desired)
+    assert (again["spec"]["replicas"], again["metadata"]["labels"]) == (0, made["metadata"]["labels"])
+
+
+async def test_what_many_want_at_once_is_sent_once(applier, client, namespace):
+    shared = config_map(namespace, "scripts", launch="code")
+    await asyncio.gather(*(applier.apply(shared) for _ in range(5)))
+    assert applier.counts == {"applied": 1, "skipped": 4}
+
+
 async def test_a_shared_object_whose_labels_were_taken_off_is_still_ours(applier, client, namespace):
     shared = config_map(namespace, "scripts", launch="code")
     made = await applier.create(shared)
@@ -210,11 +228,11 @@ async def test_a_strangers_object_is_not_touched(applier, client, namespace, own
 async def test_another_services_child_is_not_touched(applier, client, namespace, owner, known):
     """The same field manager wrote it, so the API server would see no conflict."""
     other = await client.apply(config_map(namespace, "other"))
-    theirs = await Applier(client, Cache()).apply(owned_by(deployment(namespace), other))
+    theirs = await Applier(client, Cache()).apply(owned_by(service(namespace), other))
     if known:
         await watched(applier, client, theirs)
     with pytest.raises(NameTaken) as caught:
-        await applier.apply(owned_by(deployment(namespace), owner))
+        await applier.apply(owned_by(service(namespace), owner))
     assert caught.value.owner == "ConfigMap other"
     assert (await client.get(key_of(theirs)))["metadata"]["ownerReferences"][0]["name"] == "other"
 

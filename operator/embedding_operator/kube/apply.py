@@ -6,9 +6,11 @@ cache at once, so the next plan does not depend on the watch being quick.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from embedding_operator.api.names import FIELD_MANAGER, MANAGED_BY_LABEL
 from embedding_operator.kube.cache import Cache
@@ -17,6 +19,8 @@ from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.inforce import digest_of, fingerprint, is_held, marked
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
+# An unforced apply never merges into a stranger's: the selector is required and immutable, the data is immutable.
+_ALWAYS_CONFLICT: Final = frozenset({"Deployment", "ControllerRevision"})
 _STATUS_METADATA: Final = ("name", "namespace", "resourceVersion")
 
 
@@ -35,6 +39,7 @@ class Applier:
         self._client = client
         self._cache = cache
         self._seen: dict[ObjectKey, _Seen] = {}
+        self._shared: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
         self._sweep_at = 1024
 
     async def apply(self, desired: Mapping[str, Any]) -> Object:
@@ -43,22 +48,31 @@ class Applier:
         What is ours (see is_ours) is applied with force, and only that.
         """
         key = key_of(desired)
+        if desired["metadata"].get("ownerReferences"):
+            return await self._apply(key, desired)
+        async with self._shared.setdefault(key, asyncio.Lock()):  # what many reconciles want at once is sent once
+            return await self._apply(key, desired)
+
+    async def _apply(self, key: ObjectKey, desired: Mapping[str, Any]) -> Object:
         digest = digest_of(desired)
         observed = self._cache.get(key)
         if observed is not None and self._is_in_force(key, digest, desired, observed):
             self.counts["skipped"] += 1
             return observed
         known = observed is not None and is_ours(observed, desired)
-        if not known:
+        if not known and not (observed is None and key.kind in _ALWAYS_CONFLICT):
             # Without conflicting fields, or under our own manager's name for another owner, even an unforced
             # apply would quietly merge into what is there. So look first; this happens once in a child's life.
+            # (With resourceVersion=0 it would cost less and come too late: the server's cache lags behind.)
             known = await self._exists_as_ours(key, desired)
         try:
             answer = await self._client.apply(marked(desired, digest), force=known)
         except ApiError as error:
-            if not known and (error.is_conflict or error.is_invalid):
-                await self._exists_as_ours(key, desired)  # somebody was faster: say who
-            raise
+            if known or not (error.is_conflict or error.is_invalid):
+                raise
+            if not await self._exists_as_ours(key, desired):  # else it says whose it is
+                raise
+            answer = await self._client.apply(marked(desired, digest), force=True)
         self.counts["applied"] += 1
         return self._learn(key, digest, desired, answer)
 

@@ -6,7 +6,7 @@ The cut keeps Kubernetes' own shape and names: a compact object is read like the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from embedding_operator.kube.resources import Object
@@ -160,11 +160,11 @@ def _pick(source: Mapping[str, Any], *names: str) -> Object:
 
 
 def _intern(value: Any) -> Any:
-    """Copy, sharing equal short strings: keys, labels and reasons repeat in every object."""
+    """Copy JSON, sharing equal short strings: keys, labels and reasons repeat in every object."""
     if isinstance(value, str):
         return sys.intern(value) if type(value) is str and len(value) <= _INTERN_LIMIT else value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {_intern(name): _intern(item) for name, item in value.items()}
-    if isinstance(value, Sequence):
+    if isinstance(value, list):
         return [_intern(item) for item in value]
     return value
