@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 
-from .errors import EXIT_OK, StageError, from_os_error
+from .errors import EXIT_OK, StageError
 from .progress import Progress, reported
 from .result import (
     StageResult,
@@ -43,8 +43,6 @@ def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, setting
         result = asyncio.run(_run(spec_json, environ, settings))
     except StageError as error:
         return _failed(error, environ, secrets)
-    except OSError as error:
-        return _failed(from_os_error(error, "the volume"), environ, secrets)
     except Exception as error:  # the last place where anything can be told
         log.error("%s", redact(traceback.format_exc(), secrets))
         return _failed(

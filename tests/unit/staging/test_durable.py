@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -66,6 +68,27 @@ async def test_a_journal_is_on_the_disk_before_the_first_byte(volume: Volume, mo
     disk = Disk(monkeypatch)
     Journal(layout, "a listing").open()
     assert disk.would_lose(layout.journal, layout.staging) == []
+
+
+async def test_a_journal_that_is_torn_at_any_byte_costs_no_byte_from_the_hub(
+    volume: Volume, hub: ModelHub, tmp_path: Path
+) -> None:
+    """What it forgot is hashed again; nothing that is there is fetched again."""
+    hub.fault("status", match=SECOND, value=404)
+    await asyncio.gather(volume.stage(parallelism=1), return_exceptions=True)
+    hub.faults.clear()
+    (journal,) = volume.root.glob(".staging/*/journal.jsonl")
+    whole = journal.read_bytes()
+    ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
+    assert len(ends) > 1
+    missing = volume.total - volume.bytes_present()
+    for cut in sorted({cut for end in ends for cut in (end, end + 1, end + 60) if cut <= len(whole)}):
+        torn = dataclasses.replace(volume, root=tmp_path / f"cut-{cut}")
+        shutil.copytree(volume.root, torn.root)
+        os.truncate(torn.root / journal.relative_to(volume.root), cut)
+        hub.requests.clear()
+        torn.assert_published((await torn.stage()).path)
+        assert hub.bytes_sent() == missing, cut
 
 
 async def test_publishing_on_a_slow_disk_keeps_the_claim(

@@ -75,7 +75,7 @@ def test_memory_does_not_grow_with_the_files(volume: Volume, tmp_path: Path) -> 
         return max(seen)
 
     small = peak()
-    size = 96 << 20
+    size = 48 << 20
     os.truncate(volume.source / BIG, size)
     assert small > 0
     assert peak() - small < size // 2
