@@ -3,70 +3,107 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from demo import screen
-from images.build import image_archive
+from demo.claim import Claim
+from demo.errors import DemoError
+from demo.mark import HUB_NAMESPACE, MARK, OPERATOR_NAMESPACE, crds
+from images.build import IMAGES, image_archive
+from images.delivery import Delivery, content_of
 from tests.cluster.cluster import Cluster
 from tests.cluster.kubectl import Kubectl
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFESTS = ROOT / "demo/manifests"
-OPERATOR_NAMESPACE = "embedding-operator-system"
+RELEASE = "embedding-operator"
 
 
 def load_images(cluster: Cluster, names: Iterable[str]) -> None:
-    """Build what is not built yet, and put it onto all nodes."""
+    """Build what is not built yet, and put it onto all nodes of a cluster of our own."""
     for name in names:
         with screen.ticking(f"image {name}: building if it changed, loading onto the nodes"):
             cluster.load_image(image_archive(name))
 
 
+class Delivered(NamedTuple):
+    """An image as the nodes know it, and what it was made of: pods that carry the latter roll when it changes."""
+
+    reference: str
+    content: str
+
+
+def deliver_images(way: Delivery, names: Iterable[str]) -> dict[str, Delivered]:
+    """Build what is not built yet and put it where the nodes find it."""
+    delivered = {}
+    for name in names:
+        with screen.ticking(f"image {name}: building if it changed, {way.way}"):
+            archive = image_archive(name)
+            delivered[name] = Delivered(way.deliver(archive, IMAGES[name].reference), content_of(archive))
+    return delivered
+
+
 def install_operator(cluster: Cluster, *values: str) -> str:
+    """`helm upgrade --install` on a cluster of our own; the tests' way."""
+    return install_chart(cluster.kubectl, cluster.binaries["helm"], "image.tag=test", *values)
+
+
+def install_chart(kubectl: Kubectl, helm: Path, *values: str) -> str:
     """`helm upgrade --install` into a namespace that enforces the restricted Pod Security Standard."""
-    ensure_namespace(cluster.kubectl, OPERATOR_NAMESPACE, "restricted")
-    command = ["upgrade", "--install", "embedding-operator", str(ROOT / "charts/embedding-operator")]
-    command += [f"--namespace={OPERATOR_NAMESPACE}", "--wait", "--timeout=3m"]
-    command += [f"--set={value}" for value in ("image.tag=test", *values)]
-    done = subprocess.run(
-        [str(cluster.binaries["helm"]), f"--kubeconfig={cluster.kubeconfig}", *command],
-        capture_output=True,
-        text=True,
+    ensure_namespace(kubectl, OPERATOR_NAMESPACE, "restricted")
+    output = run_helm(
+        kubectl,
+        helm,
+        *("upgrade", "--install", RELEASE, str(ROOT / "charts/embedding-operator")),
+        *("--wait", "--timeout=3m"),
+        *(f"--set={value}" for value in values),
     )
+    for name in crds(kubectl):
+        kubectl("label", "crd", name, f"{MARK}=made", "--overwrite")
+    return output
+
+
+def run_helm(kubectl: Kubectl, helm: Path, *arguments: str) -> str:
+    """helm with the same kubeconfig and context as kubectl, in the operator's namespace."""
+    place = [f"--kubeconfig={kubectl.kubeconfig}", f"--namespace={OPERATOR_NAMESPACE}"]
+    place += [f"--kube-context={kubectl.context}"] if kubectl.context else []
+    done = subprocess.run([str(helm), *place, *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"helm: {done.stderr.strip()}")
+        raise DemoError(f"helm {arguments[0]}: {done.stderr.strip()}")
     return done.stdout
 
 
-def install_hub(kubectl: Kubectl) -> None:
+def manifest(name: str, images: Mapping[str, Delivered], replace: Mapping[str, str] | None = None) -> str:
+    """A manifest of the demo, with the images under the names that the nodes know."""
+    text = (MANIFESTS / name).read_text()
+    for image, delivered in images.items():
+        text = text.replace(IMAGES[image].reference, delivered.reference)
+    for old, new in (replace or {}).items():
+        text = text.replace(old, new)
+    return text
+
+
+def install_hub(kubectl: Kubectl, images: Mapping[str, Delivered] | None = None) -> None:
     """The stand-in model hub, ready to answer."""
-    kubectl("apply", "-f", str(MANIFESTS / "model-hub.yaml"))
-    kubectl("-n", "model-hub", "rollout", "status", "deployment/model-hub", "--timeout=180s")
+    content = images["standins"].content if images else "unknown"
+    text = manifest("model-hub.yaml", images or {}, {"CONTENT": content})
+    kubectl("apply", "-f", "-", input=text)
+    kubectl("-n", HUB_NAMESPACE, "rollout", "status", "deployment/model-hub", "--timeout=180s")
 
 
 def ensure_namespace(kubectl: Kubectl, name: str, level: str) -> None:
-    """A namespace that enforces a Pod Security Standard."""
-    labels = {"pod-security.kubernetes.io/enforce": level}
+    """A namespace of the demo's that enforces a Pod Security Standard."""
+    labels = {"pod-security.kubernetes.io/enforce": level, MARK: "made"}
     metadata = {"name": name, "labels": labels}
     kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
 
 
 def claim(kubectl: Kubectl, namespace: str, volume: str, name: str = "model-weights") -> None:
     """A ReadWriteMany claim on an administrator's static volume."""
-    spec = {
-        "accessModes": ["ReadWriteMany"],
-        "storageClassName": "",
-        "volumeName": volume,
-        "resources": {"requests": {"storage": "10Gi"}},
-    }
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-    }
-    kubectl("apply", "-f", "-", input=json.dumps(manifest))
+    wanted = Claim(namespace, name, shared=True, volume=volume)
+    kubectl("apply", "-f", "-", input=json.dumps(wanted.manifest()))
 
 
 def watch_until_ready(kubectl: Kubectl, namespace: str, service: str, seconds: float = 900) -> None:
@@ -89,7 +126,7 @@ def watch_until_ready(kubectl: Kubectl, namespace: str, service: str, seconds: f
 def embed(kubectl: Kubectl, base_url: str, model: str, texts: list[str]) -> list[list[float]]:
     """Vectors through the Service, asked for from a pod in the cluster."""
     script = (ROOT / "demo/client.py").read_text()
-    target = ["-n", "model-hub", "exec", "-i", "deploy/model-hub", "--"]
+    target = ["-n", HUB_NAMESPACE, "exec", "-i", "deploy/model-hub", "--"]
     output = kubectl(*target, "python3", "-", base_url, model, json.dumps(texts), input=script)
     vectors: list[list[float]] = json.loads(output)
     return vectors

@@ -16,8 +16,11 @@ from images.cache import REPOSITORY, build_once, cache_directory, content_key, p
 from images.host import BuildError, say
 from images.python import download_locked
 from images.vllm_cpu import recipe
+from tests.cluster.archive import write_image
+from tests.cluster.binaries import ensure_binaries
 from tests.cluster.errors import ClusterError
 from tests.cluster.packages import leaves_out_nodes
+from tests.cluster.sources import DEVICE_PLUGIN
 
 DOCKER_RECIPE = (
     REPOSITORY / ".dockerignore",
@@ -49,12 +52,18 @@ def _dockerfile_image(reference: str, dockerfile: str, inputs: Sequence[str]) ->
     return Image(reference, (*paths, *DOCKER_RECIPE), build)
 
 
+def _device_plugin_archive(archive: Path) -> None:
+    program = ensure_binaries([DEVICE_PLUGIN])["ascend-device-plugin"]
+    write_image(archive, DEVICE_PLUGIN_REFERENCE, {"device-plugin": program}, ["/device-plugin"])
+
+
 def project_version() -> str:
     """The version of pyproject.toml."""
     document = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     return str(document["project"]["version"])
 
 
+DEVICE_PLUGIN_REFERENCE = "docker.io/embedding-operator/device-plugin:test"
 IMAGES = {
     "operator": _dockerfile_image(
         "docker.io/embedding-operator/operator:test",
@@ -81,6 +90,11 @@ IMAGES = {
             "tests/standins/modelhub",
             "tests/standins/vllm",
         ),
+    ),
+    "device-plugin": Image(
+        DEVICE_PLUGIN_REFERENCE,
+        (REPOSITORY / "tests/standins/device_plugin", REPOSITORY / "tests/cluster/archive.py"),
+        _device_plugin_archive,
     ),
     "vllm-cpu": Image(recipe.REFERENCE, recipe.IMAGE_INPUTS, recipe.build_archive),
 }

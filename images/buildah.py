@@ -1,4 +1,4 @@
-"""Builds Dockerfiles with Debian's buildah, in a store of its own inside the cache.
+"""Builds Dockerfiles and pushes images with Debian's buildah, in a store of its own inside the cache.
 
 The Dockerfiles are ordinary: `docker build .` makes the same images. Only the base image is special here:
 it is made by debootstrap under the name that the Dockerfiles use, because the machine may reach no registry.
@@ -44,6 +44,16 @@ def build_archive(
             options += ["--build-arg", f"{name}={value}"]
         _buildah(store, "bud", *options, *_certificates(), context)
         _buildah(store, "push", "--quiet", reference, f"docker-archive:{archive}:{reference}")
+
+
+def push_archive(archive: Path, destination: str, *, plain_http: bool) -> None:
+    """Push a docker-archive file to a registry, with the credentials of the person's own auth file."""
+    require_packages({"buildah": "buildah"})
+    store = cache_directory() / "buildah"
+    with locked(store):
+        image = _buildah(store, "pull", "--quiet", f"docker-archive:{archive}").split()[-1]
+        verify = [] if not plain_http else ["--tls-verify=false"]
+        _buildah(store, "push", "--quiet", *verify, image, f"docker://{destination}")
 
 
 def _forget_old_builds(store: Path) -> None:

@@ -1,10 +1,11 @@
 """A real Kubernetes cluster on this machine, for tests and demos.
 
   build       build what the cluster runs from pinned Go modules (cached; cold about 20 minutes);
-              as an ordinary user, only what needs no root: the control plane, kubectl and helm
+              as an ordinary user, only what needs no root
   up          start a cluster of real kubelets whose nodes offer stand-in Ascend NPUs (root)
   status      say what runs, and how to reach it
   image load  import image archives (docker or OCI tar) on every node
+  registry    let the nodes pull images from a registry over plain HTTP
   kubeconfig  print the path of the administrator's kubeconfig
   down        stop the cluster and leave nothing behind
 
@@ -54,14 +55,7 @@ def build(options: argparse.Namespace) -> None:
 
 
 def up(options: argparse.Namespace) -> None:
-    existing = _running(options.name)
-    if existing:
-        wanted, has = (options.nodes, options.npus), (existing.record.nodes, existing.record.npus)
-        if wanted != has:
-            raise ClusterError(
-                f"cluster {options.name} is up with {has[0]} nodes of {has[1]} NPUs; take it down first: "
-                f"python -m tests.cluster down --name {options.name}"
-            )
+    if Cluster.running(options.name, options.nodes, options.npus):
         print(f"cluster {options.name} is up already")
     else:
         Cluster.up(options.name, options.nodes, options.npus, options.kubernetes, say=_say)
@@ -101,6 +95,12 @@ def image(options: argparse.Namespace) -> None:
             cluster.load_image(archive)
 
 
+def registry(options: argparse.Namespace) -> None:
+    cluster = Cluster.attach(options.name)
+    cluster.pull_plainly_from(options.registry)
+    print(f"the nodes of {options.name} pull from {options.registry} over plain HTTP")
+
+
 def kubeconfig(options: argparse.Namespace) -> None:
     print(Cluster.attach(options.name).kubeconfig)
 
@@ -111,6 +111,7 @@ _COMMANDS = {
     "down": down,
     "status": status,
     "image": image,
+    "registry": registry,
     "kubeconfig": kubeconfig,
 }
 
@@ -141,6 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     command("down", "stop a cluster and leave nothing behind; root")
     command("status", "say what runs and how to reach it; root")
     command("kubeconfig", "print the path of the kubeconfig; root")
+    plain = command("registry", "let the nodes pull from a registry over plain HTTP; root")
+    plain.add_argument("registry", metavar="HOST:PORT", help="where the nodes reach it; the host's address: status")
     images = command("image", "work with images; root")
     load = images.add_subparsers(dest="action", required=True, metavar="action").add_parser(
         "load", help="import image archives on every node", description="import image archives on every node"
@@ -148,14 +151,6 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("archives", nargs="+", type=Path, metavar="TAR", help="docker or OCI archive")
     load.add_argument("--name", default=argparse.SUPPRESS, help="the cluster (default: demo)")
     return parser
-
-
-def _running(name: str) -> Cluster | None:
-    record = state.load(name)
-    if record is None or not record.complete:
-        return None
-    cluster = Cluster.attach(name)
-    return cluster if cluster.alive() else None
 
 
 def _say(text: str) -> None:

@@ -90,6 +90,22 @@ class Cluster:
             node.program = programs.get(node.name)
         return cluster
 
+    @staticmethod
+    def running(name: str, nodes: int, npus: int) -> Cluster | None:
+        """The cluster of that name, if it is up whole; one of another size is refused."""
+        record = state.load(name)
+        if record is None or not record.complete:
+            return None
+        cluster = Cluster.attach(name)
+        if not cluster.alive():
+            return None
+        if (record.nodes, record.npus) != (nodes, npus):
+            raise ClusterError(
+                f"cluster {name} is up with {record.nodes} nodes of {record.npus} NPUs; take it down first: "
+                f"python -m tests.cluster down --name {name}"
+            )
+        return cluster
+
     @property
     def name(self) -> str:
         return self.record.name
@@ -130,6 +146,11 @@ class Cluster:
         running = [node for node in self.nodes if node.program and node.program.alive()]
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda node: node.import_image(path), running))
+
+    def pull_plainly_from(self, registry: str) -> None:
+        """Let all nodes pull from a registry (host:port) that speaks plain HTTP, such as one on the host's address."""
+        for node in self.nodes:
+            node.pull_plainly_from(registry)
 
     def kill_node(self, name: str) -> None:
         """Lose a node: kubelet, containerd and all pods end at once. The API learns of it by silence."""

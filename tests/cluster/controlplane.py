@@ -24,7 +24,7 @@ from tests.cluster.certificates import Authority, write_key, write_public_key
 from tests.cluster.kubectl import Kubectl, write_kubeconfig
 from tests.cluster.processes import Program
 from tests.cluster.scratch import memory_directory, remove_memory_directory
-from tests.cluster.sources import CONTROL_PLANE
+from tests.cluster.sources import CONTROL_PLANE, KUBECTL
 from tests.cluster.waiting import wait_until
 
 _AUDIT_POLICY = {
@@ -68,7 +68,7 @@ class ControlPlane:
     def __post_init__(self) -> None:
         self.directory = self.directory.absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.binaries = self.binaries or ensure_binaries([CONTROL_PLANE])
+        self.binaries = self.binaries or ensure_binaries([CONTROL_PLANE, KUBECTL])
         self.kubeconfig = self.directory / "kubeconfig"
         self.audit_log = self.directory / "audit.log"
         self.kubectl = Kubectl(self.binaries["kubectl"], self.kubeconfig)

@@ -34,9 +34,12 @@ class Kubectl:
 
     program: Path
     kubeconfig: Path
+    context: str = ""  # default: the kubeconfig's current one
 
     def __call__(self, *arguments: str, input: str | None = None) -> str:
-        command = [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
+        command = [str(self.program), f"--kubeconfig={self.kubeconfig}"]
+        command += [f"--context={self.context}"] if self.context else []
+        command += arguments
         done = subprocess.run(command, input=input, capture_output=True, text=True)
         if done.returncode:
             complaint = " ".join(done.stderr.split())

@@ -112,6 +112,11 @@ class Node:
         """Import a docker or OCI archive under the names that it carries."""
         self.run(str(self.binaries["ctr"]), "-n", "k8s.io", "images", "import", str(archive.absolute()))
 
+    def pull_plainly_from(self, registry: str) -> None:
+        """From now on pull images of this registry (host:port) over plain HTTP."""
+        (self.directory / "registries" / registry).mkdir(parents=True, exist_ok=True)
+        self._write(f"registries/{registry}/hosts.toml", nodeconfig.plain_registry(registry))
+
     def set_unhealthy(self, *devices: int) -> None:
         """Turn exactly these devices unhealthy; none makes all well again."""
         self._write("unhealthy-devices", " ".join(str(device) for device in devices))

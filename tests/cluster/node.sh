@@ -60,6 +60,8 @@ until "$CTR" --connect-timeout 1s version > /dev/null 2>&1; do sleep 0.1; done
 forever kubelet "$KUBELET" --config=/mnt/node/kubelet.yaml --kubeconfig=/mnt/node/kubelet.kubeconfig \
   --node-ip="$NODE_IP" --hostname-override="$NODE_NAME" --node-labels="$NODE_LABELS" &
 forever kube-proxy "$KUBE_PROXY" --config=/mnt/node/kube-proxy.yaml &
-forever device-plugin "$DEVICE_PLUGIN" -resource "$NPU_RESOURCE" -devices "$NPUS" \
-  -health-file /mnt/node/unhealthy-devices &
+if [ "$NPUS" -gt 0 ]; then  # else the resource's name stays free for a plugin that runs as a pod
+  forever device-plugin "$DEVICE_PLUGIN" -resource "$NPU_RESOURCE" -devices "$NPUS" \
+    -health-file /mnt/node/unhealthy-devices &
+fi
 wait

@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.cluster.network import Network
 from tests.cluster.pause import PAUSE_IMAGE
 
+REGISTRIES = "/mnt/node/registries"  # containerd looks here at each pull
+
 
 def kubelet_config(network: Network, cgroup_root: str, ca: Path) -> dict[str, object]:
     return {
@@ -78,6 +80,12 @@ def cni_config(pod_cidr: str) -> dict[str, object]:
     }
 
 
+def plain_registry(registry: str) -> str:
+    """The hosts.toml that makes containerd ask a registry (host:port) over plain HTTP."""
+    url = f"http://{registry}"
+    return f'server = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
+
+
 def containerd_config(binaries: Mapping[str, Path]) -> str:
     runtime = "plugins.'io.containerd.cri.v1.runtime'"
     handlers = "\n".join(
@@ -98,6 +106,9 @@ state = "/run/containerd"
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "{PAUSE_IMAGE}"
+
+[plugins.'io.containerd.cri.v1.images'.registry]
+  config_path = "{REGISTRIES}"
 
 [{runtime}]
   restrict_oom_score_adj = true

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
@@ -78,6 +79,26 @@ def install(wanted: list[str]) -> None:
         if attempt == 1:  # a fresh image has no package lists
             subprocess.run(["apt-get", "-qq", "update"], env=environment, capture_output=True)
     raise ClusterError(f"apt-get install {names} failed: {done.stderr.strip().splitlines()[-1:]}")
+
+
+def unpacked(package: str, store: Path) -> Path:
+    """A directory with the files of a Debian package that is not installed, so that no service of it starts."""
+    target = store / package
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory() as scratch:
+        download = ["apt-get", "-qq", "download", package]
+        if subprocess.run(download, cwd=scratch, capture_output=True).returncode:  # a fresh image has no package lists
+            subprocess.run(["apt-get", "-qq", "update"], capture_output=True)
+            done = subprocess.run(download, cwd=scratch, capture_output=True, text=True)
+            if done.returncode:
+                raise ClusterError(f"apt-get download {package} failed: {done.stderr.strip().splitlines()[-1:]}")
+        [archive] = Path(scratch).glob("*.deb")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{package}-", dir=store))
+        subprocess.run(["dpkg-deb", "--extract", str(archive), str(partial)], check=True)
+        partial.replace(target)
+    return target
 
 
 def _missing() -> list[str]:

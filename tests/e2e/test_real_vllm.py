@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from demo import install
-from demo.__main__ import DOCUMENTS, QUERIES, TASK
+from demo.story import DOCUMENTS, QUERIES, TASK
 from tests.e2e.product import HUB, Place, Product
 from tests.integration.operating import until
 
