@@ -51,12 +51,7 @@ def digest_of(value: object, length: int) -> str:
 
 def service_labels(service: str) -> dict[str, str]:
     """Labels of everything that serves `service`, its pods included."""
-    return {
-        MANAGED_BY_LABEL: "embedding-operator",
-        NAME_LABEL: "vllm",
-        INSTANCE_LABEL: service,
-        SERVICE_LABEL: service,
-    }
+    return _labels("vllm", service) | {SERVICE_LABEL: service}
 
 
 def service_selector(service: str) -> dict[str, str]:
@@ -66,12 +61,7 @@ def service_selector(service: str) -> dict[str, str]:
 
 def cache_labels(cache: str) -> dict[str, str]:
     """Labels of the staging Job of a ModelCache, and of its pods."""
-    return {
-        MANAGED_BY_LABEL: "embedding-operator",
-        NAME_LABEL: "model-staging",
-        INSTANCE_LABEL: cache,
-        CACHE_LABEL: cache,
-    }
+    return _labels("model-staging", cache) | {CACHE_LABEL: cache}
 
 
 def model_cache_name(source: ModelSource, storage: Storage) -> str:
@@ -98,6 +88,10 @@ def scripts_config_map_name(content_hash: str) -> str:
 def made_claim_name(service: str) -> str:
     """Name the claim made from a service's claimTemplate; it outlives the service, as data should."""
     return f"{service}-models"
+
+
+def _labels(name: str, instance: str) -> dict[str, str]:
+    return {MANAGED_BY_LABEL: FIELD_MANAGER, NAME_LABEL: name, INSTANCE_LABEL: instance}
 
 
 def _joined(prefix: str, middle: str, suffix: str) -> str:
