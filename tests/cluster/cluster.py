@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,12 @@ class Cluster:
             network = free_network(name, {other.index for other in state.load_all()})
             directory = state.bulk_directory(name)
             record = State(name, network.index, nodes, npus, kubernetes, str(directory), owner)
-            record.save()
-            directory.mkdir(parents=True)
-            network.create(nodes)
-        try:
+            with _undone_on_error(name):
+                record.save()
+                directory.mkdir(parents=True)
+                network.create(nodes)
+        with _undone_on_error(name):
             return _start(record, network, binaries, say)
-        except BaseException:
-            clean_up(name)
-            raise
 
     @staticmethod
     def attach(name: str) -> Cluster:
@@ -181,6 +180,16 @@ class Cluster:
         for node in self.nodes:
             node.kill()
         clean_up(self.name)
+
+
+@contextmanager
+def _undone_on_error(name: str) -> Iterator[None]:
+    """Leave nothing behind of a cluster that could not be made."""
+    try:
+        yield
+    except BaseException:
+        clean_up(name)
+        raise
 
 
 def _check(name: str, nodes: int, npus: int) -> None:

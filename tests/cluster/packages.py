@@ -78,7 +78,8 @@ def install(wanted: list[str]) -> None:
             return
         if attempt == 1:  # a fresh image has no package lists
             subprocess.run(["apt-get", "-qq", "update"], env=environment, capture_output=True)
-    raise ClusterError(f"apt-get install {names} failed: {done.stderr.strip().splitlines()[-1:]}")
+    reason = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
+    raise ClusterError(f"apt-get install {names} failed: {reason}")
 
 
 def unpacked(package: str, store: Path) -> Path:
