@@ -7,7 +7,7 @@ compares the two. So two equal decisions make the same writes. Nothing is writte
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from embedding_operator.api import names
@@ -71,11 +71,19 @@ class Mind:
         )
         self._loop = loop
 
+    def call(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call what wants a running event loop."""
+
+        async def called() -> None:
+            function(*arguments)
+
+        self._loop.run_until_complete(called())
+
     def observed(self, obj: Object) -> None:
-        self._loop.run_until_complete(_call(routing.observed, self.context, obj))
+        self.call(routing.observed, self.context, obj)
 
     def deleted(self, obj: Object) -> None:
-        self._loop.run_until_complete(_call(routing.deleted, self.context, obj))
+        self.call(routing.deleted, self.context, obj)
 
     def keys(self) -> set[ObjectKey]:
         """Everything that there is to decide about, as far as is known."""
@@ -88,7 +96,7 @@ class Mind:
     def lead(self) -> None:
         """The first lists are done, and work begins."""
         for key in built_in_keys():
-            self._loop.run_until_complete(_call(self.context.queue.add, key))
+            self.call(self.context.queue.add, key)
 
     def waiting(self) -> set[ObjectKey]:
         """The keys that will be looked at (again) without any more news: now, or in a moment."""
@@ -148,7 +156,3 @@ def _as_applied(child: Object | None) -> Object | None:
         return None
     metadata = {name: value for name, value in child["metadata"].items() if name != "resourceVersion"}
     return {name: value for name, value in child.items() if name != "status"} | {"metadata": metadata}
-
-
-async def _call(function: Any, *arguments: Any) -> Any:
-    return function(*arguments)

@@ -1,9 +1,7 @@
 """How the API server tells an operator what has happened: late, twice, in pieces, never, and yet in the end.
 
-What it promises, and so what holds here too: a watch tells the versions of one object (one uid) in order. It promises
-nothing between objects. Kopf tells only the newest version of an object where several came together. A list shows one
-moment, in pages that arrive between the news of watches. A watch that was cut begins with all that exists, and never
-tells what was deleted in between: a list has to follow.
+What watches promise is in streams.py. A list shows one moment, in pages that arrive between the news of watches. It
+follows each watch that had to begin anew.
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from embedding_operator.controllers.watch import WATCHED
 from embedding_operator.kube.resources import Object, ObjectKey, by_kind
 from tests.replay.deciding import Mind
 from tests.replay.recording import Event, happen_to
+from tests.replay.streams import Stream, Streams
 
-Stream = tuple[ObjectKey, str]  # what tells in order: one object, by key and uid
 KINDS = tuple(resource.kind for resource in WATCHED)
 
 
@@ -51,7 +49,7 @@ class Telling:
         """The operator is killed and begins anew: it lists kind by kind, and `meanwhile` things happen."""
         self.mind = Mind(self._loop)
         self.began = self.now
-        self.streams: dict[Stream, deque[Event]] = {}
+        self.streams = Streams()
         self.lists: dict[str, Listing] = {}
         self.due: set[str] = set()
         self.mind.client.state = self._state
@@ -69,18 +67,13 @@ class Telling:
         events = self._history[self.now : self.now + count]
         for event in events:
             if event.watched:
-                self.streams.setdefault((event.key, event.uid), deque()).append(event)
+                self.streams.put(event)
         self.now += len(events)
         happen_to(self._state, events)
 
     def tell(self, stream: Stream, skip: int = 0) -> None:
         """A watch tells the next event of one object, or skips up to `skip` of them because newer ones are there."""
-        events = self.streams[stream]
-        for _ in range(min(skip, len(events) - 1)):
-            events.popleft()
-        self._tell(events.popleft())
-        if not events:
-            del self.streams[stream]
+        self._tell(self.streams.take(stream, skip))
 
     def tell_again(self, position: int) -> None:
         """Old news: an event that was told, or is on its way, or something that another answer showed back then.
@@ -94,17 +87,12 @@ class Telling:
 
     def cut(self, kind: str) -> None:
         """A watch ends, what it had not told is lost, and it begins anew."""
-        self.streams = {stream: events for stream, events in self.streams.items() if stream[0].kind != kind}
-        for key, obj in self._shown(kind).items():
-            self.streams[key, obj["metadata"]["uid"]] = deque([Event("", obj)])
+        self.streams.begin_anew(kind, self._shown(kind).values())
         self.due.add(kind)
 
     def may_list(self) -> list[str]:
         """Lists that have to be made: STRICTLY AFTER the burst with which a watch began is over."""
-        bursting = {
-            stream[0].kind for stream, events in self.streams.items() if any(not event.type for event in events)
-        }
-        return sorted(self.due - bursting - self.lists.keys())
+        return sorted(self.due - self.streams.bursting() - self.lists.keys())
 
     def begin_list(self, kind: str) -> None:
         """The API server answers a list; it is read while other news come."""
@@ -120,7 +108,7 @@ class Telling:
             listing.seen.add(Event("", obj).key)
             self.mind.observed(obj)
         if not listing.left:
-            self._resync._prune(by_kind(kind), None, listing.seen, listing.version)
+            self.mind.call(self._resync._prune, by_kind(kind), None, listing.seen, listing.version)
             del self.lists[kind]
 
     def tell_all(self) -> None:
