@@ -12,6 +12,7 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true, merge_conditions
 from embedding_operator.api.quantity import parse_duration, parse_quantity, times
 from embedding_operator.api.source import ModelScopeSource, ModelSource, PathSource, Storage
+from tests.unit.test_crds import schema_of
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 STORAGE = Storage("model-weights", "models")
@@ -55,6 +56,12 @@ def test_names_of_live_objects_never_change() -> None:
 def test_the_longest_service_name_leaves_room_for_its_children() -> None:
     name = "x" * names.MAX_SERVICE_NAME
     assert len(names.controller_revision_name(name, "0123456789")) <= names.MAX_NAME
+    assert len(names.made_claim_name(name)) <= names.MAX_NAME
+
+
+def test_the_schema_takes_no_longer_name() -> None:
+    (rule,) = schema_of("EmbeddingService")["x-kubernetes-validations"]
+    assert f"size(self.metadata.name) <= {names.MAX_SERVICE_NAME}" in rule["rule"]
 
 
 def test_two_ways_to_write_a_source_share_one_cache() -> None:
@@ -218,8 +225,8 @@ def test_ready_is_always_there() -> None:
 
 
 def test_a_condition_that_is_not_wanted_any_more_is_gone() -> None:
-    old = merge_conditions([], [ready("True"), Condition("Degraded", "True", "ReplicasUnavailable")], "then")
-    assert find_condition(merge_conditions(old, [ready("True")], "now"), "Degraded") is None
+    old = merge_conditions([], [ready("True"), Condition("Formerly", "True", "ReplicasUnavailable")], "then")
+    assert find_condition(merge_conditions(old, [ready("True")], "now"), "Formerly") is None
 
 
 def test_conditions_come_in_one_order() -> None:

@@ -161,7 +161,7 @@ class ModelStatus(View):
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved(View):
+class ResolvedStatus(View):
     """What came of spec, profile and built-in defaults."""
 
     image: str | None = None
@@ -183,7 +183,7 @@ class EmbeddingServiceStatus(View):
     selector: str | None = None
     endpoint: str | None = None
     model: ModelStatus = ModelStatus()
-    resolved: Resolved = Resolved()
+    resolved: ResolvedStatus = ResolvedStatus()
 
 
 @dataclass(frozen=True, slots=True)

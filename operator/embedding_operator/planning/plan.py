@@ -13,8 +13,7 @@ from embedding_operator.api.conditions import Reason
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
-from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus
-from embedding_operator.api.service import Resolved as ResolvedStatus
+from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ResolvedStatus
 from embedding_operator.planning import exposure, revision, scripts
 from embedding_operator.planning.deployment import deployment
 from embedding_operator.planning.errors import PlanError

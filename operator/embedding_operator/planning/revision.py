@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError, View
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.service import ModelStatus, Resolved
+from embedding_operator.api.service import ModelStatus, ResolvedStatus
 
 ANNOTATION = f"{names.GROUP}/revision"  # on pods: which revision made them
 # spec fields that do not reach the pod: changing them makes no revision
@@ -38,7 +38,7 @@ class Revision(View):
     weights: JsonObject  # cache, revision and path, for the status
 
     def __post_init__(self) -> None:
-        Resolved.from_dict(self.resolved)
+        ResolvedStatus.from_dict(self.resolved)
         ModelStatus.from_dict(self.weights)
 
     def serves(self, spec_hash: str, digest: str | None) -> bool:

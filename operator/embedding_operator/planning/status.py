@@ -10,8 +10,7 @@ from embedding_operator.api import names
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
-from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus
-from embedding_operator.api.service import Resolved as ResolvedStatus
+from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.pods import serving_nodes, trouble
 from embedding_operator.planning.revision import Revision
@@ -129,11 +128,13 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
 
 
 def _progress(facts: Facts, counts: Counts) -> Reason:
-    if not counts.settled or counts.updated < counts.total:
-        return Reason.ROLLING_OUT if counts.ready else Reason.STARTING
     if counts.ready == 0:
         return Reason.STARTING
-    return Reason.SCALING if counts.total != facts.replicas else Reason.REPLICAS_UNAVAILABLE
+    if counts.updated < counts.total:
+        return Reason.ROLLING_OUT
+    if counts.total != facts.replicas:  # also before its controller has seen the number: no rollout for a moment
+        return Reason.SCALING
+    return Reason.REPLICAS_UNAVAILABLE if counts.settled else Reason.ROLLING_OUT
 
 
 def _idle_verdict(service: EmbeddingService, counts: Counts) -> Verdict:

@@ -1,7 +1,6 @@
 """Given a spec and what was observed, the objects, deletions and conditions that follow."""
 
 import copy
-import itertools
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from embedding_operator.api.conditions import Reason
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.revision import ANNOTATION
-from embedding_operator.planning.scripts import config_map_name
 from tests.unit.planning import given
 
 
@@ -155,7 +153,7 @@ def test_what_cannot_work_is_told_before_the_weights_are_staged() -> None:
 
 
 def test_what_the_api_server_refused_stalls_in_its_words() -> None:
-    refused = PlanError("ApplyRefused", "the API server refused: spec.ports: Invalid")  # type: ignore[arg-type]
+    refused = PlanError(Reason.APPLY_REFUSED, "the API server refused: spec.ports: Invalid")
     conditions = given.conditions(given.plan(given.service(), given.seen(cache=given.cache(), refused=refused)))
     assert conditions["Stalled"][1:] == ("ApplyRefused", "the API server refused: spec.ports: Invalid")
 
@@ -183,6 +181,17 @@ def test_what_the_api_server_refused_stalls_in_its_words() -> None:
         ({}, given.deployment(replicas=4, ready=4, updated=2), ["n1"], "False", "RollingOut", "2 of the newest"),
         ({}, given.deployment(replicas=4, ready=0), [], "False", "Starting", "0 of 4"),
         ({}, given.deployment(replicas=2, ready=2), ["n1"], "False", "Scaling", "2 of 4"),
+        # a number that the Deployment's controller has not seen yet is no rollout
+        (
+            {},
+            given.deployment(replicas=2, ready=2, observedGeneration=1),
+            ["n1"],
+            "False",
+            "Scaling",
+            "2 of 4",
+        ),
+        ({}, given.deployment(replicas=4, ready=4, observedGeneration=1), ["n1"], "False", "RollingOut", "4 of 4"),
+        ({}, given.deployment(replicas=5, ready=4, updated=1), ["n1"], "False", "RollingOut", "1 of the newest"),
         ({}, None, [], "False", "Starting", "0 of 4"),
         (
             {},
@@ -314,12 +323,6 @@ def test_planning_changes_nothing_that_it_was_given() -> None:
     before = copy.deepcopy((spec, observed.pods))
     given.plan(spec, observed)
     assert (spec, observed.pods) == before
-
-
-def test_script_config_maps_are_named_by_their_content() -> None:
-    assert config_map_name({"a": "1", "b": "2"}) == config_map_name({"b": "2", "a": "1"})
-    contents = [{"a": "1"}, {"a": "2"}, {"b": "1"}, {"a": "1", "b": ""}]
-    assert all(config_map_name(x) != config_map_name(y) for x, y in itertools.combinations(contents, 2))
 
 
 def test_a_model_cache_that_cannot_be_read_is_named_and_not_called_missing() -> None:
