@@ -7,7 +7,6 @@ ten minutes in any case. Each round looks at all our objects again, spread over 
 import asyncio
 import logging
 import random
-import time
 
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
@@ -72,7 +71,7 @@ class Resync:
 
     def replayed(self, kind: str) -> None:
         """A watch listed its kind anew: look for deletions that it missed, STRICTLY AFTER the burst is over."""
-        self._replayed[kind] = time.monotonic()
+        self._replayed[kind] = asyncio.get_running_loop().time()
         if kind not in self._due:
             self._due.add(kind)
             asyncio.get_running_loop().call_later(_QUIET, self._start, kind)
@@ -80,7 +79,7 @@ class Resync:
     def _start(self, kind: str) -> None:
         if self._ended:
             return
-        wait = self._replayed[kind] + _QUIET - time.monotonic()
+        wait = self._replayed[kind] + _QUIET - asyncio.get_running_loop().time()
         if wait > 0:
             asyncio.get_running_loop().call_later(wait, self._start, kind)
             return
