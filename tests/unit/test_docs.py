@@ -18,7 +18,7 @@ DOCUMENTS = sorted(
 )
 MUST_NOT_EXIST = {"operator/__init__.py"}
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
-PATH = re.compile(r"(?<![\w./-])[\w.-]+(?:/[\w.-]+)*/?(?![\w./<-])")
+PATH = re.compile(r"(?<![\w./=-])[\w.-]+(?:/[\w.-]+)*/?(?![\w./<-])")
 TARGETS = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.M))
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
