@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +21,13 @@ from .layout import make_directories
 from .settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+class LostClaimError(StageError):
+    """Another stager writes here now, or has published and tidied up."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__("Internal", f"another stager took over {directory}; this one stops")
 
 
 class Claim:
@@ -63,7 +70,7 @@ class Claim:
             try:
                 self._beat()
             except FileNotFoundError:  # the directory went away: another one published it
-                raise self._lost() from None
+                raise LostClaimError(self._path.parent) from None
 
     def held(self) -> bool:
         seen = self._read()
@@ -71,7 +78,7 @@ class Claim:
 
     def require(self) -> None:
         if not self.held():
-            raise self._lost()
+            raise LostClaimError(self._path.parent)
 
     def release(self) -> None:
         """So that the next attempt need not wait."""
@@ -85,13 +92,11 @@ class Claim:
         with suppress(OSError):  # somebody else is in it already
             self._path.parent.rmdir()
 
-    def _lost(self) -> StageError:
-        return StageError("Internal", f"another stager took over {self._path.parent}; this one stops")
-
     async def _changes(self, seen: str, finished: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + self._settings.claim_stale
-        while time.monotonic() < deadline:
-            await asyncio.sleep(self._settings.claim_beat / 2)
+        """Look so many times, not so long: a watcher that was frozen has seen nothing, whatever its clock says."""
+        pause = self._settings.claim_beat / 2
+        for _ in range(math.ceil(self._settings.claim_stale / pause)):
+            await asyncio.sleep(pause)
             if self._read() != seen or finished():
                 return True
         return False

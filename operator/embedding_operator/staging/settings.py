@@ -34,7 +34,9 @@ class Settings:
     """Bytes of one write. Each file that is being fetched holds about twice as many in memory."""
     log_every: float = 10.0
     claim_beat: float = 3.0
+    """Seconds between two signs of life of the writer of a staging directory."""
     claim_stale: float = 15.0
+    """Seconds of silence after which another takes over."""
     free_bytes: Callable[[Path], int | None] = free_bytes
 
     def delay(self, failures: int, retry_after: float | None = None) -> float:

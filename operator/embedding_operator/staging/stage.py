@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from embedding_operator import __version__
 
-from .claim import Claim
+from .claim import Claim, LostClaimError
 from .download import Download
 from .errors import StageError, from_os_error
 from .journal import Journal
@@ -84,7 +84,7 @@ async def _stage_hub(
             Path(spec.root), "modelscope", source.repo, listing.revision, source.include, source.exclude
         )
         run = _Run(spec, source, listing, selection, layout, progress, settings)
-        return await run.adopt() or await run.download(hub)
+        return await run.complete(hub)
 
 
 @dataclass(frozen=True)
@@ -99,23 +99,33 @@ class _Run:
     progress: Progress
     settings: Settings
 
-    async def adopt(self) -> StageResult | None:
-        """The same revision may be there already, with the notes of a run that was killed before it tidied up."""
+    async def complete(self, hub: ModelScopeHub) -> StageResult:
+        """Adopt what is there, else download it."""
+        if adopted := await self._adopt():
+            await in_thread(remove_staging, self.layout)  # of a run that was killed before it tidied up
+            return adopted
+        return await self._download(hub)
+
+    async def _adopt(self) -> StageResult | None:
+        """The same revision may be there already."""
         manifest = await in_thread(self._published)
         if manifest is None:
             return None
-        await in_thread(remove_staging, self.layout)
         log.info("%s is there already and complete", self.layout.relative)
         return self._result(manifest, adopted=True)
 
-    async def download(self, hub: ModelScopeHub) -> StageResult:
+    async def _download(self, hub: ModelScopeHub) -> StageResult:
         """As the one writer: fetch what is missing and publish."""
         claim = Claim(self.layout.claim, self.layout.root, self.settings)
         if not await claim.acquire(lambda: self._published() is not None):
-            return await self.adopt() or await self.download(hub)
+            return await self._adopt() or await self._download(hub)
         try:
             result = await _while_held(claim, self._fetch_and_publish(hub, claim))
             await in_thread(remove_staging, self.layout)
+        except LostClaimError:
+            if adopted := await self._adopt():  # whoever it was, it finished the work
+                return adopted
+            raise
         finally:
             claim.release()
         return result

@@ -98,7 +98,7 @@ async def test_publishing_on_a_slow_disk_keeps_the_claim(
 
     def slow(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            time.sleep(1)  # longer than a writer may stand still
+            time.sleep(0.6)  # longer than a writer may be silent
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", slow)
