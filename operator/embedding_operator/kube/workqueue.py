@@ -116,7 +116,7 @@ class WorkQueue(Generic[K]):
             except asyncio.CancelledError:
                 if getter.done() and not getter.cancelled():
                     self._wake_one()  # the wake-up was meant for somebody who can use it
-                else:
+                elif getter in self._getters:  # else a wake-up has passed over it
                     self._getters.remove(getter)
                 raise
         key = self._queue.popleft()

@@ -289,3 +289,19 @@ def test_shutting_down_wakes_all_workers():
         assert [type(result) for result in results] == [QueueShutDown] * 3
 
     run(scenario())
+
+
+def test_a_worker_that_is_stopped_while_news_come_ends_as_it_was_told():
+    """The wake-up passes over a worker whose end has begun, and reaches one that can use it."""
+
+    async def scenario():
+        queue = WorkQueue()
+        stopped, other = (asyncio.create_task(queue.get()) for _ in range(2))
+        await asyncio.sleep(0)
+        stopped.cancel()
+        queue.add("a")
+        with pytest.raises(asyncio.CancelledError):
+            await stopped
+        assert await other == "a"
+
+    run(scenario())
