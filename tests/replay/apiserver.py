@@ -27,6 +27,7 @@ class ApiServer:
     def __init__(self) -> None:
         self.objects: dict[ObjectKey, Object] = {}
         self.version = 0
+        self.nodes_are_full = False
         self.writes: list[str] = []  # what the operator changed
         self.tell: Callable[[Event], None] = lambda event: None
         self._applied: dict[str, Object] = {}  # by uid: what the operator last applied

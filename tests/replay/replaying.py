@@ -41,6 +41,7 @@ class Replay(RuleBasedStateMachine):
     def start(self, begin: int) -> None:
         self.telling = Telling(self.loop, HISTORY[: begin + WINDOW], begin)
         self.telling.tell_all()  # else the lists that follow the watches' begin would heal all at the end
+        self._work()
 
     @property
     def mind(self) -> Mind:
@@ -81,9 +82,10 @@ class Replay(RuleBasedStateMachine):
     @rule(meanwhile=st.lists(st.integers(0, 2), min_size=len(KINDS), max_size=len(KINDS)), at_once=st.booleans())
     def is_restarted(self, meanwhile: list[int], at_once: bool) -> None:
         self.telling.restart(meanwhile)
+        self.busy, self.looked, self.decided = set(), set(), {}
         if at_once:
             self.telling.tell_all()
-        self.busy, self.looked, self.decided = set(), set(), {}
+            self._work()
 
     @rule(count=st.integers(1, 5))
     def takes(self, count: int) -> None:
