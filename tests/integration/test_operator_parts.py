@@ -11,10 +11,12 @@ import pytest
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.refusal import refuse
 from embedding_operator.controllers.resync import Resync
+from embedding_operator.controllers.shared import make_built_in
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.resources import MODEL_CACHES, key_of
+from embedding_operator.planning.profiles import BUILT_IN
 from embedding_operator.planning.stagejob import StagingSite
 from tests.cluster.controlplane import ControlPlane
 from tests.integration import kinds
@@ -63,3 +65,12 @@ async def test_an_object_that_cannot_be_read_is_told_once(context: Context) -> N
             await asyncio.sleep(1.1)  # conditions tell whole seconds
         assert context.applier.counts["status"] == 1
         assert context.applier.counts["status_skipped"] == 1
+
+
+async def test_built_in_profiles_are_there_before_anybody_works_and_what_fails_is_tried_again(context: Context) -> None:
+    context.client.gate = lambda: False
+    await make_built_in(context)
+    assert len(context.queue) == len(BUILT_IN)
+    context.client.gate = None
+    await make_built_in(context)
+    assert {key.name for key in context.cache.keys("RuntimeProfile")} == {one["metadata"]["name"] for one in BUILT_IN}

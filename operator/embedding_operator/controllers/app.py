@@ -19,7 +19,7 @@ from embedding_operator.controllers import watch
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.health import serve_health
 from embedding_operator.controllers.resync import Resync
-from embedding_operator.controllers.shared import built_in_keys
+from embedding_operator.controllers.shared import make_built_in
 from embedding_operator.controllers.workers import work
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
@@ -98,8 +98,7 @@ async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
     await resync.first()
     logger.info("listed %d objects", len(context.cache))
     await elector.acquire()
-    for key in built_in_keys():
-        context.queue.add(key)
+    await make_built_in(context)
     async with asyncio.TaskGroup() as group:
         for _ in range(context.settings.workers):
             group.create_task(work(context))

@@ -1,18 +1,33 @@
 """What belongs to nobody alone: built-in profiles, and the script ConfigMaps that revisions share."""
 
+import logging
+
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
+from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning import scripts
 from embedding_operator.planning.profiles import BUILT_IN
+
+logger = logging.getLogger(__name__)
 
 _BUILT_IN = {profile["metadata"]["name"]: profile for profile in BUILT_IN}
 
 
 def built_in_keys() -> list[ObjectKey]:
-    """The built-in profiles, to be looked at once at the start."""
+    """The built-in profiles."""
     return [ObjectKey(names.RUNTIME_PROFILE, "", name) for name in _BUILT_IN]
+
+
+async def make_built_in(context: Context) -> None:
+    """Make the built-in profiles before any service looks for one; what fails now is left to the workers."""
+    for key in built_in_keys():
+        try:
+            await reconcile_profile(context, key)
+        except (ApiError, NameTaken) as error:
+            logger.info("%s: %s; trying again", key, error)
+            context.queue.add(key)
 
 
 async def reconcile_profile(context: Context, key: ObjectKey) -> float | None:
