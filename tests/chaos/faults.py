@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.install import OPERATOR_NAMESPACE
+from demo.mark import OPERATOR_NAMESPACE
 from tests.cluster import processes
 from tests.cluster.cgroups import cluster_cgroup
 from tests.cluster.cluster import Cluster
