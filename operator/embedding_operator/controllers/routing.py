@@ -69,6 +69,9 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         add(key)
         for cache in context.users.update(key, caches_used(obj) if exists else frozenset()):
             _count_users(context, cache)
+        for cache in context.users.caches_of(key):
+            if cache not in context.cache:  # what kept us from making it (a profile that is not there) may be mended
+                add(cache)
         if not exists:
             add(ObjectKey(SCRIPTS, key.namespace, ""))
     elif key.kind == names.MODEL_CACHE:

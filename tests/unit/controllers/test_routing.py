@@ -67,6 +67,15 @@ async def test_a_claim_wakes_the_cache_that_its_service_waits_for(context: Conte
     assert await woken(context) == {SERVICE, *context.users.caches_of(SERVICE)}
 
 
+async def test_a_service_whose_spec_is_mended_wakes_the_cache_that_could_not_be_made_for_it(context: Context) -> None:
+    wrong, mended = service("u", 5), service("u", 6)
+    wrong["spec"]["runtime"] = {"profile": "none-such"}
+    routing.observed(context, wrong)
+    await woken(context)
+    routing.observed(context, mended)
+    assert await woken(context) == {SERVICE, *context.users.caches_of(SERVICE)}
+
+
 async def test_once_a_service_serves_from_another_cache_the_old_one_hears_of_it(context: Context) -> None:
     routing.observed(context, service("u", 5, model={"cache": "old"}))
     old = ObjectKey("ModelCache", "search", "old")
