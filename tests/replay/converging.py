@@ -117,19 +117,31 @@ class Converge(RuleBasedStateMachine):
 
     # ---- people who meddle
 
-    @rule(chance=CHANCE, kind=st.sampled_from([*sorted(CHILDREN), "ModelCache", "Job", "Pod", "ControllerRevision"]))
-    def child_is_deleted(self, chance: random.Random, kind: str) -> None:
+    @rule(
+        chance=CHANCE,
+        kind=st.sampled_from([*sorted(CHILDREN), "ModelCache", "Job", "Pod", "ControllerRevision"]),
+        at_rest=st.booleans(),
+    )
+    def child_is_deleted(self, chance: random.Random, kind: str, at_rest: bool) -> None:
+        if at_rest:
+            self.everything_settles()
         if keys := [key for key in self.api.objects if key.kind == kind]:
             self.api.delete(chance.choice(keys))
+        if at_rest:
+            self.everything_settles()
 
-    @rule(chance=CHANCE, kind=st.sampled_from(["Deployment", "Service", "PodDisruptionBudget"]))
-    def child_is_edited(self, chance: random.Random, kind: str) -> None:
+    @rule(chance=CHANCE, kind=st.sampled_from(["Deployment", "Service", "PodDisruptionBudget"]), at_rest=st.booleans())
+    def child_is_edited(self, chance: random.Random, kind: str, at_rest: bool) -> None:
+        if at_rest:
+            self.everything_settles()
         if keys := [key for key in self.api.objects if key.kind == kind]:
             edits = [_edit_spec, _edit_label, _remove_label]
             if kind != "PodDisruptionBudget":  # who takes our mark off one that is not wanted any more has it for good
                 edits.append(_remove_mark)
             edit = chance.choice(edits)
             self.api.change(chance.choice(keys), edit)
+        if at_rest:
+            self.everything_settles()
 
     @rule(name=NAMES)
     def stranger_has_the_name(self, name: str) -> None:

@@ -39,6 +39,11 @@ def _deploy(api: ApiServer) -> Iterator[Step]:
         pods = _owned_pods(api, deployment)
         template = names.digest_of(deployment["spec"]["template"], 6)
         wanted = [f"{key.name}-{template}-{index}" for index in range(deployment["spec"]["replicas"])]
+        ready = [pod for pod in pods if api.objects[pod]["status"]["phase"] == "Running"]
+        status: Object = {"observedGeneration": deployment["metadata"]["generation"], "replicas": len(pods)}
+        status |= {"updatedReplicas": len({*wanted} & {pod.name for pod in pods}), "readyReplicas": len(ready)}
+        if deployment.get("status") != status:
+            yield lambda key=key, status=status: api.change(key, lambda obj: obj.update(status=status))
         for surplus in [pod for pod in pods if pod.name not in wanted]:
             yield lambda surplus=surplus: api.delete(surplus)
         for name in wanted:
@@ -49,11 +54,6 @@ def _deploy(api: ApiServer) -> Iterator[Step]:
                 yield lambda pod=pod: _say(api, pod, phase="Running", conditions=[{"type": "Ready", "status": "True"}])
             elif api.objects[pod]["status"] == {"phase": "Pending"}:
                 yield lambda pod=pod: _say(api, pod, conditions=[UNSCHEDULABLE])
-        ready = [pod for pod in pods if api.objects[pod]["status"]["phase"] == "Running"]
-        status: Object = {"observedGeneration": deployment["metadata"]["generation"], "replicas": len(pods)}
-        status |= {"updatedReplicas": len({*wanted} & {pod.name for pod in pods}), "readyReplicas": len(ready)}
-        if deployment.get("status") != status:
-            yield lambda key=key, status=status: api.change(key, lambda obj: obj.update(status=status))
 
 
 def _run_jobs(api: ApiServer, end: str) -> Iterator[Step]:
