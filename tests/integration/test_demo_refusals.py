@@ -154,7 +154,7 @@ def test_options_for_a_cluster_of_yours_need_its_kubeconfig() -> None:
 
 
 @pytest.mark.parametrize(
-    ("context", "cluster", "extension", "expected"),
+    ("context", "name", "extension", "expected"),
     [
         ("kind-dev", "kind-dev", None, Kind("dev")),
         ("renamed-by-hand", "kind-dev", None, Kind("dev")),
@@ -163,15 +163,15 @@ def test_options_for_a_cluster_of_yours_need_its_kubeconfig() -> None:
     ],
 )
 def test_kind_and_minikube_are_known_by_the_context(
-    theirs: ControlPlane, tmp_path: Path, context: str, cluster: str, extension: str | None, expected: Delivery
+    theirs: ControlPlane, tmp_path: Path, context: str, name: str, extension: str | None, expected: Delivery
 ) -> None:
     """As these programs write it; another context in the same file must not matter."""
     config = yaml.safe_load(theirs.kubeconfig.read_text())
-    entry = {"name": cluster, "cluster": dict(config["clusters"][0]["cluster"])}
+    entry = {"name": name, "cluster": dict(config["clusters"][0]["cluster"])}
     if extension:
         entry["cluster"]["extensions"] = [{"name": "cluster_info", "extension": {"provider": extension}}]
     config["clusters"].append(entry)
-    config["contexts"].append({"name": context, "context": {"cluster": cluster, "user": "user"}})
+    config["contexts"].append({"name": context, "context": {"cluster": name, "user": "user"}})
     written = tmp_path / "config"
     written.write_text(yaml.safe_dump(config))
     chosen = context_of(Kubectl(theirs.kubectl.program, written, context))
