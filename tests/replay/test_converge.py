@@ -8,7 +8,7 @@ from tests.replay.converging import Converge
 from tests.replay.effort import effort
 
 TestConverge = Converge.TestCase
-TestConverge.settings = effort(examples=30, steps=30)
+TestConverge.settings = effort(examples=60, steps=30)
 
 
 @pytest.mark.long
