@@ -71,11 +71,12 @@ async def _look(context: Context, key: ObjectKey) -> None:
     """The API server knows of something that we do not: ask it, because a watch may have lost just that."""
     if key.kind == SCRIPTS:
         return
+    known = context.cache.get(key)
     try:
         obj = await context.client.get(key)
     except ApiError:
         return
     if obj is None:
-        routing.gone(context, key)
+        routing.gone(context, key, known)  # that one: a namesake may have been told of while we asked
     else:
         routing.observed(context, obj)

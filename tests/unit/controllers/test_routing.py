@@ -60,6 +60,18 @@ async def test_a_child_that_loses_the_label_of_its_service_wakes_that_service(co
     assert await woken(context) == {SERVICE}
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "Pod"])
+async def test_a_child_wakes_its_service(context: Context, kind: str) -> None:
+    routing.observed(context, child(kind, 5, OURS))
+    assert await woken(context) == {SERVICE}
+
+
+@pytest.mark.parametrize("kind", ["Job", "Pod"])
+async def test_a_staging_child_wakes_its_cache(context: Context, kind: str) -> None:
+    routing.observed(context, child(kind, 5, {"embedding-operator.io/cache": "weights"}))
+    assert await woken(context) == {ObjectKey("ModelCache", "search", "weights")}
+
+
 async def test_a_claim_wakes_the_cache_that_its_service_waits_for(context: Context) -> None:
     routing.observed(context, service("u", 5))
     await woken(context)
