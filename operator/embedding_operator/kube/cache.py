@@ -74,7 +74,7 @@ class Cache:
             return False
         if old is not None and (_is_older(obj, old) or _is_same(obj, old)):
             return False
-        new = compact(obj)
+        new = compact(obj, old)
         if old is not None:
             if _without_version(new) == _without_version(old):
                 old["metadata"]["resourceVersion"] = new["metadata"].get("resourceVersion", "")

@@ -23,11 +23,22 @@ _METADATA: Final = (
 )
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _INTERN_LIMIT: Final = 64
+_GENERATIONS: Final = frozenset({"Deployment", "PodDisruptionBudget"})  # the spec is kept whole
 
 
-def compact(obj: Mapping[str, Any]) -> Object:
-    """A fresh, small copy of `obj`; nothing in it is shared with the original."""
+def compact(obj: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> Object:
+    """A fresh, small copy of `obj`; nothing in it is shared with the original.
+
+    `known` is the compact copy of an earlier state: a Deployment's spec, most of what there is to copy, is taken
+    over from there while the generation says that it has not changed.
+    """
     keep = _CUTS.get(obj["kind"], _nothing)
+    if known is not None and obj["kind"] in _GENERATIONS and _same_generation(obj, known):
+        return {**_cut({**obj, "spec": None}, keep), "spec": known["spec"]}
+    return _cut(obj, keep)
+
+
+def _cut(obj: Mapping[str, Any], keep: Callable[[Mapping[str, Any]], Object]) -> Object:
     cut: Object = {
         "apiVersion": obj.get("apiVersion", ""),
         "kind": obj["kind"],
@@ -36,6 +47,11 @@ def compact(obj: Mapping[str, Any]) -> Object:
     }
     interned: Object = _intern(cut)
     return interned
+
+
+def _same_generation(obj: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    new, old = obj["metadata"], known["metadata"]
+    return "generation" in new and all(new.get(field) == old.get(field) for field in ("uid", "generation"))
 
 
 def _metadata(metadata: Mapping[str, Any]) -> Object:

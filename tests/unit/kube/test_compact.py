@@ -246,3 +246,19 @@ def test_equal_strings_of_different_objects_are_one_string():
     assert label is other_label
     assert value is other_value
     assert value is sys.intern("vllm")
+
+
+DEPLOYED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": METADATA, "spec": {"replicas": 2}, "status": {}}
+
+
+def test_a_spec_of_the_same_generation_is_taken_over_from_what_is_known():
+    known = compact(DEPLOYED)
+    later = compact({**copy.deepcopy(DEPLOYED), "status": {"replicas": 2}}, known)
+    assert later["spec"] is known["spec"]
+    assert later["status"] == {"replicas": 2}
+
+
+@pytest.mark.parametrize("change", [{"generation": 4}, {"uid": "u9"}])
+def test_a_spec_of_another_generation_or_of_a_namesake_is_not(change):
+    changed = {**DEPLOYED, "metadata": {**METADATA, **change}, "spec": {"replicas": 7}}
+    assert compact(changed, compact(DEPLOYED))["spec"] == {"replicas": 7}
