@@ -25,7 +25,7 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.events import Recorder
-from embedding_operator.kube.resources import Object, ObjectKey, Resource
+from embedding_operator.kube.resources import OWN_KINDS, Object, ObjectKey, Resource, by_kind
 from tests.replay.apiserver import ApiServer, is_shown
 from tests.replay.deciding import SITE, NoConnection
 from tests.replay.recording import Event
@@ -93,6 +93,8 @@ class Process:
         )
         self.resync = Resync(self.context, {resource: selector_of(resource) for resource in WATCHED})
         self.api.tell = self._news
+        self._shown: set[ObjectKey] = set()
+        self._told_of: set[str] = set()  # the kinds whose news are told
         self._snapshots: dict[str, tuple[list[Object], str]] = {}
         self._tasks = [self.loop.create_task(self._lead()), self.loop.create_task(self.resync.run())]
         self.go_on()
@@ -100,7 +102,7 @@ class Process:
     async def _lead(self) -> None:
         await self.resync.first()
         self.watching = True
-        for resource in WATCHED:
+        for resource in OWN_KINDS:
             self._begin_watch(resource.kind)
         for key in built_in_keys():
             self.context.queue.add(key)
@@ -147,9 +149,16 @@ class Process:
         self.go_on()
 
     def cut(self, kind: str) -> None:
-        """A watch ends; what it had not told is lost, and it begins anew."""
-        if self.watching:
+        """A watch ends, what it had not told is lost, and the server has forgotten where it was."""
+        if not self.watching:
+            return
+        if by_kind(kind) in OWN_KINDS:
             self._begin_watch(kind)
+        elif kind in self._told_of:
+            self._told_of.remove(kind)
+            self.streams.begin_anew(kind, ())
+            self._tasks.append(self.loop.create_task(self._list_again(by_kind(kind))))
+            self.go_on()
 
     def look_again(self) -> None:
         """What each round of the resync does, without its lists."""
@@ -164,6 +173,16 @@ class Process:
         self._run(_ended(self._tasks))
 
     # ---- how
+
+    async def _list_again(self, resource: Resource) -> None:
+        """What follow.py does then."""
+        while True:
+            try:
+                await self.resync.list(resource, None)
+            except ApiError:
+                await asyncio.sleep(1.0)
+            else:
+                return
 
     async def _look_again(self) -> None:
         for key in self.context.cache._objects:
@@ -180,7 +199,7 @@ class Process:
             self.resync.replayed(event.key.kind)
 
     def _news(self, event: Event) -> None:
-        if not self.watching:
+        if event.key.kind not in self._told_of:
             return
         before, after = event.key in self._shown, event.type != "DELETED" and is_shown(event.object)
         if after:
@@ -191,11 +210,18 @@ class Process:
             self.streams.put(Event("DELETED", event.object))
 
     def _begin_watch(self, kind: str) -> None:
+        """Kopf tells first what exists."""
         existing = [obj for key, obj in sorted(self.api.objects.items()) if key.kind == kind and is_shown(obj)]
         # Kopf says nothing of a kind of which nothing exists, so no list follows
         self.deletions_lost |= not existing and bool(self.context.cache.keys(kind))
-        self._shown = {key for key, obj in self.api.objects.items() if is_shown(obj)}
+        self._show(kind)
         self.streams.begin_anew(kind, existing)
+
+    def _show(self, kind: str) -> None:
+        """From now on, news of a kind are told."""
+        self._told_of.add(kind)
+        self._shown = {key for key in self._shown if key.kind != kind}
+        self._shown |= {key for key, obj in self.api.objects.items() if key.kind == kind and is_shown(obj)}
 
     def _act(self, request: Request) -> Object:
         verb, key, api = request.verb, request.key, self.api
@@ -223,6 +249,8 @@ class Process:
         if token:
             left, version = self._snapshots.pop(token)
         else:
+            if request.resource not in OWN_KINDS and request.key.kind not in self._told_of:
+                self._show(request.key.kind)  # children are followed from their list on
             selected = request.query.get("labelSelector")
             objects = sorted(self.api.objects.items())
             left = [obj for key, obj in objects if key.kind == request.key.kind and (not selected or is_shown(obj))]

@@ -17,6 +17,7 @@ import kopf
 
 from embedding_operator.controllers import watch
 from embedding_operator.controllers.context import Context, Settings
+from embedding_operator.controllers.follow import follow
 from embedding_operator.controllers.health import serve_health
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.shared import make_built_in
@@ -27,6 +28,7 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import Connection, connect
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.leader import Elector
+from embedding_operator.kube.resources import CHILD_KINDS
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ async def _operate(
     """First list, then watch; lead when elected; stop in the reverse order, finishing what was begun."""
     unwatch, watching = asyncio.Event(), asyncio.Event()
     tasks = [asyncio.create_task(_watch(context, resync, connection, unwatch, watching), name="watch")]
+    tasks.append(asyncio.create_task(_follow(context, resync), name="follow"))
     tasks.append(asyncio.create_task(_take_signals_back(watching, stop), name="signals"))
     tasks.append(asyncio.create_task(_lead(context, resync, elector), name="lead"))
     tasks.append(asyncio.create_task(resync.run(), name="resync"))
@@ -120,6 +123,14 @@ async def _watch(
         stop_flag=stop,
         ready_flag=ready,
     )
+
+
+async def _follow(context: Context, resync: Resync) -> None:
+    await resync.synced.wait()
+    async with asyncio.TaskGroup() as group:
+        for resource in CHILD_KINDS:
+            for namespace in resync.scopes(resource):
+                group.create_task(follow(context, resync, resource, namespace, watch.selector_of(resource)))
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

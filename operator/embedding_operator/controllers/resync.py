@@ -1,7 +1,8 @@
 """Full lists: the first one fills the cache, later ones heal what watches lost.
 
-Kopf does not tell deletions that happened while a watch was away, so a list follows every replay, and one every
-ten minutes in any case. Each round looks at all our objects again, spread over the period.
+Kopf does not tell deletions that happened while a watch was away, so for the kinds that it watches a list follows
+every replay. All kinds are listed every ten minutes in any case, and each round looks at all our objects again, spread
+over the period.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import ObjectKey, Resource, by_kind, key_of
+from embedding_operator.kube.resources import OWN_KINDS, ObjectKey, Resource, by_kind, key_of
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +22,14 @@ _SETTLED = 15.0  # seconds until all watches have begun
 
 
 class Resync:
-    """Lists what is watched; `synced` is set once everything was listed once."""
+    """Lists what is watched; `synced` is set once everything was listed once.
+
+    `versions` are the resourceVersions of the first lists, by kind and namespace, from where their news are followed.
+    """
 
     def __init__(self, context: Context, selectors: dict[Resource, str]) -> None:
         self.synced = asyncio.Event()
+        self.versions: dict[tuple[Resource, str | None], str] = {}
         self._context = context
         self._selectors = selectors
         self._replayed: dict[str, float] = {}  # when a kind's watch last listed something
@@ -36,15 +41,19 @@ class Resync:
         """Fill the cache, however long the API server lets us wait."""
         delay = 0.5
         for resource in self._selectors:
-            while True:
-                try:
-                    await self._list(resource)
-                    break
-                except ApiError as error:
-                    logger.warning("cannot list %s yet, trying again: %s", resource.plural, error)
-                    await asyncio.sleep(delay)
-                    delay = min(delay * 2, 15.0)
+            for namespace in self.scopes(resource):
+                while (resource, namespace) not in self.versions:
+                    try:
+                        self.versions[resource, namespace] = await self.list(resource, namespace)
+                    except ApiError as error:
+                        logger.warning("cannot list %s yet, trying again: %s", resource.plural, error)
+                        await asyncio.sleep(delay)
+                        delay = min(delay * 2, 15.0)
         self.synced.set()
+
+    def scopes(self, resource: Resource) -> tuple[str | None, ...]:
+        """The namespaces in which a kind is listed and watched; None is all of them at once."""
+        return (self._context.settings.namespaces or (None,)) if resource.namespaced else (None,)
 
     async def run(self) -> None:
         """A round each period, with a little jitter, until cancelled."""
@@ -60,7 +69,8 @@ class Resync:
         await self.synced.wait()
         await asyncio.sleep(_SETTLED)
         for resource in self._selectors:
-            if resource.kind not in self._replayed:  # the last of its kind may have gone before its watch began
+            # Kopf lists anew when its watch begins, and does not tell what has gone since our list
+            if resource in OWN_KINDS and resource.kind not in self._replayed:
                 await self._try(resource)
         while True:
             period = self._context.settings.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
@@ -90,21 +100,22 @@ class Resync:
 
     async def _try(self, resource: Resource) -> None:
         try:
-            await self._list(resource)
+            for namespace in self.scopes(resource):
+                await self.list(resource, namespace)
         except ApiError as error:
             logger.warning("the list of %s failed and comes again later: %s", resource.plural, error)
 
-    async def _list(self, resource: Resource) -> None:
-        scopes = (self._context.settings.namespaces or (None,)) if resource.namespaced else (None,)
-        for namespace in scopes:
-            seen: set[ObjectKey] = set()
-            version = ""
-            async for page in self._context.client.pages(resource, namespace, self._selectors[resource]):
-                for obj in page.items:
-                    routing.observed(self._context, obj)
-                    seen.add(key_of(obj))
-                version = page.resource_version
-            self._prune(resource, namespace, seen, version)
+    async def list(self, resource: Resource, namespace: str | None) -> str:
+        """Take in all that exists of a kind, forget what does not. Returns the resourceVersion of the list."""
+        seen: set[ObjectKey] = set()
+        version = ""
+        async for page in self._context.client.pages(resource, namespace, self._selectors[resource]):
+            for obj in page.items:
+                routing.observed(self._context, obj)
+                seen.add(key_of(obj))
+            version = page.resource_version
+        self._prune(resource, namespace, seen, version)
+        return version
 
     def _prune(self, resource: Resource, namespace: str | None, seen: set[ObjectKey], version: str) -> None:
         """Forget what the list did not show; its labels say who must know."""

@@ -1,7 +1,8 @@
-"""The watches, by Kopf: raw events of our kinds and their children, taken into the cache and the queue.
+"""The watches of the kinds that users write, by Kopf: raw events, taken into the cache and the queue.
 
 Only `on.event` handlers, which write nothing: no finalizers, no annotations, no state of Kopf's in anybody's
-objects. Kopf replays what exists after a watch was cut; deletions in between are found by the resync.
+objects. Kopf replays what exists after a watch was cut; deletions in between are found by the resync. Children are
+followed by follow.py.
 """
 
 import logging
@@ -82,8 +83,6 @@ def settings() -> kopf.OperatorSettings:
     kopf_settings.watching.server_timeout = 290
     kopf_settings.watching.connect_timeout = 10
     kopf_settings.watching.reconnect_backoff = 1.0
-    for resource in CHILD_KINDS:
-        kopf_settings.watching.label_selectors[resource.group, resource.version, resource.plural] = CHILD_SELECTOR
     kopf_settings.networking.request_timeout = 60
     kopf_settings.networking.connect_timeout = 5
     kopf_settings.networking.error_backoffs = _Forever()
@@ -95,7 +94,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 def registry(context: Context, resync: Resync, connection: Connection) -> kopf.OperatorRegistry:
-    """One handler for all kinds; the watches authenticate as the client does, with its token as it is now."""
+    """One handler for all kinds that users write; the watches authenticate as the client does, with its token as it is now."""
     handlers = kopf.OperatorRegistry()
 
     async def seen(event: Any, **_: Any) -> None:
@@ -111,6 +110,6 @@ def registry(context: Context, resync: Resync, connection: Connection) -> kopf.O
         return kopf.ConnectionInfo(**await connection.credentials())
 
     kopf.on.login(registry=handlers)(login)
-    for resource in WATCHED:
+    for resource in OWN_KINDS:
         kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(seen)
     return handlers

@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, NamedTuple
 
 import aiohttp
@@ -24,6 +25,8 @@ _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE: Final = "application/merge-patch+json"
 _CHUNK: Final = 500
 _MAX_RESTARTS: Final = 5
+
+TRANSPORT_ERRORS: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 Query = Mapping[str, str | int | bool | None]
@@ -104,6 +107,22 @@ class KubeClient:
             else:
                 return Listing(items, version)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    @asynccontextmanager
+    async def streaming(
+        self, resource: Resource, namespace: str | None, query: Query, timeout: aiohttp.ClientTimeout
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The answer to a watch, as it comes. It takes none of the slots that requests wait for."""
+        path = resource.path(namespace)
+        try:
+            response = await self._request("watch", resource, path, query, None, "application/json", timeout)
+            stream: aiohttp.ClientResponse = response.response
+            async with stream:
+                if stream.status >= 400:
+                    raise ApiError.from_response(stream.status, stream.headers, await stream.read())
+                yield stream.content.iter_any()
+        except TRANSPORT_ERRORS as error:
+            raise unreachable(f"watch {path}", error) from error
 
     # ---- writing
 
@@ -191,21 +210,11 @@ class KubeClient:
         body: Mapping[str, Any] | None,
         content_type: str,
     ) -> Object:
-        self.requests[verb, resource.kind] += 1
         try:
-            # The body goes past param_serialize, which would copy it leaf by leaf: a third of a request's CPU time.
-            method, url, headers, _, _ = await self._api.param_serialize(
-                _METHODS[verb],
-                path,
-                query_params=[(name, _text(value)) for name, value in (query or {}).items() if value is not None],
-                header_params={"Accept": "application/json", "Content-Type": content_type},
-                auth_settings=["BearerToken"],
-            )
-            response = await self._api.call_api(method, url, headers, body, _request_timeout=self._timeout)
+            response = await self._request(verb, resource, path, query, body, content_type, self._timeout)
             data: bytes = await response.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
-            raise ApiError(0, reason, f"{verb} {path}: {error or type(error).__name__}") from error
+        except TRANSPORT_ERRORS as error:
+            raise unreachable(f"{verb} {path}", error) from error
         if response.status >= 400:
             raise ApiError.from_response(response.status, response.headers, data)
         try:
@@ -216,10 +225,39 @@ class KubeClient:
             raise ApiError(0, "BadAnswer", f"{verb} {path}: the answer is not an object")
         return answer
 
+    async def _request(
+        self,
+        verb: str,
+        resource: Resource,
+        path: str,
+        query: Query | None,
+        body: Mapping[str, Any] | None,
+        content_type: str,
+        timeout: aiohttp.ClientTimeout,
+    ) -> Any:
+        """Send it and return the response as soon as its head is there."""
+        self.requests[verb, resource.kind] += 1
+        # The body goes past param_serialize, which would copy it leaf by leaf: a third of a request's CPU time.
+        method, url, headers, _, _ = await self._api.param_serialize(
+            _METHODS[verb],
+            path,
+            query_params=[(name, _text(value)) for name, value in (query or {}).items() if value is not None],
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            auth_settings=["BearerToken"],
+        )
+        return await self._api.call_api(method, url, headers, body, _request_timeout=timeout)
+
+
+def unreachable(what: str, error: Exception) -> ApiError:
+    """What the transport says, as an ApiError without a status."""
+    reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
+    return ApiError(0, reason, f"{what}: {error or type(error).__name__}")
+
 
 _METHODS: Final = {
     "get": "GET",
     "list": "GET",
+    "watch": "GET",
     "apply": "PATCH",
     "patch": "PATCH",
     "create": "POST",

@@ -1,0 +1,53 @@
+"""Follows the children of one kind: from a list on, all news since, for ever.
+
+Kopf watches the kinds that users write (watch.py). Children are many times as many, and all that is asked of their news
+is to reach the cache and the queue: a task, a timer and a memory for each of them, which Kopf's handlers need, would
+cost more than all the rest of the operator does.
+"""
+
+import asyncio
+import logging
+import random
+
+from embedding_operator.controllers import routing
+from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.resync import Resync
+from embedding_operator.kube.errors import ApiError
+from embedding_operator.kube.resources import Resource
+from embedding_operator.kube.watching import News, watch
+
+logger = logging.getLogger(__name__)
+
+_PAUSE = 0.5  # seconds between two watches; after failures in a row twice as long each time
+_LONGEST_PAUSE = 15.0
+
+
+async def follow(context: Context, resync: Resync, resource: Resource, namespace: str | None, selector: str) -> None:
+    """Take in the news of a kind (in one namespace, if given) until cancelled; `resync` has listed it already."""
+    version = resync.versions[resource, namespace]
+    pause = _PAUSE
+    while True:
+        wait = 0.0
+        try:
+            if not version:
+                version = await resync.list(resource, namespace)
+            async for batch in watch(context.client, resource, namespace, selector, version):
+                for news in batch:
+                    version = _take(context, news)
+                pause = _PAUSE
+        except ApiError as error:
+            if error.is_expired:
+                version = ""  # what was missed is unknown: a list tells, deletions too
+            logger.log(logging.INFO if error.is_expired else logging.WARNING, "the watch of %s: %s", resource, error)
+            wait = error.retry_after or 0.0
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads load
+
+
+def _take(context: Context, news: News) -> str:
+    """Take one piece of news in. Returns the version up to which all is known now."""
+    if news.type == "DELETED":
+        routing.deleted(context, news.object)
+    elif news.type != "BOOKMARK":
+        routing.observed(context, news.object)
+    return str(news.object["metadata"]["resourceVersion"])

@@ -1,0 +1,73 @@
+"""A watch as the API server streams it: one JSON document a line, in batches as they arrive.
+
+It says what was said and decides nothing; who follows a kind is controllers/follow.py.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+import aiohttp
+
+from embedding_operator.kube.client import KubeClient, Query
+from embedding_operator.kube.errors import ApiError
+from embedding_operator.kube.resources import Object, Resource
+
+_WATCH_SECONDS: Final = 290  # then the server ends the watch, and it is asked again from where it was
+_SILENCE: Final = 75.0  # seconds: bookmarks come every minute, so a longer silence is a dead connection
+_CONNECT: Final = 10.0
+
+
+class News(NamedTuple):
+    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
+
+    type: str
+    object: Object
+
+
+async def watch(
+    client: KubeClient, resource: Resource, namespace: str | None, selector: str, version: str
+) -> AsyncIterator[list[News]]:
+    """All news of a kind after `version`, until the server ends the watch.
+
+    Raises ApiError when the connection breaks or is silent for too long, and one with `is_expired` when the server
+    does not remember `version` any more: then list again.
+    """
+    query: Query = {
+        "watch": True,
+        "allowWatchBookmarks": True,
+        "resourceVersion": version,
+        "labelSelector": selector or None,
+        "timeoutSeconds": int(_WATCH_SECONDS * random.uniform(0.8, 1.0)),  # noqa: S311 - spreads load
+    }
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
+    async with client.streaming(resource, namespace, query, timeout) as chunks:
+        async for lines in in_lines(chunks):
+            yield [_news(line) for line in lines]
+
+
+async def in_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Whole lines, as many at once as have come; what the stream ends with is no line without its end."""
+    rest: list[bytes] = []
+    async for chunk in chunks:
+        first, *lines = chunk.split(b"\n")
+        rest.append(first)
+        if lines:
+            whole = [b"".join(rest), *lines[:-1]]
+            rest = [lines[-1]]
+            yield [line for line in whole if line]
+
+
+def _news(line: bytes) -> News:
+    try:
+        said = json.loads(line)
+        news = News(said["type"], said["object"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ApiError(0, "BadAnswer", f"a watch said what is no event: {line[:200]!r}") from error
+    if news.type == "ERROR":
+        status = news.object
+        raise ApiError(status.get("code") or 0, status.get("reason") or "WatchError", status.get("message") or "")
+    return news
