@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.manifests import service_name
+from embedding_operator.kube.apply import NOBODYS_VERSION
 
 NAME: Final = service_name(0)
 _UID: Final = "@uid@"
@@ -66,7 +67,7 @@ def load(path: Path, uid: str) -> Recording:
 def _marked(line: dict[str, str], uid: str) -> Write:
     body = json.loads(line["body"])
     for version_of in (body["metadata"], body.get("regarding") or {}):
-        if "resourceVersion" in version_of:
+        if version_of.get("resourceVersion", NOBODYS_VERSION) != NOBODYS_VERSION:
             version_of["resourceVersion"] = _VERSION
     return Write(line["method"], line["path"], line["content_type"], json.dumps(body).replace(uid, _UID))
 

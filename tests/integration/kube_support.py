@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -53,10 +54,8 @@ async def raw(
     client: KubeClient, method: str, path: str, body: Any = None, content_type: str = "application/json"
 ) -> int:
     """Any request at all, as somebody else would send it. Returns the status."""
-    sent = await client._api.param_serialize(
-        method, path, header_params={"Content-Type": content_type}, body=body, auth_settings=["BearerToken"]
-    )
-    response = await client._api.call_api(*sent[:4])
+    data = None if body is None else json.dumps(body).encode()
+    response = await client._connection.request(method, path, body=data, content_type=content_type)
     await response.read()
     return int(response.status)
 

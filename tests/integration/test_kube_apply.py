@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from embedding_operator.kube.apply import Applier
+from embedding_operator.kube.apply import NOBODYS_VERSION, Applier
 from embedding_operator.kube.cache import Cache
+from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import (
     CONFIG_MAPS,
@@ -59,13 +60,14 @@ async def test_the_second_apply_of_the_same_is_not_sent(applier, client, namespa
 async def test_the_answer_is_in_the_cache_before_any_watch_tells(applier, namespace, owner):
     desired = owned_by(deployment(namespace), owner)
     await applier.apply(desired)
-    assert applier._cache.owned(owner["metadata"]["uid"])[0]["spec"]["replicas"] == 0
+    [known] = applier._cache.owned(owner["metadata"]["uid"])
+    assert unpacked(known)["spec"]["replicas"] == 0
 
 
 async def test_another_wish_is_sent(applier, namespace, owner):
     await applier.apply(owned_by(deployment(namespace), owner))
     applied = await applier.apply(owned_by(deployment(namespace, replicas=3), owner))
-    assert applied["spec"]["replicas"] == 3
+    assert unpacked(applied)["spec"]["replicas"] == 3
     assert applier.counts == {"applied": 2}
 
 
@@ -115,7 +117,7 @@ async def test_a_child_that_was_edited_and_hidden_from_the_watch_is_taken_back(a
     bare = (await client.get(key_of(made)))["metadata"]
     applier._cache.discard(key_of(made), bare["uid"], bare["resourceVersion"])
     again = await applier.apply(desired)
-    assert (again["spec"]["replicas"], again["metadata"]["labels"]) == (0, made["metadata"]["labels"])
+    assert (unpacked(again)["spec"]["replicas"], again["metadata"]["labels"]) == (0, made["metadata"]["labels"])
 
 
 async def test_what_many_want_at_once_is_sent_once(applier, client, namespace):
@@ -246,6 +248,22 @@ async def test_a_strangers_object_without_any_conflicting_field_is_not_merged_in
     assert "data" not in await client.get(key_of(bare))
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("child", [deployment, service, config_map])
+async def test_a_first_apply_needs_no_look_for_the_server_itself_refuses_it_where_there_is_one(
+    client, namespace, owner, child, force
+):
+    desired = owned_by(child(namespace), owner)
+    made = await Applier(client, Cache()).apply(desired)
+    assert client.requests["get", desired["kind"]] == 0
+    desired["metadata"]["resourceVersion"] = NOBODYS_VERSION
+    with pytest.raises(ApiError) as caught:
+        await client.apply(desired, force=force)
+    assert caught.value.is_conflict
+    [writer] = (await client.get(key_of(made)))["metadata"]["managedFields"][:1]
+    assert (writer["manager"], writer["operation"]) == ("embedding-operator", "Apply")
+
+
 async def test_a_name_that_became_free_is_used(applier, client, namespace, owner):
     other = await client.apply(config_map(namespace, "other"))
     theirs = await client.apply(owned_by(deployment(namespace), other))
@@ -260,7 +278,7 @@ async def test_after_a_restart_our_own_edited_child_is_taken_back(client, namesp
     await Applier(client, Cache()).apply(desired)
     await edit(client, DEPLOYMENTS, namespace, "x", {"spec": {"replicas": 5}})
     fresh = Applier(client, Cache())  # the watch has not told of it yet
-    assert (await fresh.apply(desired))["spec"]["replicas"] == 0
+    assert unpacked(await fresh.apply(desired))["spec"]["replicas"] == 0
 
 
 async def test_children_of_an_owners_earlier_life_are_adopted(applier, client, namespace, owner):

@@ -77,9 +77,13 @@ class ApiServer:
 
     def applied(self, desired: Object, *, force: bool) -> Object:
         key = key_of(desired)
-        if key not in self.objects:
+        version = desired["metadata"].get("resourceVersion")
+        desired = {**desired, "metadata": {f: v for f, v in desired["metadata"].items() if f != "resourceVersion"}}
+        if key not in self.objects:  # whatever the version
             answer = self.create(desired)
         else:
+            if version not in (None, self.objects[key]["metadata"]["resourceVersion"]):
+                raise ApiError(409, "Conflict", f"{key} has been modified")
             if not force:
                 raise ApiError(409, "Conflict", f"{key}: fields belong to somebody else")
             before = self._applied.get(self.objects[key]["metadata"]["uid"], {})

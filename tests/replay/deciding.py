@@ -53,7 +53,7 @@ class Asking(KubeClient):
 
 
 class NoConnection:
-    api = None
+    """Nothing is sent."""
 
 
 class Mind:

@@ -13,7 +13,7 @@ from embedding_operator.api.conditions import Reason
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, Settings
-from embedding_operator.kube.compact import compact
+from embedding_operator.kube.compact import compact, unpacked
 from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource, by_kind
 from embedding_operator.planning.profiles import BUILT_IN
 from embedding_operator.planning.stagejob import StagingSite, job
@@ -73,7 +73,7 @@ def test_news_of_a_watched_kind_wake_somebody(resource: Resource) -> None:
 
 @pytest.mark.parametrize("kind", sorted(set(MADE) - {"Job", "PersistentVolumeClaim"}))
 def test_the_cache_keeps_all_that_is_applied_so_that_a_restart_can_tell_what_is_in_force(kind: str) -> None:
-    kept = compact(MADE[kind])
+    kept = unpacked(compact(MADE[kind]))
     assert {name: kept.get(name) for name in MADE[kind] if name != "metadata"} == {
         name: value for name, value in MADE[kind].items() if name != "metadata"
     }

@@ -12,6 +12,7 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import write_status
+from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning import revision
@@ -62,7 +63,7 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
     return Observed(
         profiles=profiles_known(context),
         cache=cache,
-        revisions=[parsed for parsed in map(revision.parse, stored) if parsed],
+        revisions=[parsed for parsed in map(revision.parse, map(unpacked, stored)) if parsed],
         deployment=context.cache.get(ObjectKey("Deployment", namespace, name)),
         has_budget=ObjectKey("PodDisruptionBudget", namespace, name) in context.cache,
         has_claim=ObjectKey("PersistentVolumeClaim", namespace, names.made_claim_name(name)) in context.cache,

@@ -5,6 +5,7 @@ import logging
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
+from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning import scripts
@@ -42,7 +43,7 @@ async def reconcile_scripts(context: Context, key: ObjectKey) -> float | None:
     labels = {names.SCRIPTS_LABEL: "true"}
     existing = {obj["metadata"]["name"]: obj for obj in context.cache.list("ConfigMap", key.namespace, labels)}
     # read leniently: a revision of a newer operator, met after a downgrade, keeps its scripts too
-    revisions = context.cache.list("ControllerRevision", key.namespace)
+    revisions = map(unpacked, context.cache.list("ControllerRevision", key.namespace))
     unused = scripts.unused(
         existing,
         scripts.config_map_name(script_sources()),

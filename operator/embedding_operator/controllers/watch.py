@@ -94,7 +94,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 def registry(context: Context, resync: Resync, connection: Connection) -> kopf.OperatorRegistry:
-    """One handler for all kinds that users write; the watches authenticate as the client does, with its token as it is now."""
+    """One handler for all kinds that users write. Kopf authenticates as our client does, with its token of today."""
     handlers = kopf.OperatorRegistry()
 
     async def seen(event: Any, **_: Any) -> None:

@@ -15,12 +15,13 @@ from weakref import WeakValueDictionary
 from embedding_operator.api.names import FIELD_MANAGER, MANAGED_BY_LABEL
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
+from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.inforce import digest_of, fingerprint, is_held, marked
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
-# An unforced apply never merges into a stranger's: the selector is required and immutable, the data is immutable.
-_ALWAYS_CONFLICT: Final = frozenset({"Deployment", "ControllerRevision"})
+# etcd's first revision, before there was any object: a server-side apply with it creates, or is a conflict.
+NOBODYS_VERSION: Final = "1"
 _STATUS_METADATA: Final = ("name", "namespace", "resourceVersion")
 
 
@@ -59,22 +60,34 @@ class Applier:
         if observed is not None and self._is_in_force(key, digest, desired, observed):
             self.counts["skipped"] += 1
             return observed
-        known = observed is not None and is_ours(observed, desired)
-        if not known and not (observed is None and key.kind in _ALWAYS_CONFLICT):
-            # Without conflicting fields, or under our own manager's name for another owner, even an unforced
-            # apply would quietly merge into what is there. So look first; this happens once in a child's life.
-            # (With resourceVersion=0 it would cost less and come too late: the server's cache lags behind.)
-            known = await self._exists_as_ours(key, desired)
-        try:
-            answer = await self._client.apply(marked(desired, digest), force=known)
-        except ApiError as error:
-            if known or not (error.is_conflict or error.is_invalid):
-                raise
-            if not await self._exists_as_ours(key, desired):  # else it says whose it is
-                raise
+        if observed is not None and is_ours(observed, desired):
             answer = await self._client.apply(marked(desired, digest), force=True)
+        elif observed is None:
+            answer = await self._apply_new(key, desired, digest)
+        else:
+            answer = await self._apply_seen(key, desired, digest)
         self.counts["applied"] += 1
         return self._learn(key, digest, desired, answer)
+
+    async def _apply_new(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
+        """The first apply of a child: it makes one, or changes nothing at all.
+
+        Even an unforced apply merges into a stranger's object where no field conflicts, so it carries a version that
+        no object has: what exists is refused, in the same transaction that would have changed it.
+        """
+        first = marked(desired, digest)
+        first["metadata"]["resourceVersion"] = NOBODYS_VERSION
+        try:
+            return await self._client.apply(first, force=False)
+        except ApiError as error:
+            if not error.is_conflict:
+                raise
+            return await self._apply_seen(key, desired, digest)
+
+    async def _apply_seen(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
+        """Look whose it is, and apply if it is ours."""
+        ours = await self._exists_as_ours(key, desired)
+        return await self._client.apply(marked(desired, digest), force=ours)
 
     async def create(self, desired: Mapping[str, Any]) -> Object:
         """Create what is never changed afterwards (Jobs). If it exists and is ours, that is returned."""
@@ -139,7 +152,7 @@ class Applier:
         seen = self._seen.get(key)
         if seen == (digest, fingerprint(desired, observed)):
             return True
-        if not is_held(observed, desired, digest):
+        if not is_held(unpacked(observed), desired, digest):
             return False
         self._remember(key, digest, desired, observed)
         return True

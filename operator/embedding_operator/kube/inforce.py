@@ -12,16 +12,19 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from embedding_operator.api.names import GROUP
 from embedding_operator.kube.resources import Object
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 
 
 def digest_of(desired: Mapping[str, Any]) -> str:
     """What tells two wishes apart."""
-    canonical = json.dumps(desired, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_encode(desired), digest_size=16).hexdigest()
 
 
 def marked(desired: Mapping[str, Any], digest: str) -> Object:

@@ -5,16 +5,18 @@ It says what was said and decides nothing; who follows a kind is controllers/fol
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import AsyncIterator
-from typing import Final, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 import aiohttp
+import msgspec
 
 from embedding_operator.kube.client import KubeClient, Query
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import Object, Resource
+from embedding_operator.kube.shapes import shape_of
 
 _WATCH_SECONDS: Final = 290  # then the server ends the watch, and it is asked again from where it was
 _SILENCE: Final = 75.0  # seconds: bookmarks come every minute, so a longer silence is a dead connection
@@ -31,7 +33,7 @@ class News(NamedTuple):
 async def watch(
     client: KubeClient, resource: Resource, namespace: str | None, selector: str, version: str
 ) -> AsyncIterator[list[News]]:
-    """All news of a kind after `version`, until the server ends the watch.
+    """All news of a kind after `version`, until the server ends the watch; of objects, what planners read.
 
     Raises ApiError when the connection breaks or is silent for too long, and one with `is_expired` when the server
     does not remember `version` any more: then list again.
@@ -45,8 +47,9 @@ async def watch(
     }
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
     async with client.streaming(resource, namespace, query, timeout) as chunks:
+        decoder = _decoder_of(resource.kind)
         async for lines in in_lines(chunks):
-            yield [_news(line) for line in lines]
+            yield [_news(decoder, line) for line in lines]
 
 
 async def in_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
@@ -61,13 +64,21 @@ async def in_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
             yield [line for line in whole if line]
 
 
-def _news(line: bytes) -> News:
+@cache
+def _decoder_of(kind: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(msgspec.defstruct("Event", [("type", str), ("object", shape_of(kind))]))
+
+
+def _news(decoder: msgspec.json.Decoder[Any], line: bytes) -> News:
     try:
-        said = json.loads(line)
-        news = News(said["type"], said["object"])
-    except (ValueError, KeyError, TypeError) as error:
+        said = decoder.decode(line)
+    except msgspec.DecodeError as error:
         raise ApiError(0, "BadAnswer", f"a watch said what is no event: {line[:200]!r}") from error
-    if news.type == "ERROR":
-        status = news.object
-        raise ApiError(status.get("code") or 0, status.get("reason") or "WatchError", status.get("message") or "")
-    return news
+    if said.type == "ERROR":
+        raise _error(line)
+    return News(said.type, said.object)
+
+
+def _error(line: bytes) -> ApiError:
+    status = msgspec.json.decode(line)["object"]
+    return ApiError(status.get("code") or 0, status.get("reason") or "WatchError", status.get("message") or "")

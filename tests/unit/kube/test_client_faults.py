@@ -85,7 +85,7 @@ async def test_a_connection_that_ends_in_the_middle_of_an_answer_is_a_temporary_
 
 async def test_nobody_listening_is_a_temporary_error(tmp_path):
     async with serving(answering(200, "{}"), tmp_path) as client:
-        client._api.configuration.host = "http://127.0.0.1:1"
+        client._connection.configuration.host = "http://127.0.0.1:1"
         with pytest.raises(ApiError) as caught:
             await client.get(POD)
         assert caught.value.is_temporary

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from embedding_operator.kube.compact import compact
+from embedding_operator.kube.compact import compact, unpacked
 
 METADATA = {
     "name": "x",
@@ -202,7 +202,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_kept(name):
     whole, expected = CASES[name]
-    cut = compact({"apiVersion": "v1", "metadata": METADATA, **whole})
+    cut = unpacked(compact({"apiVersion": "v1", "metadata": METADATA, **whole}))
     assert {field: cut[field] for field in cut if field not in ("apiVersion", "kind", "metadata")} == expected
 
 
@@ -261,4 +261,14 @@ def test_a_spec_of_the_same_generation_is_taken_over_from_what_is_known():
 @pytest.mark.parametrize("change", [{"generation": 4}, {"uid": "u9"}])
 def test_a_spec_of_another_generation_or_of_a_namesake_is_not(change):
     changed = {**DEPLOYED, "metadata": {**METADATA, **change}, "spec": {"replicas": 7}}
-    assert compact(changed, compact(DEPLOYED))["spec"] == {"replicas": 7}
+    assert unpacked(compact(changed, compact(DEPLOYED)))["spec"] == {"replicas": 7}
+
+
+def test_what_is_packed_is_small_and_equal_to_its_like():
+    container = {"name": "vllm", "args": [f"--flag-{number}=value" for number in range(500)]}
+    template = {**DEPLOYED, "spec": {"template": {"spec": {"containers": [container]}}}}
+    one, other = compact(template), compact(copy.deepcopy(template))
+    assert one == other
+    assert one != compact(DEPLOYED)
+    assert sys.getsizeof(one["spec"]._text) < 4000
+    assert unpacked(one)["spec"] == template["spec"]

@@ -1,6 +1,6 @@
 import pytest
 
-from embedding_operator.kube.connection import new_configuration, proxy_for
+from embedding_operator.kube.connection import proxy_for
 
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
 
@@ -25,7 +25,3 @@ def test_no_proxy_is_honoured(monkeypatch, no_proxy):
 
 def test_without_a_proxy_there_is_none():
     assert proxy_for("https://10.96.0.1:443") is None
-
-
-def test_the_transport_does_not_read_the_environment_for_each_request():
-    assert new_configuration().client_session_kwargs == {"trust_env": False}
