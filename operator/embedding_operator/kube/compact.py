@@ -17,7 +17,8 @@ from embedding_operator.kube.resources import Object
 from embedding_operator.kube.shapes import shape_of
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-_INTERN_LIMIT: Final = 64
+_SHARED_KEY: Final = 64  # characters of a string that many objects may have
+_SHARED_VALUE: Final = 32  # a uid is longer, and nobody else's
 _PACKED: Final = {"Deployment": "spec", "ControllerRevision": "data"}
 _POD_CONDITIONS: Final = frozenset({"Ready", "PodScheduled"})
 _encode: Final = msgspec.json.Encoder().encode
@@ -84,16 +85,20 @@ def _same_generation(obj: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
 def _copied(cut: Object) -> Object:
     if cut["kind"] == "ConfigMap" and cut.get("data"):  # ours hold the scripts, the same in each namespace
         cut["data"] = {name: sys.intern(str(text)) for name, text in cut["data"].items()}
-    copy: Object = _intern(cut)
+    copy: Object = _shared(cut)
     return copy
 
 
-def _intern(value: Any) -> Any:
+def _shared(value: Any) -> Any:
     """Copy JSON, sharing equal short strings: keys, labels and reasons repeat in every object."""
     if isinstance(value, str):
-        return sys.intern(value) if type(value) is str and len(value) <= _INTERN_LIMIT else value
+        return sys.intern(value) if type(value) is str and len(value) <= _SHARED_VALUE else value
     if isinstance(value, dict):
-        return {_intern(name): _intern(item) for name, item in value.items()}
+        return {_key(name): _shared(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_intern(item) for item in value]
+        return [_shared(item) for item in value]
     return value
+
+
+def _key(name: str) -> str:
+    return sys.intern(name) if len(name) <= _SHARED_KEY else name
