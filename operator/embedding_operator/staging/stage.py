@@ -18,12 +18,13 @@ from embedding_operator import __version__
 from .claim import Claim, LostClaimError
 from .download import Download
 from .errors import StageError, from_os_error
+from .found import Found, fitting, wrong_bytes, wrong_sizes
 from .journal import Journal
 from .layout import Layout, hub_layout
 from .manifest import Manifest, ManifestFile, files_digest, listing_id
 from .modelscope import Listing, ModelScopeHub
 from .progress import Progress, human
-from .publish import find_published, publish, remove_staging
+from .publish import move_aside, publish, remove_staging, replace_files
 from .result import Excluded, StageResult
 from .select import RemoteFile, Selection, select
 from .settings import Settings
@@ -100,54 +101,92 @@ class _Run:
     settings: Settings
 
     async def complete(self, hub: ModelScopeHub) -> StageResult:
-        """Adopt what is there, else download it."""
-        if adopted := await self._adopt():
+        """Adopt what is there, else download what is missing."""
+        found = await self._look()
+        if found is not None and not found.wanting:
             await in_thread(remove_staging, self.layout)  # of a run that was killed before it tidied up
-            return adopted
-        return await self._download(hub)
+            return self._adopted(found)
+        return await self._download(hub, found)
 
-    async def _adopt(self) -> StageResult | None:
-        """The same revision may be there already."""
-        manifest = await in_thread(self._published)
+    async def _look(self) -> Found | None:
+        """The same revision may be there already: taken at its word if its digest was asked for, else hashed."""
+        manifest = await in_thread(self._fitting)
         if manifest is None:
             return None
-        log.info("%s is there already and complete", self.layout.relative)
-        return self._result(manifest, adopted=True)
+        require_digest(self.spec.digest, manifest.digest, self.layout.relative)
+        directory = self.layout.published
+        bad = set(await in_thread(wrong_sizes, directory, manifest))
+        if self.spec.digest is None:
+            log.info("%s is there already: hashing it, since anybody may have put it there", self.layout.relative)
+            rest = [file for file in manifest.files if file.path not in bad]
+            self.progress.start("Verifying", sum(file.size for file in rest))
+            bad |= set(await wrong_bytes(directory, rest, self.spec.parallelism, self.progress))
+            bad |= {file.path for file in self.listing.files if file.sha256 is None}  # the hub's bytes alone tell
+        held = {file.path for file in manifest.files}
+        return Found(manifest, tuple(file for file in self.listing.files if file.path in bad & held))
 
-    async def _download(self, hub: ModelScopeHub) -> StageResult:
-        """As the one writer: fetch what is missing and publish."""
+    def _adopted(self, found: Found) -> StageResult:
+        log.info("%s is there already and complete", self.layout.relative)
+        return self._result(found.manifest, adopted=True)
+
+    async def _download(self, hub: ModelScopeHub, found: Found | None) -> StageResult:
+        """As the one writer: fetch what is missing and put it into place."""
         claim = Claim(self.layout.claim, self.layout.root, self.settings)
-        if not await claim.acquire(lambda: self._published() is not None):
-            return await self._adopt() or await self._download(hub)
+        if not await claim.acquire(lambda: found is None and self._is_published()):
+            return await self._again(hub)
         try:
-            result = await _while_held(claim, self._fetch_and_publish(hub, claim))
-            await in_thread(remove_staging, self.layout)
+            work = self._fetch_and_publish(hub, claim) if found is None else self._mend(hub, claim, found)
+            result = await _while_held(claim, work)
+            if result is not None:
+                await in_thread(remove_staging, self.layout)
         except LostClaimError:
-            if adopted := await self._adopt():  # whoever it was, it finished the work
-                return adopted
+            other = await self._look()
+            if other is not None and not other.wanting:  # whoever it was, it finished the work
+                return self._adopted(other)
             raise
         finally:
             claim.release()
-        return result
+        return result or await self._again(hub)
 
-    async def _fetch_and_publish(self, hub: ModelScopeHub, claim: Claim) -> StageResult:
-        files = await self._fetch(hub)
+    async def _again(self, hub: ModelScopeHub) -> StageResult:
+        """Another stager published; it tidies up itself."""
+        found = await self._look()
+        return self._adopted(found) if found and not found.wanting else await self._download(hub, found)
+
+    async def _mend(self, hub: ModelScopeHub, claim: Claim, found: Found) -> StageResult | None:
+        """Fetch what the published directory lacks; if the hub has other bytes, it was not what it said."""
+        log.warning("%s: %d files are fetched again", self.layout.relative, len(found.wanting))
+        files = await self._fetch(hub, found.wanting)
+        claim.require()
+        if set(files) <= set(found.manifest.files):
+            await in_thread(replace_files, self.layout, [file.path for file in files])
+            return self._result(found.manifest, adopted=True)
+        await in_thread(move_aside, self.layout)
+        return await self._fetch_and_publish(hub, claim)
+
+    async def _fetch_and_publish(self, hub: ModelScopeHub, claim: Claim) -> StageResult | None:
+        """The result, or None if somebody else published meanwhile."""
+        files = await self._fetch(hub, self.selection.files)
         require_digest(self.spec.digest, files_digest(files), self.source.repo)
         self.progress.start("Publishing", self.selection.bytes)
         self.progress.credit(self.selection.bytes)
         manifest = self._manifest(files)
-        other = await in_thread(publish, self.layout, manifest, self.selection.files, claim.require)
-        return self._result(other or manifest, adopted=other is not None)
+        published = await in_thread(publish, self.layout, manifest, self.listing.files, claim.require)
+        return self._result(manifest, adopted=False) if published else None
 
-    async def _fetch(self, hub: ModelScopeHub) -> list[ManifestFile]:
+    async def _fetch(self, hub: ModelScopeHub, files: Sequence[RemoteFile]) -> list[ManifestFile]:
         journal = Journal(self.layout, listing_id(self.selection.files))
         await in_thread(journal.open)
-        self.progress.start("Downloading", self.selection.bytes)
+        self.progress.start("Downloading", sum(file.size for file in files))
         download = Download(hub, self.layout, journal, self.progress, self.settings)
-        return await download.all(self.selection.files, self.spec.parallelism)
+        return await download.all(files, self.spec.parallelism)
 
-    def _published(self) -> Manifest | None:
-        return find_published(self.layout.published, self.selection.files, self.listing.files)
+    def _fitting(self) -> Manifest | None:
+        return fitting(self.layout.published, self.selection.files, self.listing.files)
+
+    def _is_published(self) -> bool:
+        manifest = self._fitting()
+        return manifest is not None and not wrong_sizes(self.layout.published, manifest)
 
     def _manifest(self, files: Sequence[ManifestFile]) -> Manifest:
         return Manifest(
@@ -161,7 +200,6 @@ class _Run:
         )
 
     def _result(self, manifest: Manifest, *, adopted: bool) -> StageResult:
-        require_digest(self.spec.digest, manifest.digest, self.layout.relative)
         held = {file.path for file in manifest.files}
         left_out = [file for file in self.listing.files if file.path not in held]
         return StageResult(

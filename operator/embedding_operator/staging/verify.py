@@ -27,7 +27,7 @@ async def verify_path(root: Path, path: str, digest: str | None, parallelism: in
         manifest = await in_thread(read_manifest, directory)
         found = await in_thread(_find_files, root, directory, path, manifest is not None)
         progress.start("Verifying", sum(size for _, size in found))
-        files = await _hash_all(directory, [name for name, _ in found], parallelism, progress)
+        files = await hash_files(directory, [name for name, _ in found], parallelism, progress)
     except BadManifestError as error:
         raise StageError("ChecksumMismatch", f"{path}/{MANIFEST} is damaged: {error}") from None
     except PermissionError as error:
@@ -59,7 +59,8 @@ def require_digest(expected: str | None, got: str, what: str) -> None:
         )
 
 
-async def _hash_all(directory: Path, names: list[str], parallelism: int, progress: Progress) -> list[ManifestFile]:
+async def hash_files(directory: Path, names: list[str], parallelism: int, progress: Progress) -> list[ManifestFile]:
+    """Size and sum of each file, as they are on the disk now."""
     turns = asyncio.Semaphore(parallelism)
 
     async def hash_one(name: str) -> ManifestFile:

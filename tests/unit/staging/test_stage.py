@@ -90,20 +90,6 @@ async def test_what_a_run_left_that_was_killed_after_publishing_is_tidied_up(vol
     assert list((volume.root / ".staging").iterdir()) == []
 
 
-async def test_a_damaged_directory_is_moved_aside_and_staged_again(volume: Volume) -> None:
-    first = await volume.stage()
-    damaged = volume.root / first.path / BIG
-    damaged.write_bytes(damaged.read_bytes()[:-1])
-
-    second = await volume.stage()
-
-    assert not second.adopted
-    volume.assert_published(second.path)
-    aside = list((volume.root / ".staging").glob("displaced-*"))
-    assert len(aside) == 1
-    assert (aside[0] / BIG).stat().st_size == (volume.source / BIG).stat().st_size - 1
-
-
 async def test_a_directory_without_a_manifest_is_not_taken_for_a_model(volume: Volume, hub: ModelHub) -> None:
     squatter = volume.root / "modelscope/Acme--Tiny-Embedding" / hub.repositories.commit(volume.source)
     squatter.mkdir(parents=True)
