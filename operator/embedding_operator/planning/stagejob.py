@@ -70,7 +70,7 @@ def _pod_spec(cache: ModelCache, site: StagingSite) -> JsonObject:
         "restartPolicy": "Never",
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
-        "securityContext": _security_context(stager.get("securityContext") or {}),
+        "securityContext": _security_context(cache, stager.get("securityContext") or {}),
         "containers": [_container(cache, site)],
         "volumes": [
             {"name": "cache", "persistentVolumeClaim": {"claimName": cache.spec.storage.claim_name}},
@@ -79,8 +79,10 @@ def _pod_spec(cache: ModelCache, site: StagingSite) -> JsonObject:
     } | {field: value for field, value in optional.items() if value}
 
 
-def _security_context(wanted: JsonObject) -> JsonObject:
+def _security_context(cache: ModelCache, wanted: JsonObject) -> JsonObject:
     defaults: JsonObject = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
+    if _only_reads(cache):
+        del defaults["fsGroup"]  # a kubelet would give files that are not ours to this group
     return (
         defaults
         | {
@@ -96,6 +98,8 @@ def _container(cache: ModelCache, site: StagingSite) -> JsonObject:
     mount: JsonObject = {"name": "cache", "mountPath": CACHE_MOUNT}
     if cache.spec.storage.sub_path:
         mount["subPath"] = cache.spec.storage.sub_path
+    if _only_reads(cache):
+        mount["readOnly"] = True
     return {
         "name": "stage",
         "image": site.image,
@@ -115,6 +119,11 @@ def _container(cache: ModelCache, site: StagingSite) -> JsonObject:
         "terminationMessagePolicy": "File",
         "volumeMounts": [mount, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  (the pod's own)
     }
+
+
+def _only_reads(cache: ModelCache) -> bool:
+    """Weights that somebody else put there are read and never written."""
+    return cache.spec.source.path is not None
 
 
 def _token(cache: ModelCache) -> list[JsonObject]:

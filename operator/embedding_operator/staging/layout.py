@@ -21,6 +21,10 @@ from pathlib import Path, PurePosixPath
 
 MANIFEST = "manifest.json"
 STAGING = ".staging"
+TRASH = ".trash"
+USERS = ".users"
+OURS = (STAGING, TRASH, USERS)
+"""Directories of the volume that hold no weights: what is in them may change or go at any moment."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from .errors import StageError
-from .layout import MANIFEST
+from .layout import MANIFEST, OURS
 from .manifest import BadManifestError, Manifest, ManifestFile, files_digest, listing_id, read_manifest
 from .progress import Progress
 from .result import Excluded, StageResult
@@ -86,6 +86,8 @@ def _find_files(root: Path, directory: Path, path: str, has_manifest: bool) -> l
         raise StageError("NotFound", f"there is no {path} on the volume")
     if not directory.is_dir():
         raise StageError("BadSource", f"{path} is a file; give the directory that holds the model")
+    if set(_inside(directory, volume).relative_to(volume).parts) & set(OURS):
+        raise StageError("BadSource", f"{path} holds unfinished or discarded work: give a published directory")
     found: list[tuple[str, int]] = []
     entered: set[Path] = set()
 

@@ -238,3 +238,16 @@ def test_what_the_api_server_refused_stalls_the_cache_in_its_words() -> None:
 def test_no_more_users_are_named_than_a_status_holds() -> None:
     planned = plan(given.cache(), users=[f"s{number:04}" for number in range(2000)])
     assert len(planned.status.used_by or ()) == 1024
+
+
+def path_cache() -> ModelCache:
+    obj = given.cache(staged=False).to_dict()
+    obj["spec"]["source"] = {"path": {"path": "models/mini"}}
+    return ModelCache.from_dict(obj)
+
+
+def test_weights_that_are_there_already_are_mounted_read_only_and_stay_their_owners() -> None:
+    spec = job(path_cache(), StagingSite("x:1"))["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["volumeMounts"][0] == {"name": "cache", "mountPath": "/cache", "readOnly": True}
+    assert "fsGroup" not in spec["securityContext"]

@@ -128,6 +128,16 @@ async def test_a_path_that_is_no_model_is_named(tmp_path: Path, path: str, reaso
     assert words in error.message
 
 
+@pytest.mark.parametrize("place", [".staging/x/files", ".trash/x", "modelscope/a--b/.users/x"])
+async def test_what_is_unfinished_or_discarded_is_no_model(tmp_path: Path, place: str) -> None:
+    model(tmp_path / place)
+    (tmp_path / "by-a-link").symlink_to(tmp_path / place)
+    for path in (f"{place}/models/mine", "by-a-link/models/mine"):
+        error = await refused(tmp_path, path)
+        assert error.reason == "BadSource"
+        assert "holds unfinished or discarded work" in error.message
+
+
 async def test_links_inside_the_volume_are_followed_and_others_refused(tmp_path: Path) -> None:
     volume = tmp_path / "volume"
     directory = model(volume)
