@@ -56,6 +56,15 @@ BAD: dict[str, tuple[Manifest, str]] = {
         "model.cacheRef brings its own storage: remove spec.cache",
     ),
     "an empty cache": (service(cache={}), "write exactly one of claimName: <claim of this namespace>"),
+    "files of somebody else that are to go with a service": (
+        service(model={"source": {"path": {"path": "x"}}}, cache__deletionPolicy="Delete"),
+        "weights of a path source are yours and are never removed: leave cache.deletionPolicy out",
+    ),
+    "files of somebody else that are to go": (
+        cache(source={"path": {"path": "x"}}, deletionPolicy="Delete"),
+        "weights of a path source are yours and are never removed, leave deletionPolicy out",
+    ),
+    "a day as a duration": (service(cache__ttlAfterUnused="7d"), "such as 168h or 30m"),
     "a claim and a template": (
         service(cache__claimTemplate={"size": "5Gi"}),
         "write exactly one of claimName: <claim of this namespace>",

@@ -9,6 +9,7 @@ from embedding_operator.api.conditions import Condition
 from embedding_operator.api.meta import ObjectMeta, StagerSecurityContext, Toleration
 from embedding_operator.api.source import ModelSource, Storage
 
+DeletionPolicy: TypeAlias = Literal["Retain", "Delete"]
 Phase: TypeAlias = Literal["Listing", "Downloading", "Verifying", "Publishing"]
 
 
@@ -35,6 +36,8 @@ class ModelCacheSpec(View):
     source: ModelSource
     storage: Storage
     digest: str | None = None
+    deletion_policy: DeletionPolicy | None = None
+    ttl_after_unused: str | None = None
     download: Download = Download()
     stager: Stager = Stager()
 

@@ -16,6 +16,7 @@ from embedding_operator.api.source import ModelSource
 
 DType: TypeAlias = Literal["Auto", "Float16", "BFloat16", "Float32"]
 ServiceType: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer"]
+DeletionPolicy: TypeAlias = Literal["Retain", "Delete"]
 AccessMode: TypeAlias = Literal["ReadWriteMany", "ReadWriteOnce"]
 RolloutStrategy: TypeAlias = Literal["Auto", "Surge", "Replace"]
 
@@ -50,6 +51,8 @@ class Cache(View):
     claim_name: str | None = None
     claim_template: ClaimTemplate | None = None
     sub_path: str | None = None
+    deletion_policy: DeletionPolicy | None = None
+    ttl_after_unused: str | None = None
     security_context: StagerSecurityContext | None = None
 
     def __post_init__(self) -> None:

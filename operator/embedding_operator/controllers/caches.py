@@ -23,6 +23,7 @@ from embedding_operator.planning.cacheplan import (
 )
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.plan import choose_profile
+from embedding_operator.planning.sharing import is_made
 from embedding_operator.planning.weights import model_cache
 
 
@@ -61,6 +62,9 @@ async def _reconcile(context: Context, key: ObjectKey, obj: Object) -> float | N
         await _say(context, obj, cache, _plan(context, cache, replace(seen, refused=problem)))
         return try_again(error)
     await _say(context, obj, cache, plan)
+    if plan.patch:
+        await _patch(context, key, obj, plan.patch)
+        return 0.0  # the next look is at what it is now
     return plan.requeue_after
 
 
@@ -75,6 +79,13 @@ async def _execute(context: Context, key: ObjectKey, plan: CachePlan) -> None:
             await context.applier.delete(leftover)
     for child in plan.create:
         await context.applier.create(child)
+
+
+async def _patch(context: Context, key: ObjectKey, obj: Object, changes: Object) -> None:
+    """Patch the version that was planned for, or the one that our own status made of it."""
+    known = context.cache.get(key)
+    if known is not None and known["metadata"].get("uid") == obj["metadata"].get("uid"):
+        await context.applier.patch(known, changes)
 
 
 async def _say(context: Context, obj: Object, cache: ModelCache, plan: CachePlan) -> None:
@@ -92,10 +103,11 @@ async def _make(context: Context, key: ObjectKey) -> None:
 
 
 def _wanted(context: Context, key: ObjectKey, obj: Object | None) -> Object | None:
+    """The ModelCache of that name that a service asks for by its source."""
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         return None
     try:
-        service = EmbeddingService.from_dict(obj)
+        service = context.views.of(obj, EmbeddingService)
         if service.spec.model.source is None:
             return None
         wanted = model_cache(service, choose_profile(service, profiles_known(context)).spec.pod)
@@ -113,8 +125,11 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         claim = ObjectKey("PersistentVolumeClaim", key.namespace, cache.spec.storage.claim_name)
         claim_exists = claim in context.cache or await context.client.get(claim) is not None
     running = running_pod(pods)
+    users = context.users.of(key)
+    wanted = [_wanted(context, key, context.cache.get(user)) for user in users] if is_made(cache) else []
     return ObservedCache(
-        users=[user.name for user in context.users.of(key)],
+        users=[user.name for user in users],
+        wishes=[one["spec"] for one in wanted if one],
         jobs=jobs,
         pods=pods,
         claim_exists=claim_exists,

@@ -25,6 +25,9 @@ def observed(context: Context, obj: Object) -> None:
     if not context.cache.upsert(obj):
         return
     _enqueue(context, key, obj, news=outcome(known) != outcome(context.cache.get(key)))
+    if key.kind == names.EMBEDDING_SERVICE and known is not None and _generation(known) != _generation(obj):
+        for cache in context.users.caches_of(key):  # it may want another stager or another end for its weights
+            _count_users(context, cache)
     if known is not None and key.kind in _CHILDREN:
         _enqueue_parents(context, key, known)  # somebody may have taken the label off that says whose it is
 
@@ -125,6 +128,10 @@ def outcome(obj: Object | None) -> object:
     status = obj.get("status") or {}
     said = [(c.get("type"), c.get("status"), c.get("reason"), _words(c)) for c in status.get("conditions") or ()]
     return (status.get("digest"), status.get("path"), said)
+
+
+def _generation(obj: Object) -> Any:
+    return obj["metadata"].get("generation")
 
 
 def _words(condition: Object) -> str | None:

@@ -33,7 +33,7 @@ class _Seen(NamedTuple):
 
 
 class Applier:
-    """`counts` says how often what was done: applied, skipped, created, status, status_skipped."""
+    """`counts` says how often what was done: applied, skipped, created, patched, status, status_skipped."""
 
     def __init__(self, client: KubeClient, cache: Cache) -> None:
         self.counts: Counter[str] = Counter()
@@ -126,6 +126,18 @@ class Applier:
         metadata = {name: observed["metadata"][name] for name in _STATUS_METADATA if name in observed["metadata"]}
         answer = await self._client.apply_status({**desired, "metadata": metadata})
         self.counts["status"] += 1
+        return self._observe(key, answer)
+
+    async def patch(self, observed: Mapping[str, Any], changes: Mapping[str, Any]) -> Object:
+        """Change a part of an object of our own kinds that others write too (a JSON merge patch).
+
+        It holds for the version that was observed: a 409 says that the object has changed since.
+        """
+        version = {"resourceVersion": observed["metadata"]["resourceVersion"]}
+        body = {**changes, "metadata": {**changes.get("metadata", {}), **version}}
+        key = key_of(observed)
+        answer = await self._client.merge_patch(key, body)
+        self.counts["patched"] += 1
         return self._observe(key, answer)
 
     async def delete(self, obj: Mapping[str, Any]) -> bool:

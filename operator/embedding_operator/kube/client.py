@@ -146,7 +146,8 @@ class KubeClient:
         return await self._send("replace", by_kind(key.kind), key.namespace, key.name, query=query, body=obj)
 
     async def merge_patch(self, key: ObjectKey, patch: Mapping[str, Any]) -> Object:
-        """For Events, which are not declared but told. Everything else is applied."""
+        """For Events, which are not declared but told, and for what we change in an object that is not wholly ours.
+        Everything else is applied."""
         query: Query = {"fieldManager": FIELD_MANAGER}
         return await self._send(
             "patch", by_kind(key.kind), key.namespace, key.name, query=query, body=patch, content_type=_MERGE

@@ -7,7 +7,7 @@ again and adopts what is already on the volume.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Reason
@@ -15,6 +15,7 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache, ModelCacheStatus, Progress, UserReference
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.pods import trouble
+from embedding_operator.planning.sharing import agreed
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
 from embedding_operator.planning.stagereport import PERMANENT, newest_report, reason_of
 from embedding_operator.planning.verdict import Verdict
@@ -29,6 +30,7 @@ class ObservedCache:
     """What the cluster shows of one ModelCache."""
 
     users: Sequence[str] = ()  # names of the EmbeddingServices that use it
+    wishes: Sequence[JsonObject] = ()  # the specs that those of them would make which name a source
     jobs: Sequence[JsonObject] = ()
     pods: Sequence[JsonObject] = ()
     claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
@@ -38,16 +40,23 @@ class ObservedCache:
 
 @dataclass(frozen=True, slots=True)
 class CachePlan:
-    """Create a Job, delete Jobs (by name), write the status, look again after so many seconds."""
+    """Create a Job, delete Jobs (by name), write the status, patch the ModelCache itself, look again after so many
+    seconds."""
 
     status: ModelCacheStatus
     create: tuple[JsonObject, ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
     requeue_after: float | None = None
+    patch: JsonObject = field(default_factory=dict)
 
 
 def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
     """Plan one ModelCache; `site` is what the install says of staging Jobs."""
+    changes = agreed(cache, seen.wishes)
+    return replace(_plan_staging(cache, seen, site), patch={"spec": changes} if changes else {})
+
+
+def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
     if is_staged(cache):
         status = _with_verdict(cache, seen, cache.status, _staged_verdict(cache.status))
         return CachePlan(replace(status, progress=None))

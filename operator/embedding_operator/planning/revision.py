@@ -16,6 +16,7 @@ from embedding_operator.api.service import ModelStatus, ResolvedStatus
 ANNOTATION = f"{names.GROUP}/revision"  # on pods: which revision made them
 # spec fields that do not reach the pod: changing them makes no revision
 _NOT_IN_POD = frozenset({"replicas", "suspend", "exposure"})
+_NOT_IN_POD_CACHE = frozenset({"securityContext", "deletionPolicy", "ttlAfterUnused"})
 _NOT_IN_POD_ROLLOUT = frozenset({"strategy", "revisionHistoryLimit"})
 
 
@@ -55,6 +56,8 @@ def spec_hash(spec: JsonObject) -> str:
     """The hash of what a service's spec, as written, says about its pods."""
     relevant = {field: value for field, value in spec.items() if field not in _NOT_IN_POD}
     rollout = {f: v for f, v in (spec.get("rollout") or {}).items() if f not in _NOT_IN_POD_ROLLOUT}
+    if "cache" in relevant:
+        relevant["cache"] = {f: v for f, v in (spec["cache"] or {}).items() if f not in _NOT_IN_POD_CACHE}
     return content_hash(relevant | {"rollout": rollout})
 
 

@@ -56,6 +56,8 @@ def model_cache(service: EmbeddingService, pod: ProfilePod) -> JsonObject:
         "securityContext": security.to_dict() if security else {},
     }
     stager = {field: value for field, value in stager.items() if value}
+    cache = service.spec.cache
+    fate: JsonObject = {"deletionPolicy": cache.deletion_policy, "ttlAfterUnused": cache.ttl_after_unused}
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.MODEL_CACHE,
@@ -68,6 +70,7 @@ def model_cache(service: EmbeddingService, pod: ProfilePod) -> JsonObject:
             "source": service.spec.model.source.canonical(),
             "storage": storage(service).to_dict(),
         }
+        | {field: value for field, value in fate.items() if value}
         | ({"stager": stager} if stager else {}),
     }
 

@@ -116,3 +116,20 @@ async def test_other_words_of_a_cache_wake_its_services_unless_they_only_count_b
     await woken(context)
     routing.observed(context, said("two", 7))
     assert await woken(context) == ({cache, SERVICE} if wakes else {cache})
+
+
+async def test_a_service_whose_spec_changes_has_its_weights_looked_at_again(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may want another stager, or another end for them."""
+    monkeypatch.setattr(routing, "USERS_SETTLE", 0.0)
+    routing.observed(context, service("u", 5))
+    (cache,) = context.users.caches_of(SERVICE)
+    context.cache.upsert({"kind": "ModelCache", "metadata": {"name": cache.name, "namespace": "search", "uid": "m"}})
+    await woken(context)
+    routing.observed(context, service("u", 6, readyReplicas=1))
+    assert await woken(context) == {SERVICE}
+    changed = service("u", 7)
+    changed["metadata"]["generation"] = 9
+    routing.observed(context, changed)
+    assert await woken(context) == {SERVICE, cache}

@@ -31,6 +31,8 @@ EVERYTHING: Spec = {
     "cache": {
         "claimTemplate": {"size": "200Gi", "storageClassName": "nfs", "accessModes": ["ReadWriteOnce"]},
         "subPath": "models",
+        "deletionPolicy": "Delete",
+        "ttlAfterUnused": "24h",
         "securityContext": {"runAsUser": 7, "runAsGroup": 7, "fsGroup": 7, "supplementalGroups": [8]},
     },
     "runtime": {

@@ -43,3 +43,14 @@ def test_what_a_newer_operator_resolved_is_written_again_too() -> None:
 )
 def test_what_cannot_be_read_is_no_revision(change: dict[str, Any]) -> None:
     assert revision.parse({key: value for key, value in (STORED | change).items() if value is not None}) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("securityContext", {"runAsUser": 7}), ("deletionPolicy", "Delete"), ("ttlAfterUnused", "1h")],
+)
+def test_what_does_not_reach_the_pods_makes_no_revision(field: str, value: Any) -> None:
+    cache = {"claimName": "model-weights"}
+    before = given.service(cache=cache)["spec"]
+    assert revision.spec_hash(given.service(cache=cache | {field: value})["spec"]) == revision.spec_hash(before)
+    assert revision.spec_hash(given.service(cache={"claimName": "other"})["spec"]) != revision.spec_hash(before)
