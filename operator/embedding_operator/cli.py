@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     _add_stage(commands.add_parser("stage", help=usage.HELP, description=usage.HELP, epilog=usage.EPILOG))
+    _add_clean(commands.add_parser("clean", help=usage.CLEAN_HELP, description=usage.CLEAN_HELP))
     return parser
 
 
@@ -118,6 +119,12 @@ def _add_stage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spec", required=True, metavar="JSON", help=usage.SPEC_HELP)
     _add_log_level(parser)
     parser.set_defaults(command=_stage)
+
+
+def _add_clean(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--spec", required=True, metavar="JSON", help=usage.CLEAN_SPEC_HELP)
+    _add_log_level(parser)
+    parser.set_defaults(command=_clean)
 
 
 def _add_log_level(parser: argparse.ArgumentParser) -> None:
@@ -191,6 +198,12 @@ def _stage(arguments: argparse.Namespace) -> int:
     from embedding_operator.staging.main import main_stage
 
     return main_stage(arguments.spec)
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    from embedding_operator.staging.main import main_clean
+
+    return main_clean(arguments.spec)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ import sys
 import traceback
 from collections.abc import Mapping
 
-from .errors import EXIT_OK, StageError
+from .clean import clean, parse_clean_spec
+from .errors import EXIT_OK, StageError, from_os_error
 from .progress import Progress, reported
 from .result import (
     StageResult,
+    clean_document,
     failure_document,
     redact,
     success_document,
@@ -30,6 +32,23 @@ from .stage import stage
 from .usage import ENDPOINT_VARIABLE, TOKEN_VARIABLE
 
 log = logging.getLogger(__name__)
+
+
+def main_clean(spec_json: str, environ: Mapping[str, str] | None = None) -> int:
+    """Run one clean-up; gives the process's exit code."""
+    environ = os.environ if environ is None else environ
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        spec = parse_clean_spec(spec_json)
+        try:
+            result = clean(spec)
+        except OSError as error:
+            raise from_os_error(error, spec.root) from error
+    except StageError as error:
+        return _failed(error, environ, [])
+    _leave(clean_document(removed=result.removed, message=result.message), environ)
+    log.info("%s", result.message)
+    return EXIT_OK
 
 
 def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, settings: Settings | None = None) -> int:

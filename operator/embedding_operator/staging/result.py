@@ -42,6 +42,10 @@ def success_document(result: StageResult) -> str:
     return _dump({"result": "Staged", **asdict(result)})
 
 
+def clean_document(*, removed: bool, message: str) -> str:
+    return _dump({"result": "Removed" if removed else "Kept", "message": message[:1024]})
+
+
 def failure_document(error: StageError, secrets: Iterable[str] = ()) -> str:
     """The failure as JSON; a long message loses its middle, because both ends tell something."""
     message = redact(" ".join(error.message.split()), secrets).encode(errors="replace").decode()

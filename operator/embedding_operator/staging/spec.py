@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from .errors import StageError
 from .layout import unsafe_path
 
+SIGNATURE = r"^[A-Za-z0-9.-]*_[A-Za-z0-9.-]+_[A-Za-z0-9-]+$"
 DEFAULT_ENDPOINT = "https://modelscope.cn"
 DEFAULT_REVISION = "master"
 
@@ -99,6 +100,8 @@ class StageSpec(_Strict):
     source: Source
     root: str
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    user: Annotated[str, Field(pattern=SIGNATURE, max_length=200)] | None = None
+    """What is signed beside the published directory: <cluster>_<namespace>_<uid of the ModelCache>."""
     parallelism: Annotated[int, Field(ge=1, le=64)] = 8
     progress_port: Annotated[int, Field(ge=0, le=65535)] | None = 8081
 

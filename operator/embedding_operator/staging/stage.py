@@ -6,6 +6,7 @@ Killed at any moment, the next run completes: checked files are in the journal, 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from .settings import Settings
 from .spec import DEFAULT_ENDPOINT, ModelScopeSource, StageSpec
 from .threads import in_thread
 from .transport import Transport
+from .users import sign
 from .verify import require_digest, verify_path
 
 log = logging.getLogger(__name__)
@@ -105,7 +107,7 @@ class _Run:
         found = await self._look()
         if found is not None and not found.wanting:
             await in_thread(remove_staging, self.layout)  # of a run that was killed before it tidied up
-            return self._adopted(found)
+            return await self._adopt(hub, found)
         return await self._download(hub, found)
 
     async def _look(self) -> Found | None:
@@ -125,7 +127,16 @@ class _Run:
         held = {file.path for file in manifest.files}
         return Found(manifest, tuple(file for file in self.listing.files if file.path in bad & held))
 
-    def _adopted(self, found: Found) -> StageResult:
+    async def _adopt(self, hub: ModelScopeHub, found: Found) -> StageResult:
+        """STRICTLY in this order: sign, look. Whoever removes the directory looks at who signed after it is away."""
+        try:
+            await in_thread(self._sign)
+        except OSError as error:  # a claim that is read-only here: its files serve as well
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            log.warning("%s: a clean-up elsewhere will not see that it is used here: %s", self.layout.relative, error)
+        if not await in_thread(self._is_published):
+            return await self._download(hub, None)
         log.info("%s is there already and complete", self.layout.relative)
         return self._result(found.manifest, adopted=True)
 
@@ -142,7 +153,7 @@ class _Run:
         except LostClaimError:
             other = await self._look()
             if other is not None and not other.wanting:  # whoever it was, it finished the work
-                return self._adopted(other)
+                return await self._adopt(hub, other)
             raise
         finally:
             claim.release()
@@ -151,16 +162,19 @@ class _Run:
     async def _again(self, hub: ModelScopeHub) -> StageResult:
         """Another stager published; it tidies up itself."""
         found = await self._look()
-        return self._adopted(found) if found and not found.wanting else await self._download(hub, found)
+        return await (self._adopt(hub, found) if found and not found.wanting else self._download(hub, found))
 
     async def _mend(self, hub: ModelScopeHub, claim: Claim, found: Found) -> StageResult | None:
-        """Fetch what the published directory lacks; if the hub has other bytes, it was not what it said."""
+        """Fetch what the published directory lacks; None if it went away meanwhile. If the hub has other bytes, it was
+        not what it said."""
         log.warning("%s: %d files are fetched again", self.layout.relative, len(found.wanting))
         files = await self._fetch(hub, found.wanting)
+        await in_thread(self._sign)
         claim.require()
         if set(files) <= set(found.manifest.files):
             await in_thread(replace_files, self.layout, [file.path for file in files])
-            return self._result(found.manifest, adopted=True)
+            mended = await in_thread(self._is_published)
+            return self._result(found.manifest, adopted=True) if mended else None
         await in_thread(move_aside, self.layout)
         return await self._fetch_and_publish(hub, claim)
 
@@ -171,6 +185,7 @@ class _Run:
         self.progress.start("Publishing", self.selection.bytes)
         self.progress.credit(self.selection.bytes)
         manifest = self._manifest(files)
+        await in_thread(self._sign)
         published = await in_thread(publish, self.layout, manifest, self.listing.files, claim.require)
         return self._result(manifest, adopted=False) if published else None
 
@@ -180,6 +195,10 @@ class _Run:
         self.progress.start("Downloading", sum(file.size for file in files))
         download = Download(hub, self.layout, journal, self.progress, self.settings)
         return await download.all(files, self.spec.parallelism)
+
+    def _sign(self) -> None:
+        if self.spec.user is not None:
+            sign(self.layout.root, self.layout.relative, self.spec.user)
 
     def _fitting(self) -> Manifest | None:
         return fitting(self.layout.published, self.selection.files, self.listing.files)

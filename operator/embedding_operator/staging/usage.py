@@ -13,3 +13,6 @@ EPILOG = (
     "if the spec names none), HTTP_PROXY, HTTPS_PROXY and NO_PROXY, SSL_CERT_FILE, TERMINATION_LOG (result file; "
     "default /dev/termination-log). exit codes: 0 staged, 1 worth another try, 3 permanent failure."
 )
+
+CLEAN_HELP = "remove a staged model that nobody else on the volume uses (what the clean-up Job runs)"
+CLEAN_SPEC_HELP = "the run as JSON; fields: root, path (below it), digest (of the manifest), user (whose ModelCache)"

@@ -84,13 +84,16 @@ class Volume:
     source: Path
     """The repository's files at the hub."""
 
-    def spec(self, digest: str | None = None, parallelism: int = 4, **model_scope: object) -> str:
+    def spec(
+        self, digest: str | None = None, parallelism: int = 4, user: str | None = None, **model_scope: object
+    ) -> str:
         source = {"repo": REPO, "endpoint": self.hub.url, **model_scope}
         return json.dumps(
             {
                 "source": {"modelScope": source},
                 "root": str(self.root),
                 "digest": digest,
+                "user": user,
                 "parallelism": parallelism,
                 "progressPort": 0,
             }
@@ -102,10 +105,11 @@ class Volume:
         digest: str | None = None,
         parallelism: int = 4,
         token: str | None = None,
+        user: str | None = None,
         settings: dict[str, object] | None = None,
         **model_scope: object,
     ) -> StageResult:
-        text = self.spec(digest, parallelism, **model_scope)
+        text = self.spec(digest, parallelism, user, **model_scope)
         chosen = Settings(**{**QUICK, **(settings or {})})  # type: ignore[arg-type]
         return await stage(parse_spec(text), token=token, settings=chosen)
 
