@@ -24,7 +24,8 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import Object, ObjectKey, Resource, key_of
-from embedding_operator.planning.cacheplan import CLAIM_POLL, CachePlan, plan_cache
+from embedding_operator.planning.cacheplan import CLAIM_POLL, plan_cache
+from embedding_operator.planning.cachestate import CachePlan
 from embedding_operator.planning.plan import plan_service
 from embedding_operator.planning.stagejob import StagingSite
 

@@ -107,6 +107,15 @@ class Reason(StrEnum):
     """The last attempt failed, and another one follows."""
 
     # Weights that need a person (the staging Job reports most of them by these words)
+    IN_USE = "InUse"
+    """The ModelCache is deleted, and its files stay as long as pods serve from them."""
+    CLEANING_UP = "CleaningUp"
+    """The ModelCache is deleted, and its files are being removed."""
+    CLEANED_UP = "CleanedUp"
+    """The files are removed."""
+    FILES_KEPT = "FilesKept"
+    """The ModelCache is deleted and its files stay; the message says why."""
+
     CLAIM_NOT_FOUND = "ClaimNotFound"
     """The claim does not exist in this namespace."""
     CHECKSUM_MISMATCH = "ChecksumMismatch"

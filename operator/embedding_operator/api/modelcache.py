@@ -86,6 +86,7 @@ class ModelCacheStatus(View):
     progress: Progress | None = None
     used_by: tuple[UserReference, ...] | None = None
     verified_at: str | None = None
+    unused_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

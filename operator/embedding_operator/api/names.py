@@ -30,7 +30,12 @@ INSTANCE_LABEL = "app.kubernetes.io/instance"
 SERVICE_LABEL = f"{GROUP}/service"
 CACHE_LABEL = f"{GROUP}/cache"
 SCRIPTS_LABEL = f"{GROUP}/scripts"
+CLEANUP_FINALIZER = f"{GROUP}/cleanup"
+CACHE_ANNOTATION = f"{GROUP}/cache"  # on serving pods and revisions: the ModelCache of their files
 DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
+
+STAGING_TASK = "model-staging"
+CLEANUP_TASK = "model-cleanup"
 
 MAX_NAME = 63
 MAX_SERVICE_NAME = 52
@@ -59,9 +64,9 @@ def service_selector(service: str) -> dict[str, str]:
     return {SERVICE_LABEL: service}
 
 
-def cache_labels(cache: str) -> dict[str, str]:
-    """Labels of the staging Job of a ModelCache, and of its pods."""
-    return _labels("model-staging", cache) | {CACHE_LABEL: cache}
+def cache_labels(cache: str, task: str = STAGING_TASK) -> dict[str, str]:
+    """Labels of a Job of a ModelCache, and of its pods."""
+    return _labels(task, cache) | {CACHE_LABEL: cache}
 
 
 def model_cache_name(source: ModelSource, storage: Storage) -> str:
@@ -73,6 +78,16 @@ def model_cache_name(source: ModelSource, storage: Storage) -> str:
 def staging_job_name(cache: str, inputs: object) -> str:
     """A Job's template is immutable, so other inputs make another Job."""
     return _joined("stage", cache, digest_of([cache, inputs], 8))
+
+
+def cleanup_job_name(cache: str, uid: str) -> str:
+    """Another ModelCache of the same name has another clean-up."""
+    return _joined("clean", cache, digest_of([cache, uid], 8))
+
+
+def signature(cluster: str, namespace: str, uid: str) -> str:
+    """How a ModelCache signs for a directory on a volume that other namespaces and clusters may share."""
+    return f"{cluster}_{namespace}_{uid}"
 
 
 def controller_revision_name(service: str, revision_hash: str) -> str:

@@ -11,16 +11,12 @@ from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.progress import fetch_progress
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import profiles_known
-from embedding_operator.controllers.status import write_status
+from embedding_operator.controllers.status import now, seconds_since, write_status
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object, ObjectKey
-from embedding_operator.planning.cacheplan import (
-    CachePlan,
-    ObservedCache,
-    needs_claim_check,
-    plan_cache,
-    running_pod,
-)
+from embedding_operator.planning.cacheplan import needs_claim_check, plan_cache, running_pod
+from embedding_operator.planning.cachestate import CachePlan, ObservedCache, of_task
+from embedding_operator.planning.ending import needs_cleanup
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.plan import choose_profile
 from embedding_operator.planning.sharing import is_made
@@ -33,7 +29,9 @@ async def reconcile_cache(context: Context, key: ObjectKey) -> float | None:
     if obj is None:
         await _make(context, key)
         return None
-    if obj["metadata"].get("deletionTimestamp"):
+    if obj["metadata"].get("deletionTimestamp") and names.CLEANUP_FINALIZER not in obj["metadata"].get(
+        "finalizers", ()
+    ):
         return None
     before = routing.outcome(obj)
     try:
@@ -56,16 +54,22 @@ async def _reconcile(context: Context, key: ObjectKey, obj: Object) -> float | N
     try:
         await _execute(context, key, plan)
     except (NameTaken, ApiError) as error:
-        problem = problem_of(error)
-        if problem is None:
+        against = _against(cache, seen, error)
+        if against is None:
             raise
-        await _say(context, obj, cache, _plan(context, cache, replace(seen, refused=problem)))
-        return try_again(error)
-    await _say(context, obj, cache, plan)
-    if plan.patch:
-        await _patch(context, key, obj, plan.patch)
-        return 0.0  # the next look is at what it is now
-    return plan.requeue_after
+        plan = _plan(context, cache, against)
+        await _conclude(context, key, obj, cache, plan)
+        return None if needs_cleanup(cache) else try_again(error)
+    await _conclude(context, key, obj, cache, plan)
+    return 0.0 if plan.patch else plan.requeue_after  # what was patched is looked at as it is now
+
+
+def _against(cache: ModelCache, seen: ObservedCache, error: NameTaken | ApiError) -> ObservedCache | None:
+    """What was seen, with what the API server had against the plan; None where another try may do."""
+    if needs_cleanup(cache) and isinstance(error, ApiError) and error.is_namespace_ending:
+        return replace(seen, namespace_ends=True)
+    problem = problem_of(error)
+    return None if problem is None else replace(seen, refused=problem)
 
 
 def _plan(context: Context, cache: ModelCache, seen: ObservedCache) -> CachePlan:
@@ -81,11 +85,16 @@ async def _execute(context: Context, key: ObjectKey, plan: CachePlan) -> None:
         await context.applier.create(child)
 
 
-async def _patch(context: Context, key: ObjectKey, obj: Object, changes: Object) -> None:
-    """Patch the version that was planned for, or the one that our own status made of it."""
-    known = context.cache.get(key)
-    if known is not None and known["metadata"].get("uid") == obj["metadata"].get("uid"):
-        await context.applier.patch(known, changes)
+async def _conclude(context: Context, key: ObjectKey, obj: Object, cache: ModelCache, plan: CachePlan) -> None:
+    """Say how things stand, then change the ModelCache itself: after its finalizer is gone nothing can be said."""
+    await _say(context, obj, cache, plan)
+    known = context.cache.get(key)  # as our own status made it
+    if known is None or known["metadata"].get("uid") != obj["metadata"].get("uid"):
+        return
+    if plan.patch:
+        await context.applier.patch(known, plan.patch)
+    elif plan.expired:
+        await context.applier.delete(known)
 
 
 async def _say(context: Context, obj: Object, cache: ModelCache, plan: CachePlan) -> None:
@@ -120,18 +129,45 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
     labels = {names.CACHE_LABEL: key.name}
     jobs = context.cache.list("Job", key.namespace, labels)
     pods = context.cache.list("Pod", key.namespace, labels)
-    claim_exists = None
+    claim_exists, cluster = None, ""
     if needs_claim_check(cache, jobs):
-        claim = ObjectKey("PersistentVolumeClaim", key.namespace, cache.spec.storage.claim_name)
-        claim_exists = claim in context.cache or await context.client.get(claim) is not None
-    running = running_pod(pods)
+        claim_exists = await _claim_exists(context, key, cache)
+        where = context.settings
+        cluster = await context.identity.name(context.client, where.lease_namespace, where.lease_name)
+    running = running_pod(of_task(pods, names.STAGING_TASK))
     users = context.users.of(key)
     wanted = [_wanted(context, key, context.cache.get(user)) for user in users] if is_made(cache) else []
     return ObservedCache(
         users=[user.name for user in users],
+        serving=[user.name for user in users if _serves(context, key, user)],
         wishes=[one["spec"] for one in wanted if one],
+        in_history=not users and _in_history(context, key),
         jobs=jobs,
         pods=pods,
         claim_exists=claim_exists,
         progress=await fetch_progress(context.http, running) if running else None,
+        cluster=cluster,
+        now=now(),
+        unused_for=seconds_since(cache.status.unused_since),
     )
+
+
+async def _claim_exists(context: Context, key: ObjectKey, cache: ModelCache) -> bool:
+    """Whether pods can be made that mount the claim: one that is being deleted takes no new ones."""
+    name = ObjectKey("PersistentVolumeClaim", key.namespace, cache.spec.storage.claim_name)
+    claim = context.cache.get(name) or await context.client.get(name)
+    return claim is not None and not claim["metadata"].get("deletionTimestamp")
+
+
+def _serves(context: Context, key: ObjectKey, user: ObjectKey) -> bool:
+    """Whether pods of this user read the files: all but a service that only asks for them."""
+    obj = context.cache.get(user)
+    if obj is None:
+        return True  # it is gone, and its pods are not
+    model = (obj.get("status") or {}).get("model") or {}
+    return bool(model.get("cache") == key.name and model.get("digest")) or key not in routing.caches_named(obj)
+
+
+def _in_history(context: Context, key: ObjectKey) -> bool:
+    revisions = context.cache.list("ControllerRevision", key.namespace)
+    return any(routing.cache_of(stored) == key for stored in revisions)

@@ -7,6 +7,7 @@ from functools import cache
 import aiohttp
 
 from embedding_operator import podscripts
+from embedding_operator.controllers.identity import Identity
 from embedding_operator.controllers.users import CacheUsers
 from embedding_operator.controllers.views import Views
 from embedding_operator.kube.apply import Applier
@@ -47,6 +48,7 @@ class Context:
     views: Views = field(default_factory=Views)
     queue: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)
     users: CacheUsers = field(default_factory=CacheUsers)
+    identity: Identity = field(default_factory=Identity)
 
 
 @cache

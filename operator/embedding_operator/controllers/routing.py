@@ -29,7 +29,9 @@ def observed(context: Context, obj: Object) -> None:
         for cache in context.users.caches_of(key):  # it may want another stager or another end for its weights
             _count_users(context, cache)
     if known is not None and key.kind in _CHILDREN:
-        _enqueue_parents(context, key, known)  # somebody may have taken the label off that says whose it is
+        for parent in _enqueue_parents(context, key, known):  # somebody may have taken the label off that says whose
+            if key.kind == "Pod" and _label(known) != _label(obj):
+                users_changed(context, parent)
 
 
 def deleted(context: Context, obj: Object) -> None:
@@ -51,14 +53,29 @@ def made(context: Context, obj: Object) -> None:
 
 
 def users_changed(context: Context, service: ObjectKey) -> None:
-    """We wrote the status of a service: it may serve from another ModelCache now, and the old one must know."""
-    obj = context.cache.get(service)
-    for cache in context.users.update(service, caches_used(obj) if obj else frozenset()):
+    """A service may use other ModelCaches now, by its status that we wrote or by its pods: those must know."""
+    for cache in context.users.update(service, caches_used(context, service)):
         _count_users(context, cache)
 
 
-def caches_used(obj: Object) -> frozenset[ObjectKey]:
-    """The ModelCaches that a stored EmbeddingService asks for, or still serves from."""
+def caches_used(context: Context, service: ObjectKey) -> frozenset[ObjectKey]:
+    """The ModelCaches that a service asks for or serves from, and those whose files its live pods read: pods of former
+    revisions, and the last ones of a service that is gone."""
+    obj = context.cache.get(service)
+    pods = context.cache.list("Pod", service.namespace, {names.SERVICE_LABEL: service.name})
+    read = {(pod["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION) for pod in pods}
+    live = frozenset(ObjectKey(names.MODEL_CACHE, service.namespace, str(name)) for name in read if name)
+    return live | (caches_named(obj) if obj else frozenset())
+
+
+def cache_of(stored: Object) -> ObjectKey | None:
+    """The ModelCache that a ControllerRevision serves from."""
+    name = (stored["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION)
+    return ObjectKey(names.MODEL_CACHE, stored["metadata"].get("namespace") or "", str(name)) if name else None
+
+
+def caches_named(obj: Object) -> frozenset[ObjectKey]:
+    """The ModelCaches that a stored EmbeddingService names: in its spec, and in its status."""
     namespace = obj["metadata"].get("namespace") or ""
     used = {((obj.get("status") or {}).get("model") or {}).get("cache")}
     with suppress(ApiValueError):  # its own reconcile says what is wrong with it
@@ -70,7 +87,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
     add = context.queue.add
     if key.kind == names.EMBEDDING_SERVICE:
         add(key)
-        for cache in context.users.update(key, caches_used(obj) if exists else frozenset()):
+        for cache in context.users.update(key, caches_used(context, key)):
             _count_users(context, cache)
         for cache in context.users.caches_of(key):
             if cache not in context.cache:  # what kept us from making it (a profile that is not there) may be mended
@@ -89,9 +106,16 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             for cache in context.users.caches_of(service):  # the profile may have been all that was missing
                 add(cache)
     elif key.kind in _CHILDREN:
-        _enqueue_parents(context, key, obj)
-        if key.kind == "ControllerRevision" and not exists:
-            add(ObjectKey(SCRIPTS, key.namespace, ""))
+        parents = _enqueue_parents(context, key, obj)
+        if key.kind == "Pod" and news:
+            for parent in parents:
+                users_changed(context, parent)
+        if key.kind == "ControllerRevision":
+            if not exists:
+                add(ObjectKey(SCRIPTS, key.namespace, ""))
+            kept = cache_of(obj)  # to go back to, from now on or until now
+            if kept is not None and kept in context.cache:
+                add(kept)
     elif key.kind == "ConfigMap":
         add(ObjectKey(SCRIPTS, key.namespace, ""))
         if not exists:
@@ -122,12 +146,18 @@ def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> list[Obje
 
 
 def outcome(obj: Object | None) -> object:
-    """What services want to know of a ModelCache; of other kinds, nothing."""
-    if obj is None or obj["kind"] != names.MODEL_CACHE:
+    """What services want to know of a ModelCache, and a ModelCache of a pod; of other kinds, nothing."""
+    if obj is None or obj["kind"] not in (names.MODEL_CACHE, "Pod"):
         return None
+    if obj["kind"] == "Pod":
+        return (_label(obj), (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION))
     status = obj.get("status") or {}
     said = [(c.get("type"), c.get("status"), c.get("reason"), _words(c)) for c in status.get("conditions") or ()]
     return (status.get("digest"), status.get("path"), said)
+
+
+def _label(obj: Object) -> Any:
+    return (obj["metadata"].get("labels") or {}).get(names.SERVICE_LABEL)
 
 
 def _generation(obj: Object) -> Any:

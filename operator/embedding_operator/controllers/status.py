@@ -19,6 +19,17 @@ _WARNINGS = frozenset(
 )
 
 
+def seconds_since(time: str | None) -> int:
+    """How long ago a time of the API was; 0 where there is none that can be read."""
+    try:
+        then = datetime.fromisoformat(time or "")
+    except ValueError:
+        return 0
+    if then.tzinfo is None:
+        return 0
+    return max(0, int((datetime.now(UTC) - then).total_seconds()))
+
+
 def now() -> str:
     """The time as conditions write it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

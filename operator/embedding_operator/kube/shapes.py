@@ -28,6 +28,7 @@ class Metadata(TypedDict, total=False):
     annotations: Any
     deletionTimestamp: Any
     creationTimestamp: Any
+    finalizers: Any
     ownerReferences: list[Owner] | None
 
 

@@ -7,13 +7,24 @@ again and adopts what is already on the volume.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.modelcache import ModelCache, ModelCacheStatus, Progress, UserReference
-from embedding_operator.planning.errors import PlanError
+from embedding_operator.api.modelcache import ModelCache, ModelCacheStatus, Progress
+from embedding_operator.planning.cachestate import (
+    CachePlan,
+    ObservedCache,
+    has_condition,
+    is_staged,
+    job_message,
+    name_of,
+    of_task,
+    said,
+)
+from embedding_operator.planning.cleanjob import cleanup_job_name
+from embedding_operator.planning.ending import finalizers, grow_old, needs_cleanup, plan_removal
 from embedding_operator.planning.pods import trouble
 from embedding_operator.planning.sharing import agreed
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
@@ -22,54 +33,35 @@ from embedding_operator.planning.verdict import Verdict
 
 CLAIM_POLL = 15.0  # seconds until a missing claim is looked for again
 PROGRESS_POLL = 5.0  # seconds between two looks at a download
-_MAX_USERS = 1024  # as many as the schema lets a status name
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedCache:
-    """What the cluster shows of one ModelCache."""
-
-    users: Sequence[str] = ()  # names of the EmbeddingServices that use it
-    wishes: Sequence[JsonObject] = ()  # the specs that those of them would make which name a source
-    jobs: Sequence[JsonObject] = ()
-    pods: Sequence[JsonObject] = ()
-    claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
-    progress: Progress | None = None
-    refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
-
-
-@dataclass(frozen=True, slots=True)
-class CachePlan:
-    """Create a Job, delete Jobs (by name), write the status, patch the ModelCache itself, look again after so many
-    seconds."""
-
-    status: ModelCacheStatus
-    create: tuple[JsonObject, ...] = ()
-    delete: tuple[tuple[str, str], ...] = ()
-    requeue_after: float | None = None
-    patch: JsonObject = field(default_factory=dict)
 
 
 def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
     """Plan one ModelCache; `site` is what the install says of staging Jobs."""
-    changes = agreed(cache, seen.wishes)
-    return replace(_plan_staging(cache, seen, site), patch={"spec": changes} if changes else {})
+    agreement = agreed(cache, seen.wishes)
+    if needs_cleanup(cache):
+        plan = plan_removal(cache, seen, site)
+        # who still uses it may have changed its mind: nothing is removed before that is heard
+        return replace(plan, create=(), delete=(), patch={"spec": agreement}) if agreement else plan
+    mine = replace(seen, jobs=of_task(seen.jobs, names.STAGING_TASK), pods=of_task(seen.pods, names.STAGING_TASK))
+    changes = {"spec": agreement, "metadata": finalizers(cache)}
+    plan = grow_old(cache, seen, _plan_staging(cache, mine, site))
+    return replace(plan, patch={part: change for part, change in changes.items() if change})
 
 
 def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
     if is_staged(cache):
-        status = _with_verdict(cache, seen, cache.status, _staged_verdict(cache.status))
+        status = said(cache, seen, cache.status, _staged_verdict(cache.status))
         return CachePlan(replace(status, progress=None))
     if seen.refused is not None:
         return _plan(cache, seen, Verdict(seen.refused.reason, seen.refused.message, stalled=True))
     wanted = job_name(cache)
-    old = tuple(("Job", _name(other)) for other in seen.jobs if _name(other) != wanted)
-    current = next((other for other in seen.jobs if _name(other) == wanted), None)
+    old = tuple(("Job", name_of(other)) for other in seen.jobs if name_of(other) != wanted)
+    current = next((other for other in seen.jobs if name_of(other) == wanted), None)
     if current is None:
         return _start(cache, seen, site, old)
-    if _has_condition(current, "Complete"):
+    if has_condition(current, "Complete"):
         return _finish(cache, seen, current, old)
-    if _has_condition(current, "Failed"):
+    if has_condition(current, "Failed"):
         return _plan(cache, seen, _failed_verdict(cache, seen, current), delete=old)
     progress = _progress(cache, seen)
     verdict = _running_verdict(seen, progress)
@@ -78,12 +70,9 @@ def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> 
 
 def needs_claim_check(cache: ModelCache, jobs: Sequence[JsonObject]) -> bool:
     """Whether a Job is about to be made, so that the claim must be looked for."""
-    return not is_staged(cache) and all(_name(other) != job_name(cache) for other in jobs)
-
-
-def is_staged(cache: ModelCache) -> bool:
-    """Whether the weights are proven; `spec` is immutable, so this never ends."""
-    return cache.status.digest is not None and cache.status.path is not None
+    if needs_cleanup(cache):
+        return is_staged(cache) and all(name_of(other) != cleanup_job_name(cache) for other in jobs)
+    return not is_staged(cache) and all(name_of(other) != job_name(cache) for other in jobs)
 
 
 def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:
@@ -103,14 +92,14 @@ def _start(
         message = f"PersistentVolumeClaim {claim!r} does not exist in namespace {cache.metadata.namespace}: create it"
         return _plan(cache, seen, Verdict(Reason.CLAIM_NOT_FOUND, message), requeue_after=CLAIM_POLL, delete=old)
     verdict = Verdict(Reason.PENDING, "the staging Job is being made")
-    return _plan(cache, seen, verdict, create=(job(cache, site),), delete=old)
+    return _plan(cache, seen, verdict, create=(job(cache, site, seen.cluster),), delete=old)
 
 
 def _finish(cache: ModelCache, seen: ObservedCache, current: JsonObject, old: tuple[tuple[str, str], ...]) -> CachePlan:
     report = newest_report(seen.pods)
     if report is None or not report.is_staged:
         message = "the staging Job's result was lost; it runs again and adopts what is there"
-        return _plan(cache, seen, Verdict(Reason.RETRYING, message), delete=(("Job", _name(current)), *old))
+        return _plan(cache, seen, Verdict(Reason.RETRYING, message), delete=(("Job", name_of(current)), *old))
     status = replace(
         cache.status,
         revision=report.revision,
@@ -122,7 +111,7 @@ def _finish(cache: ModelCache, seen: ObservedCache, current: JsonObject, old: tu
         verified_at=(current.get("status") or {}).get("completionTime"),
         progress=None,
     )
-    return CachePlan(_with_verdict(cache, seen, status, _staged_verdict(status)), delete=old)
+    return CachePlan(said(cache, seen, status, _staged_verdict(status)), delete=old)
 
 
 def _staged_verdict(status: ModelCacheStatus) -> Verdict:
@@ -138,8 +127,8 @@ def _staged_verdict(status: ModelCacheStatus) -> Verdict:
 def _failed_verdict(cache: ModelCache, seen: ObservedCache, current: JsonObject) -> Verdict:
     report = newest_report(seen.pods)
     reason = report.known_reason if report else Reason.INTERNAL
-    words = (report.words if report else "") or _job_message(current)
-    again = f"kubectl delete job {_name(current)} -n {cache.metadata.namespace}"
+    words = (report.words if report else "") or job_message(current)
+    again = f"kubectl delete job {name_of(current)} -n {cache.metadata.namespace}"
     return Verdict(reason, f"{words}; when mended, try again with `{again}`", stalled=True)
 
 
@@ -162,7 +151,7 @@ def _running_verdict(seen: ObservedCache, progress: Progress | None) -> Verdict:
         return Verdict(Reason(progress.phase), _told(progress) + failed)
     if running_pod(seen.pods) is not None:
         return Verdict(Reason.STAGING, f"the staging Job runs{failed}")
-    starting = [_name(pod) for pod in seen.pods if _phase(pod) == "Pending"]
+    starting = [name_of(pod) for pod in seen.pods if _phase(pod) == "Pending"]
     if starting:
         return Verdict(
             Reason.STAGING, f"pod {starting[0]} has not started yet; `kubectl describe pod` says more{failed}"
@@ -186,20 +175,8 @@ def _plan(
     requeue_after: float | None = None,
     progress: Progress | None = None,
 ) -> CachePlan:
-    status = replace(_with_verdict(cache, seen, cache.status, verdict), progress=progress)
+    status = replace(said(cache, seen, cache.status, verdict), progress=progress)
     return CachePlan(status, create, delete, requeue_after)
-
-
-def _with_verdict(
-    cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus, verdict: Verdict
-) -> ModelCacheStatus:
-    generation = cache.metadata.generation
-    return replace(
-        status,
-        observed_generation=generation,
-        conditions=tuple(verdict.conditions(generation)),
-        used_by=tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS]),
-    )
 
 
 def human_bytes(count: int) -> str:
@@ -212,21 +189,5 @@ def human_bytes(count: int) -> str:
     return f"{size:.1f} TB"
 
 
-def _job_message(current: JsonObject) -> str:
-    for condition in (current.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Failed":
-            return str(condition.get("message") or "the staging Job failed")
-    return "the staging Job failed"
-
-
-def _has_condition(current: JsonObject, kind: str) -> bool:
-    conditions = (current.get("status") or {}).get("conditions") or ()
-    return any(condition.get("type") == kind and condition.get("status") == "True" for condition in conditions)
-
-
 def _phase(pod: JsonObject) -> str | None:
     return (pod.get("status") or {}).get("phase")
-
-
-def _name(thing: JsonObject) -> str:
-    return str(thing["metadata"]["name"])

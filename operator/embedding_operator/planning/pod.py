@@ -41,6 +41,7 @@ def pod_template(
             "annotations": {
                 **resolved.annotations,
                 DIGEST_ANNOTATION: weights.digest,
+                names.CACHE_ANNOTATION: weights.cache,
                 ANNOTATION: revision_name,
             },
         },

@@ -75,10 +75,12 @@ def parse(stored: JsonObject) -> Revision | None:
 def controller_revision(metadata: JsonObject, revision: Revision) -> JsonObject:
     """The ControllerRevision of a revision. `data` is immutable on the API server; `revision` may be raised."""
     data = revision.to_dict()
+    cache = revision.weights.get("cache")
+    served = {"annotations": {names.CACHE_ANNOTATION: cache}} if cache else {}
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
-        "metadata": metadata | {"name": data.pop("name")},
+        "metadata": metadata | {"name": data.pop("name")} | served,
         "revision": data.pop("number"),
         "data": data,
     }

@@ -33,8 +33,8 @@ def job_name(cache: ModelCache) -> str:
     return names.staging_job_name(cache.metadata.name, [_stage_spec(cache), cache.spec.storage.to_dict(), stager])
 
 
-def job(cache: ModelCache, site: StagingSite) -> JsonObject:
-    """The staging Job, run from the operator's own image."""
+def job(cache: ModelCache, site: StagingSite, cluster: str = "") -> JsonObject:
+    """The staging Job, run from the operator's own image. `cluster` tells whose it is on a volume that many share."""
     labels = names.cache_labels(cache.metadata.name)
     return {
         "apiVersion": "batch/v1",
@@ -57,12 +57,16 @@ def job(cache: ModelCache, site: StagingSite) -> JsonObject:
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": _pod_spec(cache, site)},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": pod_spec(cache, site, _container(cache, site, cluster)),
+            },
         },
     }
 
 
-def _pod_spec(cache: ModelCache, site: StagingSite) -> JsonObject:
+def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> JsonObject:
+    """A pod that works on the cache's volume, unprivileged, where its stager is told to run."""
     stager = cache.spec.stager.to_dict()
     optional: JsonObject = {field: stager.get(field) for field in ("nodeSelector", "tolerations")}
     optional["imagePullSecrets"] = [{"name": name} for name in site.pull_secrets]
@@ -71,7 +75,7 @@ def _pod_spec(cache: ModelCache, site: StagingSite) -> JsonObject:
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "securityContext": _security_context(cache, stager.get("securityContext") or {}),
-        "containers": [_container(cache, site)],
+        "containers": [container],
         "volumes": [
             {"name": "cache", "persistentVolumeClaim": {"claimName": cache.spec.storage.claim_name}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
@@ -94,19 +98,18 @@ def _security_context(cache: ModelCache, wanted: JsonObject) -> JsonObject:
     )
 
 
-def _container(cache: ModelCache, site: StagingSite) -> JsonObject:
+def volume_container(cache: ModelCache, name: str, image: str, args: list[str]) -> JsonObject:
+    """The one container of such a pod."""
     mount: JsonObject = {"name": "cache", "mountPath": CACHE_MOUNT}
     if cache.spec.storage.sub_path:
         mount["subPath"] = cache.spec.storage.sub_path
     if _only_reads(cache):
         mount["readOnly"] = True
     return {
-        "name": "stage",
-        "image": site.image,
+        "name": name,
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["stage", "--spec", json.dumps(_stage_spec(cache), sort_keys=True)],
-        "env": [{"name": name, "value": value} for name, value in site.env] + _token(cache),
-        "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
+        "args": args,
         "resources": {
             "requests": {"cpu": "100m", "memory": "128Mi"},
             "limits": {"memory": "1Gi"},  # page cache of what is written counts, and is reclaimed
@@ -118,6 +121,16 @@ def _container(cache: ModelCache, site: StagingSite) -> JsonObject:
         },
         "terminationMessagePolicy": "File",
         "volumeMounts": [mount, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  (the pod's own)
+    }
+
+
+def _container(cache: ModelCache, site: StagingSite, cluster: str) -> JsonObject:
+    spec = _stage_spec(cache)
+    if cache.spec.source.path is None:  # what nobody may remove needs no signature
+        spec["user"] = names.signature(cluster, cache.metadata.namespace or "", cache.metadata.uid or "")
+    return volume_container(cache, "stage", site.image, ["stage", "--spec", json.dumps(spec, sort_keys=True)]) | {
+        "env": [{"name": name, "value": value} for name, value in site.env] + _token(cache),
+        "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
     }
 
 

@@ -31,9 +31,9 @@ _REASONS = {str(reason): reason for reason in Reason}
 
 @dataclass(frozen=True, slots=True)
 class Report(View):
-    """The stager's result: weights that are proven, or why there are none."""
+    """A Job's result: weights that are proven, or why there are none; files that are removed, or why not."""
 
-    result: Literal["Staged", "Failed"]
+    result: Literal["Staged", "Failed", "Removed", "Kept"]
     reason: str | None = None
     message: str | None = None
     revision: str | None = None

@@ -149,6 +149,8 @@ def _weights_verdict(facts: Facts) -> Verdict:
     """What a service says while it waits for its ModelCache: the cache's own words."""
     if facts.cache is None:
         return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} does not exist yet")
+    if facts.cache.metadata.deletion_timestamp is not None:
+        return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is being deleted")
     conditions = facts.cache.status.conditions
     ready = find_condition(conditions, Type.READY)
     words = f"ModelCache {facts.cache_name}: {ready.message if ready else 'not yet looked at'}"

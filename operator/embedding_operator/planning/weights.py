@@ -18,6 +18,7 @@ from embedding_operator.planning.resolve import node_selector, tolerations
 class Weights:
     """Staged and verified weights, as a pod mounts them."""
 
+    cache: str  # the ModelCache's name
     claim: str
     claim_path: str  # from the claim's root: storage.subPath and the path of this revision
     path: str  # from the storage's root
@@ -102,11 +103,14 @@ def made_claim(service: EmbeddingService) -> JsonObject | None:
 
 
 def staged(cache: ModelCache | None) -> Weights | None:
-    """The weights of a cache once they are proven, else None."""
+    """The weights of a cache once they are proven, and while nobody takes them away; else None."""
     if cache is None or cache.status.path is None or cache.status.digest is None:
+        return None
+    if cache.metadata.deletion_timestamp is not None:
         return None
     place = cache.spec.storage
     return Weights(
+        cache=cache.metadata.name,
         claim=place.claim_name,
         claim_path="/".join(part for part in (place.sub_path, cache.status.path) if part),
         path=cache.status.path,

@@ -58,7 +58,7 @@ def others(root: Path, relative: str, user: str) -> list[str]:
 
 def _names(place: Path) -> list[str]:
     try:
-        return sorted(os.listdir(place))
+        return sorted(path.name for path in place.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
 

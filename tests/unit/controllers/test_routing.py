@@ -133,3 +133,55 @@ async def test_a_service_whose_spec_changes_has_its_weights_looked_at_again(
     changed["metadata"]["generation"] = 9
     routing.observed(context, changed)
     assert await woken(context) == {SERVICE, cache}
+
+
+def pod_of(cache: str, version: int = 5, labels: dict[str, str] = OURS) -> Object:
+    metadata = child("Pod", version, labels)["metadata"] | {"annotations": {"embedding-operator.io/cache": cache}}
+    return child("Pod", version, labels) | {"metadata": metadata}
+
+
+OLD = ObjectKey("ModelCache", "search", "old")
+
+
+@pytest.mark.parametrize("end", ["deleted", "label"])
+async def test_weights_that_live_pods_of_a_former_revision_read_are_used(context: Context, end: str) -> None:
+    routing.observed(context, service("u", 5))
+    routing.observed(context, pod_of("old"))
+    assert context.users.of(OLD) == [SERVICE]
+    await woken(context)
+    if end == "deleted":
+        routing.deleted(context, pod_of("old", 6))
+    else:
+        routing.observed(context, pod_of("old", 6, labels={}))
+    assert context.users.of(OLD) == []
+    assert OLD in await woken(context)
+
+
+@pytest.mark.parametrize("pods_first", [True, False])
+async def test_a_service_that_is_gone_uses_its_weights_until_its_last_pod_is_gone(
+    context: Context, pods_first: bool
+) -> None:
+    first, second = (pod_of("old"), service("u", 5)) if pods_first else (service("u", 5), pod_of("old"))
+    routing.observed(context, first)
+    routing.observed(context, second)
+    routing.deleted(context, service("u", 6))
+    assert context.users.of(OLD) == [SERVICE]
+    routing.deleted(context, pod_of("old", 7))
+    assert context.users.of(OLD) == []
+
+
+async def test_pods_that_begin_to_run_wake_no_weights(context: Context) -> None:
+    routing.observed(context, service("u", 5))
+    routing.observed(context, pod_of("old"))
+    await woken(context)
+    routing.observed(context, pod_of("old", 6) | {"status": {"phase": "Running"}})
+    assert OLD not in await woken(context)
+
+
+async def test_a_revision_that_is_kept_no_longer_wakes_the_weights_it_was_served_from(context: Context) -> None:
+    former = child("ControllerRevision", 5, OURS)
+    former["metadata"]["annotations"] = {"embedding-operator.io/cache": "old"}
+    context.cache.upsert({"kind": "ModelCache", "metadata": {"name": "old", "namespace": "search", "uid": "m"}})
+    for news in (routing.observed, routing.deleted):
+        news(context, former)
+        assert OLD in await woken(context)

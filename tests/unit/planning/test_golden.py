@@ -11,6 +11,7 @@ import pytest
 import yaml
 from kubernetes import client
 
+from embedding_operator.planning.cleanjob import cleanup_job
 from embedding_operator.planning.stagejob import StagingSite, job
 from tests.unit.planning import given
 
@@ -55,7 +56,7 @@ MODELS = {
 
 def rendered(name: str) -> list[dict[str, Any]]:
     if name == "staging":
-        return [job(given.cache(staged=False), SITE)]
+        return [job(given.cache(staged=False), SITE, "c1b2a3d4"), cleanup_job(given.cache(), SITE, "c1b2a3d4")]
     return list(given.plan(SERVICES[name], given.seen(cache=given.cache())).apply)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache, Progress
-from embedding_operator.planning.cacheplan import CachePlan, ObservedCache, human_bytes, plan_cache
+from embedding_operator.planning.cacheplan import human_bytes, plan_cache
+from embedding_operator.planning.cachestate import CachePlan, ObservedCache
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
 from tests.unit.planning import given

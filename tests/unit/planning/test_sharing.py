@@ -7,7 +7,8 @@ import pytest
 
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService
-from embedding_operator.planning.cacheplan import ObservedCache, plan_cache
+from embedding_operator.planning.cacheplan import plan_cache
+from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.sharing import merge_patch
 from embedding_operator.planning.stagejob import StagingSite, job_name
 from embedding_operator.planning.weights import model_cache

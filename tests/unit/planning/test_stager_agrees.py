@@ -11,7 +11,8 @@ import pytest
 from embedding_operator.api import modelcache
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache
-from embedding_operator.planning.cacheplan import ObservedCache, plan_cache
+from embedding_operator.planning.cacheplan import plan_cache
+from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.stagejob import PERMANENT_EXIT_CODE, PROGRESS_PORT, StagingSite, job
 from embedding_operator.planning.stagereport import PERMANENT, newest_report
 from embedding_operator.staging import errors, progress

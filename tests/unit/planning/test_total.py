@@ -15,7 +15,8 @@ from embedding_operator.api.modelcache import ModelCache, Progress
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning import revision
-from embedding_operator.planning.cacheplan import ObservedCache, plan_cache
+from embedding_operator.planning.cacheplan import plan_cache
+from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.plan import Observed, Plan, plan_service
 from embedding_operator.planning.stagejob import StagingSite

@@ -1,0 +1,86 @@
+"""What plans of a ModelCache are made from and consist of, and how its status is put into words."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from embedding_operator.api import names
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.modelcache import ModelCache, ModelCacheStatus, Progress, UserReference
+from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.verdict import Verdict
+
+_MAX_USERS = 1024  # as many as the schema lets a status name
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedCache:
+    """What the cluster shows of one ModelCache. Times are handed in, for planning reads no clock."""
+
+    users: Sequence[str] = ()  # names of the EmbeddingServices that use it
+    serving: Sequence[str] = ()  # those of them whose pods read its files, not those that only ask for it
+    wishes: Sequence[JsonObject] = ()  # the specs that those of them would make which name a source
+    in_history: bool = False  # a former revision of a service, kept to go back to, was served from it
+    jobs: Sequence[JsonObject] = ()
+    pods: Sequence[JsonObject] = ()
+    claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
+    progress: Progress | None = None
+    refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
+    namespace_ends: bool = False  # the API server takes nothing new there
+    cluster: str = ""  # the name of this cluster on volumes
+    now: str = ""
+    unused_for: int = 0  # seconds since status.unusedSince
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """Create a Job, delete Jobs (by name), write the status, patch the ModelCache itself or delete it (it has
+    expired), look again after so many seconds."""
+
+    status: ModelCacheStatus
+    create: tuple[JsonObject, ...] = ()
+    delete: tuple[tuple[str, str], ...] = ()
+    requeue_after: float | None = None
+    patch: JsonObject = field(default_factory=dict)
+    expired: bool = False
+
+
+def is_staged(cache: ModelCache) -> bool:
+    """Whether the weights are proven; `spec` is immutable, so this never ends."""
+    return cache.status.digest is not None and cache.status.path is not None
+
+
+def of_task(things: Iterable[JsonObject], task: str) -> list[JsonObject]:
+    """The Jobs, or the pods, of one task."""
+    return [
+        one for one in things if (one["metadata"].get("labels") or {}).get(names.NAME_LABEL, names.STAGING_TASK) == task
+    ]
+
+
+def said(cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus, verdict: Verdict) -> ModelCacheStatus:
+    """The status with a verdict in it, and who uses the weights."""
+    generation = cache.metadata.generation
+    return replace(
+        status,
+        observed_generation=generation,
+        conditions=tuple(verdict.conditions(generation)),
+        used_by=tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS]),
+    )
+
+
+def has_condition(job: JsonObject, kind: str) -> bool:
+    """Whether a Job is Complete, or Failed."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(condition.get("type") == kind and condition.get("status") == "True" for condition in conditions)
+
+
+def job_message(job: JsonObject) -> str:
+    """Why a Job failed, in its controller's words."""
+    for condition in (job.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Failed":
+            return str(condition.get("message") or "the Job failed")
+    return "the Job failed"
+
+
+def name_of(thing: JsonObject) -> str:
+    """An object's name."""
+    return str(thing["metadata"]["name"])

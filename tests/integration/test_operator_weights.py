@@ -1,0 +1,145 @@
+"""The end of weights, against a real API server: who counts as a user, and what a deletion waits for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster.controlplane import ControlPlane
+from tests.integration.kinds import install_kinds
+from tests.integration.operating import DIGEST, Namespace, until
+from tests.operator_process import OperatorProcess
+
+FINALIZER = "embedding-operator.io/cleanup"
+
+
+@pytest.fixture(scope="module")
+def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    install_kinds(control_plane.kubectl)
+    directory = tmp_path_factory.mktemp("operator")
+    with OperatorProcess(control_plane.kubeconfig, directory) as running:
+        yield running
+    assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, operator: OperatorProcess) -> Namespace:
+    return Namespace(control_plane.kubectl)
+
+
+def cache_of(namespace: Namespace) -> dict[str, Any]:
+    (found,) = namespace.items("modelcache")
+    return found
+
+
+def served(namespace: Namespace, **cache: Any) -> str:
+    """A service that serves from staged weights; the name of its ModelCache."""
+    namespace.claim()
+    namespace.service(cache={"claimName": "model-weights", **cache})
+    namespace.stage()
+    until(lambda: len(namespace.children()) == 5)
+    return str(cache_of(namespace)["metadata"]["name"])
+
+
+def clean_jobs(namespace: Namespace) -> list[dict[str, Any]]:
+    return namespace.items("job", "app.kubernetes.io/name=model-cleanup")
+
+
+def clean_pods(namespace: Namespace) -> list[dict[str, Any]]:
+    return namespace.items("pod", "app.kubernetes.io/name=model-cleanup")
+
+
+def end(namespace: Namespace, message: dict[str, str]) -> None:
+    """The clean-up's pod ends, as a kubelet would tell."""
+    until(lambda: len(clean_pods(namespace)) == 1)
+    (pod,) = clean_pods(namespace)
+    ended = {"exitCode": 0, "message": json.dumps(message), "startedAt": None, "finishedAt": None}
+    status = {"name": "clean", "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+    patch = {"status": {"phase": "Succeeded", "containerStatuses": [status | {"state": {"terminated": ended}}]}}
+    name = pod["metadata"]["name"]
+    namespace.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+
+
+def events(namespace: Namespace) -> set[str]:
+    found = json.loads(namespace.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
+    return {event["reason"] for event in found if event["regarding"]["kind"] == "ModelCache"}
+
+
+def test_weights_that_go_with_their_cache_are_cleaned_once_nobody_uses_them(namespace: Namespace) -> None:
+    name = served(namespace, deletionPolicy="Delete", ttlAfterUnused="1s")
+    until(lambda: cache_of(namespace)["metadata"].get("finalizers") == [FINALIZER])
+    namespace.kubectl("delete", "emb", "qwen")
+    until(lambda: len(clean_jobs(namespace)) == 1)
+    assert cache_of(namespace)["metadata"]["deletionTimestamp"]
+    (job,) = clean_jobs(namespace)
+    spec = json.loads(job["spec"]["template"]["spec"]["containers"][0]["args"][2])
+    uid = cache_of(namespace)["metadata"]["uid"]
+    assert spec["user"].endswith(f"_{namespace.name}_{uid}")
+    assert len(spec["user"].partition("_")[0]) == 8
+    assert (spec["path"], spec["digest"]) == ("modelscope/Qwen--X/abc", DIGEST)
+    end(namespace, {"result": "Removed", "message": "it is removed"})
+    until(lambda: namespace.get("mcache", name) is None)
+    until(lambda: "CleanedUp" in events(namespace))
+
+
+def test_a_deletion_waits_for_those_who_serve_and_a_changed_mind_lets_it_go(namespace: Namespace) -> None:
+    name = served(namespace, deletionPolicy="Delete")
+    until(lambda: cache_of(namespace)["metadata"].get("finalizers") == [FINALIZER])
+    namespace.kubectl("delete", "mcache", name, "--wait=false")
+    until(lambda: namespace.condition("mcache", name)["reason"] == "InUse")
+    assert clean_jobs(namespace) == []
+    assert namespace.condition("emb", "qwen")["reason"] == "Starting"  # it goes on as if nothing were
+    before = cache_of(namespace)["metadata"]["uid"]
+    patch = {"spec": {"cache": {"deletionPolicy": "Retain"}}}
+    namespace.kubectl("patch", "emb", "qwen", "--type=merge", "-p", json.dumps(patch))
+    until(lambda: [one["metadata"]["uid"] for one in namespace.items("modelcache")] not in ([before], []))
+    assert "FilesKept" in events(namespace)
+    assert "finalizers" not in cache_of(namespace)["metadata"]
+
+
+def test_one_who_retains_wins_and_the_cache_has_no_finalizer_any_more(namespace: Namespace) -> None:
+    served(namespace, deletionPolicy="Delete", ttlAfterUnused="1h")
+    until(lambda: cache_of(namespace)["metadata"].get("finalizers") == [FINALIZER])
+    namespace.service("other", cache={"claimName": "model-weights", "ttlAfterUnused": "2h"})
+    until(lambda: "finalizers" not in cache_of(namespace)["metadata"])
+    until(lambda: cache_of(namespace)["spec"]["ttlAfterUnused"] == "2h")
+    assert cache_of(namespace)["spec"]["deletionPolicy"] == "Retain"
+
+
+def test_a_namespace_that_is_deleted_ends_though_weights_were_to_be_cleaned(
+    control_plane: ControlPlane, namespace: Namespace
+) -> None:
+    served(namespace, deletionPolicy="Delete")
+    until(lambda: cache_of(namespace)["metadata"].get("finalizers") == [FINALIZER])
+    control_plane.kubectl("delete", "namespace", namespace.name, "--wait=false")
+    until(lambda: not control_plane.kubectl("get", "namespace", namespace.name, "--ignore-not-found").strip())
+
+
+def test_a_claim_that_is_gone_lets_the_deletion_go(namespace: Namespace) -> None:
+    name = served(namespace, deletionPolicy="Delete")
+    until(lambda: cache_of(namespace)["metadata"].get("finalizers") == [FINALIZER])
+    namespace.kubectl("delete", "emb", "qwen")
+    until(lambda: not namespace.items("pod", "embedding-operator.io/service=qwen"))
+    namespace.kubectl("delete", "pvc", "model-weights")
+    namespace.kubectl("delete", "mcache", name, "--wait=false")
+    until(lambda: namespace.get("mcache", name) is None)
+    assert clean_jobs(namespace) == []
+
+
+def test_a_changed_stager_reaches_the_cache_that_is_there_already_and_rolls_no_pod(namespace: Namespace) -> None:
+    namespace.claim()
+    namespace.service()
+    until(lambda: len(namespace.items("job")) == 1)
+    (first,) = namespace.items("job")
+    patch = {"spec": {"cache": {"securityContext": {"runAsUser": 1000}}}}
+    namespace.kubectl("patch", "emb", "qwen", "--type=merge", "-p", json.dumps(patch))
+
+    def users() -> list[Any]:
+        jobs = [job for job in namespace.items("job") if not job["metadata"].get("deletionTimestamp")]
+        return [job["spec"]["template"]["spec"]["securityContext"]["runAsUser"] for job in jobs]
+
+    until(lambda: users() == [1000])
+    assert [job["metadata"]["name"] for job in namespace.items("job")] != [first["metadata"]["name"]]
