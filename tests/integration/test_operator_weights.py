@@ -129,6 +129,27 @@ def test_a_claim_that_is_gone_lets_the_deletion_go(namespace: Namespace) -> None
     assert clean_jobs(namespace) == []
 
 
+def test_a_new_look_is_another_cache_and_the_old_weights_serve_until_it_is_proven(namespace: Namespace) -> None:
+    first = served(namespace)
+    namespace.kubectl("annotate", "emb", "qwen", "embedding-operator.io/refresh=again")
+    until(lambda: len(namespace.items("modelcache")) == 2)
+    (second,) = {one["metadata"]["name"] for one in namespace.items("modelcache")} - {first}
+    until(lambda: namespace.condition("emb", "qwen", "WeightsReady")["reason"] == "WaitingForWeights")
+    assert namespace.condition("emb", "qwen")["reason"] == "Starting"
+    assert len(namespace.items("controllerrevision")) == 1
+    done = {
+        "digest": f"sha256:{'cd' * 32}",
+        "path": "modelscope/Qwen--X/def",
+        "revision": "def",
+        "files": 3,
+        "bytes": 1,
+    }
+    patch = json.dumps({"status": done})
+    namespace.kubectl("patch", "modelcache", second, "--subresource=status", "--type=merge", "-p", patch)
+    until(lambda: (namespace.get("emb", "qwen") or {})["status"]["model"]["revision"] == "def")
+    assert len(namespace.items("controllerrevision")) == 2
+
+
 def test_a_changed_stager_reaches_the_cache_that_is_there_already_and_rolls_no_pod(namespace: Namespace) -> None:
     namespace.claim()
     namespace.service()

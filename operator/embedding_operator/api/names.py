@@ -31,6 +31,7 @@ SERVICE_LABEL = f"{GROUP}/service"
 CACHE_LABEL = f"{GROUP}/cache"
 SCRIPTS_LABEL = f"{GROUP}/scripts"
 CLEANUP_FINALIZER = f"{GROUP}/cleanup"
+REFRESH_ANNOTATION = f"{GROUP}/refresh"  # on services: another value asks for a new look at a moving branch
 CACHE_ANNOTATION = f"{GROUP}/cache"  # on serving pods and revisions: the ModelCache of their files
 DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
 
@@ -69,9 +70,10 @@ def cache_labels(cache: str, task: str = STAGING_TASK) -> dict[str, str]:
     return _labels(task, cache) | {CACHE_LABEL: cache}
 
 
-def model_cache_name(source: ModelSource, storage: Storage) -> str:
-    """Return the same name for everyone who wants the same weights on the same volume."""
-    key = digest_of([source.canonical(), storage.to_dict()], 8)
+def model_cache_name(source: ModelSource, storage: Storage, refresh: str = "") -> str:
+    """Return the same name for everyone who wants the same weights on the same volume, and for each new look at them
+    another one."""
+    key = digest_of([source.canonical(), storage.to_dict(), *([refresh] if refresh else [])], 8)
     return _joined(source.kind.lower(), source.short_name, key)
 
 

@@ -32,7 +32,12 @@ def cache_name(service: EmbeddingService) -> str:
     if model.cache_ref is not None:
         return model.cache_ref.name
     assert model.source is not None
-    return names.model_cache_name(model.source, storage(service))
+    return names.model_cache_name(model.source, storage(service), refresh(service))
+
+
+def refresh(service: EmbeddingService) -> str:
+    """What the service's annotation says: a value that is new asks for a new look at a branch, for it alone."""
+    return (service.metadata.annotations or {}).get(names.REFRESH_ANNOTATION) or ""
 
 
 def storage(service: EmbeddingService) -> Storage:
@@ -66,7 +71,8 @@ def model_cache(service: EmbeddingService, pod: ProfilePod) -> JsonObject:
             "name": cache_name(service),
             "namespace": service.metadata.namespace,
             "labels": {names.MANAGED_BY_LABEL: names.FIELD_MANAGER},
-        },
+        }
+        | ({"annotations": {names.REFRESH_ANNOTATION: refresh(service)}} if refresh(service) else {}),
         "spec": {
             "source": service.spec.model.source.canonical(),
             "storage": storage(service).to_dict(),
