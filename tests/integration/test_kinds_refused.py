@@ -64,6 +64,7 @@ BAD: dict[str, tuple[Manifest, str]] = {
         cache(source={"path": {"path": "x"}}, deletionPolicy="Delete"),
         "weights of a path source are yours and are never removed, leave deletionPolicy out",
     ),
+    "a reading at no bytes a second": (cache(verify={"interval": "1h", "bytesPerSecond": 0}), "write a quantity above"),
     "a day as a duration": (service(cache__ttlAfterUnused="7d"), "such as 168h or 30m"),
     "a claim and a template": (
         service(cache__claimTemplate={"size": "5Gi"}),

@@ -44,21 +44,24 @@ def served(namespace: Namespace, **cache: Any) -> str:
     return str(cache_of(namespace)["metadata"]["name"])
 
 
+def jobs(namespace: Namespace, task: str) -> list[dict[str, Any]]:
+    return namespace.items("job", f"app.kubernetes.io/name={task}")
+
+
 def clean_jobs(namespace: Namespace) -> list[dict[str, Any]]:
-    return namespace.items("job", "app.kubernetes.io/name=model-cleanup")
+    return jobs(namespace, "model-cleanup")
 
 
-def clean_pods(namespace: Namespace) -> list[dict[str, Any]]:
-    return namespace.items("pod", "app.kubernetes.io/name=model-cleanup")
-
-
-def end(namespace: Namespace, message: dict[str, str]) -> None:
-    """The clean-up's pod ends, as a kubelet would tell."""
-    until(lambda: len(clean_pods(namespace)) == 1)
-    (pod,) = clean_pods(namespace)
-    ended = {"exitCode": 0, "message": json.dumps(message), "startedAt": None, "finishedAt": None}
-    status = {"name": "clean", "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
-    patch = {"status": {"phase": "Succeeded", "containerStatuses": [status | {"state": {"terminated": ended}}]}}
+def end(namespace: Namespace, task: str, message: dict[str, Any], code: int = 0) -> None:
+    """A Job's pod ends, as a kubelet would tell."""
+    selector = f"app.kubernetes.io/name={task}"
+    until(lambda: len(namespace.items("pod", selector)) == 1)
+    (pod,) = namespace.items("pod", selector)
+    ended = {"exitCode": code, "message": json.dumps(message), "startedAt": None, "finishedAt": None}
+    container = pod["spec"]["containers"][0]["name"]
+    status = {"name": container, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+    phase = "Failed" if code else "Succeeded"
+    patch = {"status": {"phase": phase, "containerStatuses": [status | {"state": {"terminated": ended}}]}}
     name = pod["metadata"]["name"]
     namespace.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
 
@@ -80,7 +83,7 @@ def test_weights_that_go_with_their_cache_are_cleaned_once_nobody_uses_them(name
     assert spec["user"].endswith(f"_{namespace.name}_{uid}")
     assert len(spec["user"].partition("_")[0]) == 8
     assert (spec["path"], spec["digest"]) == ("modelscope/Qwen--X/abc", DIGEST)
-    end(namespace, {"result": "Removed", "message": "it is removed"})
+    end(namespace, "model-cleanup", {"result": "Removed", "message": "it is removed"})
     until(lambda: namespace.get("mcache", name) is None)
     until(lambda: "CleanedUp" in events(namespace))
 
@@ -148,6 +151,24 @@ def test_a_new_look_is_another_cache_and_the_old_weights_serve_until_it_is_prove
     namespace.kubectl("patch", "modelcache", second, "--subresource=status", "--type=merge", "-p", patch)
     until(lambda: (namespace.get("emb", "qwen") or {})["status"]["model"]["revision"] == "def")
     assert len(namespace.items("controllerrevision")) == 2
+
+
+def test_a_damaged_file_is_found_told_and_fetched_again_and_nothing_rolls(namespace: Namespace) -> None:
+    name = served(namespace)
+    template = namespace.items("deployment")[0]["spec"]["template"]
+    patch = json.dumps({"spec": {"verify": {"interval": "24h"}}})
+    namespace.kubectl("patch", "mcache", name, "--type=merge", "-p", patch)
+    words = "x: expected sha256 a, got b"
+    end(namespace, "model-scrub", {"result": "Failed", "reason": "ChecksumMismatch", "message": words}, code=3)
+    until(lambda: namespace.condition("mcache", name)["reason"] == "Damaged")
+    assert words in namespace.condition("mcache", name)["message"]
+    staged = {"result": "Staged", "digest": DIGEST, "path": "modelscope/Qwen--X/abc", "mended": 1}
+    end(namespace, "model-mending", staged)
+    until(lambda: namespace.condition("mcache", name)["reason"] == "Verified")
+    until(lambda: {"Damaged", "Verified"} <= events(namespace))
+    until(lambda: jobs(namespace, "model-scrub") == jobs(namespace, "model-mending") == [])
+    assert (namespace.get("mcache", name) or {})["status"]["verifiedAt"]
+    assert namespace.items("deployment")[0]["spec"]["template"] == template
 
 
 def test_a_changed_stager_reaches_the_cache_that_is_there_already_and_rolls_no_pod(namespace: Namespace) -> None:

@@ -107,6 +107,8 @@ class Reason(StrEnum):
     """The last attempt failed, and another one follows."""
 
     # Weights that need a person (the staging Job reports most of them by these words)
+    DAMAGED = "Damaged"
+    """A staged file is not any more what it was; it is fetched again by itself where that is possible."""
     IN_USE = "InUse"
     """The ModelCache is deleted, and its files stay as long as pods serve from them."""
     CLEANING_UP = "CleaningUp"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from embedding_operator.api.codec import View
+from embedding_operator.api.codec import Quantity, View
 from embedding_operator.api.conditions import Condition
 from embedding_operator.api.meta import ObjectMeta, StagerSecurityContext, Toleration
 from embedding_operator.api.source import ModelSource, Storage
@@ -18,6 +18,14 @@ class Download(View):
     """How weights are fetched."""
 
     parallelism: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verify(View):
+    """How often staged weights are read again, and how fast."""
+
+    interval: str | None = None
+    bytes_per_second: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class ModelCacheSpec(View):
     digest: str | None = None
     deletion_policy: DeletionPolicy | None = None
     ttl_after_unused: str | None = None
+    verify: Verify = Verify()
     download: Download = Download()
     stager: Stager = Stager()
 

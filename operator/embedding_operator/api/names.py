@@ -37,6 +37,8 @@ DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
 
 STAGING_TASK = "model-staging"
 CLEANUP_TASK = "model-cleanup"
+SCRUB_TASK = "model-scrub"
+MENDING_TASK = "model-mending"
 
 MAX_NAME = 63
 MAX_SERVICE_NAME = 52
@@ -80,6 +82,16 @@ def model_cache_name(source: ModelSource, storage: Storage, refresh: str = "") -
 def staging_job_name(cache: str, inputs: object) -> str:
     """A Job's template is immutable, so other inputs make another Job."""
     return _joined("stage", cache, digest_of([cache, inputs], 8))
+
+
+def scrub_job_name(cache: str, inputs: object) -> str:
+    """One round of reading staged weights again."""
+    return _joined("scrub", cache, digest_of([cache, inputs], 8))
+
+
+def mending_job_name(cache: str, inputs: object) -> str:
+    """What mends the damage that such a round found."""
+    return _joined("mend", cache, digest_of([cache, inputs], 8))
 
 
 def cleanup_job_name(cache: str, uid: str) -> str:

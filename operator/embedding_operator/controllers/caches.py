@@ -129,11 +129,8 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
     labels = {names.CACHE_LABEL: key.name}
     jobs = context.cache.list("Job", key.namespace, labels)
     pods = context.cache.list("Pod", key.namespace, labels)
-    claim_exists, cluster = None, ""
-    if needs_claim_check(cache, jobs):
-        claim_exists = await _claim_exists(context, key, cache)
-        where = context.settings
-        cluster = await context.identity.name(context.client, where.lease_namespace, where.lease_name)
+    claim_exists = await _claim_exists(context, key, cache) if needs_claim_check(cache, jobs) else None
+    where = context.settings
     running = running_pod(of_task(pods, names.STAGING_TASK))
     users = context.users.of(key)
     wanted = [_wanted(context, key, context.cache.get(user)) for user in users] if is_made(cache) else []
@@ -146,9 +143,10 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         pods=pods,
         claim_exists=claim_exists,
         progress=await fetch_progress(context.http, running) if running else None,
-        cluster=cluster,
+        cluster=await context.identity.name(context.client, where.lease_namespace, where.lease_name),
         now=now(),
         unused_for=seconds_since(cache.status.unused_since),
+        verified_for=seconds_since(cache.status.verified_at),
     )
 
 

@@ -10,7 +10,7 @@ from embedding_operator.kube.resources import ObjectKey
 
 
 class Identity:
-    """Asked for once, when the first Job is made."""
+    """Asked for once in the life of a process."""
 
     def __init__(self) -> None:
         self._known: str | None = None

@@ -15,6 +15,7 @@ _WARNINGS = frozenset(
         Reason.CLAIM_NOT_FOUND,
         Reason.SECRET_NOT_FOUND,
         Reason.RETRYING,
+        Reason.DAMAGED,
     }
 )
 

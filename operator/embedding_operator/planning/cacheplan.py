@@ -26,6 +26,7 @@ from embedding_operator.planning.cachestate import (
 from embedding_operator.planning.cleanjob import cleanup_job_name
 from embedding_operator.planning.ending import finalizers, grow_old, needs_cleanup, plan_removal
 from embedding_operator.planning.pods import trouble
+from embedding_operator.planning.scrub import plan_scrub
 from embedding_operator.planning.sharing import agreed
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
 from embedding_operator.planning.stagereport import PERMANENT, newest_report, reason_of
@@ -42,16 +43,15 @@ def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> Cac
         plan = plan_removal(cache, seen, site)
         # who still uses it may have changed its mind: nothing is removed before that is heard
         return replace(plan, create=(), delete=(), patch={"spec": agreement}) if agreement else plan
-    mine = replace(seen, jobs=of_task(seen.jobs, names.STAGING_TASK), pods=of_task(seen.pods, names.STAGING_TASK))
     changes = {"spec": agreement, "metadata": finalizers(cache)}
-    plan = grow_old(cache, seen, _plan_staging(cache, mine, site))
+    plan = grow_old(cache, seen, _plan_staging(cache, seen, site))
     return replace(plan, patch={part: change for part, change in changes.items() if change})
 
 
 def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
     if is_staged(cache):
-        status = said(cache, seen, cache.status, _staged_verdict(cache.status))
-        return CachePlan(replace(status, progress=None))
+        return plan_scrub(cache, seen, site, _staged_verdict(cache.status))
+    seen = replace(seen, jobs=of_task(seen.jobs, names.STAGING_TASK), pods=of_task(seen.pods, names.STAGING_TASK))
     if seen.refused is not None:
         return _plan(cache, seen, Verdict(seen.refused.reason, seen.refused.message, stalled=True))
     wanted = job_name(cache)

@@ -29,6 +29,7 @@ class ObservedCache:
     cluster: str = ""  # the name of this cluster on volumes
     now: str = ""
     unused_for: int = 0  # seconds since status.unusedSince
+    verified_for: int = 0  # seconds since status.verifiedAt
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> C
         return CachePlan(said(cache, seen, cache.status, _in_use(seen)))
     if seen.refused is not None:
         return _let_go(cache, seen, _kept(cache, f"the clean-up could not start: {seen.refused.message}"))
-    busy = tuple(("Job", name_of(job)) for job in of_task(seen.jobs, names.STAGING_TASK))
+    done = of_task(seen.jobs, names.CLEANUP_TASK)
+    busy = tuple(("Job", name_of(job)) for job in seen.jobs if job not in done)
     verdict = Verdict(Reason.CLEANING_UP, "the clean-up Job is being made")
     status = said(cache, seen, cache.status, verdict)
     return CachePlan(status, create=(cleanup_job(cache, site, seen.cluster),), delete=busy)

@@ -35,12 +35,32 @@ def job_name(cache: ModelCache) -> str:
 
 def job(cache: ModelCache, site: StagingSite, cluster: str = "") -> JsonObject:
     """The staging Job, run from the operator's own image. `cluster` tells whose it is on a volume that many share."""
-    labels = names.cache_labels(cache.metadata.name)
+    return _job(cache, site, job_name(cache), names.STAGING_TASK, _container(cache, site, _signed(cache, cluster)))
+
+
+def mending_job(cache: ModelCache, site: StagingSite, name: str, cluster: str) -> JsonObject:
+    """The staging Job, held to the revision and the digest that were staged: it fetches what is damaged."""
+    spec = _signed(cache, cluster) | {"digest": cache.status.digest, "verify": True}
+    revision = cache.status.revision or ""
+    for inner in spec["source"].values():
+        if "revision" in inner and revision and not revision.startswith("listing-"):  # no hub knows that one
+            inner["revision"] = revision
+    return _job(cache, site, name, names.MENDING_TASK, _container(cache, site, spec))
+
+
+def reading_job(cache: ModelCache, site: StagingSite, name: str, spec: str) -> JsonObject:
+    """A Job that reads what was staged and does nothing else: a read-only mount, no environment, no credentials."""
+    container = volume_container(cache, "scrub", site.image, ["stage", "--spec", spec], reads=True)
+    return _job(cache, site, name, names.SCRUB_TASK, container)
+
+
+def _job(cache: ModelCache, site: StagingSite, name: str, task: str, container: JsonObject) -> JsonObject:
+    labels = names.cache_labels(cache.metadata.name, task)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": job_name(cache),
+            "name": name,
             "namespace": cache.metadata.namespace,
             "labels": labels,
             "ownerReferences": [owner_reference(names.MODEL_CACHE, cache.metadata)],
@@ -57,10 +77,7 @@ def job(cache: ModelCache, site: StagingSite, cluster: str = "") -> JsonObject:
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
                 ]
             },
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": pod_spec(cache, site, _container(cache, site, cluster)),
-            },
+            "template": {"metadata": {"labels": labels}, "spec": pod_spec(cache, site, container)},
         },
     }
 
@@ -74,7 +91,7 @@ def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> Jso
         "restartPolicy": "Never",
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
-        "securityContext": _security_context(cache, stager.get("securityContext") or {}),
+        "securityContext": _security_context(container, stager.get("securityContext") or {}),
         "containers": [container],
         "volumes": [
             {"name": "cache", "persistentVolumeClaim": {"claimName": cache.spec.storage.claim_name}},
@@ -83,10 +100,10 @@ def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> Jso
     } | {field: value for field, value in optional.items() if value}
 
 
-def _security_context(cache: ModelCache, wanted: JsonObject) -> JsonObject:
+def _security_context(container: JsonObject, wanted: JsonObject) -> JsonObject:
     defaults: JsonObject = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
-    if _only_reads(cache):
-        del defaults["fsGroup"]  # a kubelet would give files that are not ours to this group
+    if any(mount.get("readOnly") for mount in container["volumeMounts"]):
+        del defaults["fsGroup"]  # a kubelet would give files that may not be ours to this group
     return (
         defaults
         | {
@@ -98,12 +115,12 @@ def _security_context(cache: ModelCache, wanted: JsonObject) -> JsonObject:
     )
 
 
-def volume_container(cache: ModelCache, name: str, image: str, args: list[str]) -> JsonObject:
-    """The one container of such a pod."""
+def volume_container(cache: ModelCache, name: str, image: str, args: list[str], *, reads: bool = False) -> JsonObject:
+    """The one container of such a pod. `reads`: it does nothing else, and could not."""
     mount: JsonObject = {"name": "cache", "mountPath": CACHE_MOUNT}
     if cache.spec.storage.sub_path:
         mount["subPath"] = cache.spec.storage.sub_path
-    if _only_reads(cache):
+    if reads:
         mount["readOnly"] = True
     return {
         "name": name,
@@ -124,19 +141,21 @@ def volume_container(cache: ModelCache, name: str, image: str, args: list[str]) 
     }
 
 
-def _container(cache: ModelCache, site: StagingSite, cluster: str) -> JsonObject:
-    spec = _stage_spec(cache)
-    if cache.spec.source.path is None:  # what nobody may remove needs no signature
-        spec["user"] = names.signature(cluster, cache.metadata.namespace or "", cache.metadata.uid or "")
-    return volume_container(cache, "stage", site.image, ["stage", "--spec", json.dumps(spec, sort_keys=True)]) | {
+def _container(cache: ModelCache, site: StagingSite, spec: JsonObject) -> JsonObject:
+    reads = cache.spec.source.path is not None  # weights that somebody else put there are never written
+    args = ["stage", "--spec", json.dumps(spec, sort_keys=True)]
+    return volume_container(cache, "stage", site.image, args, reads=reads) | {
         "env": [{"name": name, "value": value} for name, value in site.env] + _token(cache),
         "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
     }
 
 
-def _only_reads(cache: ModelCache) -> bool:
-    """Weights that somebody else put there are read and never written."""
-    return cache.spec.source.path is not None
+def _signed(cache: ModelCache, cluster: str) -> JsonObject:
+    """The stager's spec, with what it signs for the files; what nobody may remove needs no signature."""
+    spec = _stage_spec(cache)
+    if cache.spec.source.path is None:
+        spec["user"] = names.signature(cluster, cache.metadata.namespace or "", cache.metadata.uid or "")
+    return spec
 
 
 def _token(cache: ModelCache) -> list[JsonObject]:

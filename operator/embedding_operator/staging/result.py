@@ -36,6 +36,8 @@ class StageResult:
     bytes: int
     excluded: Excluded
     adopted: bool
+    mended: int = 0
+    """Files of a directory that was there already which had to be fetched again."""
 
 
 def success_document(result: StageResult) -> str:

@@ -102,6 +102,10 @@ class StageSpec(_Strict):
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     user: Annotated[str, Field(pattern=SIGNATURE, max_length=200)] | None = None
     """What is signed beside the published directory: <cluster>_<namespace>_<uid of the ModelCache>."""
+    verify: bool = False
+    """Hash what is there, though its digest is the one that was asked for, and fetch again what is damaged."""
+    read_bytes_per_second: Annotated[int, Field(ge=1)] | None = None
+    """How fast weights of a path are read; as fast as can be when left out."""
     parallelism: Annotated[int, Field(ge=1, le=64)] = 8
     progress_port: Annotated[int, Field(ge=0, le=65535)] | None = 8081
 

@@ -24,6 +24,7 @@ from .journal import Journal
 from .layout import Layout, hub_layout
 from .manifest import Manifest, ManifestFile, files_digest, listing_id
 from .modelscope import Listing, ModelScopeHub
+from .pace import Pace
 from .progress import Progress, human
 from .publish import move_aside, publish, remove_staging, replace_files
 from .result import Excluded, StageResult
@@ -59,7 +60,8 @@ async def stage(
         if not await in_thread(root.is_dir):
             raise StageError("BadSource", f"there is no directory {root}: is the claim mounted?")
         if spec.source.path is not None:
-            return await verify_path(root, spec.source.path.path, spec.digest, spec.parallelism, progress)
+            pace = Pace(spec.read_bytes_per_second) if spec.read_bytes_per_second else None
+            return await verify_path(root, spec.source.path.path, spec.digest, spec.parallelism, progress, pace)
         assert spec.source.model_scope is not None
         hub_url = spec.source.model_scope.endpoint or endpoint or DEFAULT_ENDPOINT
         return await _stage_hub(spec, spec.source.model_scope, hub_url, token, progress, settings)
@@ -118,11 +120,12 @@ class _Run:
         require_digest(self.spec.digest, manifest.digest, self.layout.relative)
         directory = self.layout.published
         bad = set(await in_thread(wrong_sizes, directory, manifest))
-        if self.spec.digest is None:
-            log.info("%s is there already: hashing it, since anybody may have put it there", self.layout.relative)
+        if self.spec.digest is None or self.spec.verify:
+            log.info("%s is there already: hashing it", self.layout.relative)
             rest = [file for file in manifest.files if file.path not in bad]
             self.progress.start("Verifying", sum(file.size for file in rest))
             bad |= set(await wrong_bytes(directory, rest, self.spec.parallelism, self.progress))
+        if self.spec.digest is None:
             bad |= {file.path for file in self.listing.files if file.sha256 is None}  # the hub's bytes alone tell
         held = {file.path for file in manifest.files}
         return Found(manifest, tuple(file for file in self.listing.files if file.path in bad & held))
@@ -174,7 +177,7 @@ class _Run:
         if set(files) <= set(found.manifest.files):
             await in_thread(replace_files, self.layout, [file.path for file in files])
             mended = await in_thread(self._is_published)
-            return self._result(found.manifest, adopted=True) if mended else None
+            return self._result(found.manifest, adopted=True, mended=len(files)) if mended else None
         await in_thread(move_aside, self.layout)
         return await self._fetch_and_publish(hub, claim)
 
@@ -218,7 +221,7 @@ class _Run:
             staged_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _result(self, manifest: Manifest, *, adopted: bool) -> StageResult:
+    def _result(self, manifest: Manifest, *, adopted: bool, mended: int = 0) -> StageResult:
         held = {file.path for file in manifest.files}
         left_out = [file for file in self.listing.files if file.path not in held]
         return StageResult(
@@ -229,6 +232,7 @@ class _Run:
             bytes=manifest.bytes,
             excluded=Excluded(len(left_out), sum(file.size for file in left_out)),
             adopted=adopted,
+            mended=mended,
         )
 
 

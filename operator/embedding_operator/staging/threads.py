@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
+from .pace import Pace
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -28,7 +30,11 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 async def hash_stream(
-    stream: BinaryIO, hasher: hashlib._Hash, worked: Callable[[int], None], limit: int | None = None
+    stream: BinaryIO,
+    hasher: hashlib._Hash,
+    worked: Callable[[int], None],
+    limit: int | None = None,
+    pace: Pace | None = None,
 ) -> int:
     """Feed the rest of a file into a hash; gives the number of bytes read."""
 
@@ -44,7 +50,15 @@ async def hash_stream(
             break
         total += count
         worked(count)
+        if pace is not None:
+            await pace(count)
     return total
+
+
+def forget_cached(stream: BinaryIO) -> None:
+    """So that the disk is read, and not what this machine remembers of it; servers lose no page that they hold."""
+    with suppress(AttributeError, OSError):
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def open_for_reading(path: Path) -> BinaryIO:

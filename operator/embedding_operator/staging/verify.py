@@ -14,20 +14,25 @@ from pathlib import Path
 from .errors import StageError
 from .layout import MANIFEST, OURS
 from .manifest import BadManifestError, Manifest, ManifestFile, files_digest, listing_id, read_manifest
+from .pace import Pace
 from .progress import Progress
 from .result import Excluded, StageResult
 from .select import RemoteFile
-from .threads import hash_stream, in_thread, open_for_reading
+from .threads import forget_cached, hash_stream, in_thread, open_for_reading
 
 
-async def verify_path(root: Path, path: str, digest: str | None, parallelism: int, progress: Progress) -> StageResult:
-    """Hash the directory; the digest it gives is the same as if the files had been staged."""
+async def verify_path(
+    root: Path, path: str, digest: str | None, parallelism: int, progress: Progress, pace: Pace | None = None
+) -> StageResult:
+    """Hash the directory; the digest it gives is the same as if the files had been staged. With a `pace` in the
+    background: slowly, and from the disk itself.
+    """
     directory = root / path
     try:
         manifest = await in_thread(read_manifest, directory)
         found = await in_thread(_find_files, root, directory, path, manifest is not None)
         progress.start("Verifying", sum(size for _, size in found))
-        files = await hash_files(directory, [name for name, _ in found], parallelism, progress)
+        files = await hash_files(directory, [name for name, _ in found], parallelism, progress, pace)
     except BadManifestError as error:
         raise StageError("ChecksumMismatch", f"{path}/{MANIFEST} is damaged: {error}") from None
     except PermissionError as error:
@@ -59,7 +64,9 @@ def require_digest(expected: str | None, got: str, what: str) -> None:
         )
 
 
-async def hash_files(directory: Path, names: list[str], parallelism: int, progress: Progress) -> list[ManifestFile]:
+async def hash_files(
+    directory: Path, names: list[str], parallelism: int, progress: Progress, pace: Pace | None = None
+) -> list[ManifestFile]:
     """Size and sum of each file, as they are on the disk now."""
     turns = asyncio.Semaphore(parallelism)
 
@@ -68,7 +75,11 @@ async def hash_files(directory: Path, names: list[str], parallelism: int, progre
             progress.file = name
             hasher = hashlib.sha256()
             with open_for_reading(directory / name) as stream:
-                size = await hash_stream(stream, hasher, progress.work)
+                if pace is not None:
+                    forget_cached(stream)
+                size = await hash_stream(stream, hasher, progress.work, pace=pace)
+                if pace is not None:
+                    forget_cached(stream)
             return ManifestFile(name, size, hasher.hexdigest())
 
     try:

@@ -11,8 +11,12 @@ import pytest
 import yaml
 from kubernetes import client
 
+from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.planning.cacheplan import plan_cache
+from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.cleanjob import cleanup_job
-from embedding_operator.planning.stagejob import StagingSite, job
+from embedding_operator.planning.scrub import job_names
+from embedding_operator.planning.stagejob import StagingSite, job, mending_job
 from tests.unit.planning import given
 
 SITE = StagingSite("example.com/operator:1", (("HTTPS_PROXY", "http://p:1"),), ("registry",))
@@ -57,10 +61,15 @@ MODELS = {
 def rendered(name: str) -> list[dict[str, Any]]:
     if name == "staging":
         return [job(given.cache(staged=False), SITE, "c1b2a3d4"), cleanup_job(given.cache(), SITE, "c1b2a3d4")]
+    if name == "scrub":
+        spec = given.cache().to_dict()["spec"] | {"verify": {"interval": "168h"}}
+        cache = ModelCache.from_dict(given.cache().to_dict() | {"spec": spec})
+        reading = plan_cache(cache, ObservedCache(), SITE).create
+        return [*reading, mending_job(cache, SITE, job_names(cache)[1], "c1b2a3d4")]
     return list(given.plan(SERVICES[name], given.seen(cache=given.cache())).apply)
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "staging"])
+@pytest.mark.parametrize("name", [*SERVICES, "staging", "scrub"])
 def test_manifests_are_as_reviewed(name: str) -> None:
     path = GOLDEN / f"{name}.yaml"
     text = yaml.safe_dump_all(rendered(name), sort_keys=False, width=110)
@@ -69,7 +78,7 @@ def test_manifests_are_as_reviewed(name: str) -> None:
     assert text == path.read_text(), "run `make golden` and review the diff"
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "staging"])
+@pytest.mark.parametrize("name", [*SERVICES, "staging", "scrub"])
 def test_manifests_satisfy_the_official_models(name: str) -> None:
     for manifest in rendered(name):
         MODELS[manifest["kind"]].model_validate(manifest)
