@@ -96,6 +96,7 @@ class ModelCacheStatus(View):
     used_by: tuple[UserReference, ...] | None = None
     verified_at: str | None = None
     unused_since: str | None = None
+    access_modes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

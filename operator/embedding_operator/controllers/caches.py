@@ -14,7 +14,7 @@ from embedding_operator.controllers.services import profiles_known
 from embedding_operator.controllers.status import now, seconds_since, write_status
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object, ObjectKey
-from embedding_operator.planning.cacheplan import needs_claim_check, plan_cache, running_pod
+from embedding_operator.planning.cacheplan import needs_claim_check, plan_cache, running_pod, waits
 from embedding_operator.planning.cachestate import CachePlan, ObservedCache, of_task
 from embedding_operator.planning.ending import needs_cleanup
 from embedding_operator.planning.errors import PlanError
@@ -129,7 +129,8 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
     labels = {names.CACHE_LABEL: key.name}
     jobs = context.cache.list("Job", key.namespace, labels)
     pods = context.cache.list("Pod", key.namespace, labels)
-    claim_exists = await _claim_exists(context, key, cache) if needs_claim_check(cache, jobs) else None
+    look = needs_claim_check(cache, jobs) or any(waits(pod) for pod in of_task(pods, names.STAGING_TASK))
+    claim = await _claim(context, key, cache) if look else None
     where = context.settings
     running = running_pod(of_task(pods, names.STAGING_TASK))
     users = context.users.of(key)
@@ -141,7 +142,9 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         in_history=not users and _in_history(context, key),
         jobs=jobs,
         pods=pods,
-        claim_exists=claim_exists,
+        claim_exists=claim is not None if look else None,
+        claim_phase=((claim or {}).get("status") or {}).get("phase") or "",
+        claim_modes=((claim or {}).get("spec") or {}).get("accessModes") or (),
         progress=await fetch_progress(context.http, running) if running else None,
         cluster=await context.identity.name(context.client, where.lease_namespace, where.lease_name),
         now=now(),
@@ -150,11 +153,11 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
     )
 
 
-async def _claim_exists(context: Context, key: ObjectKey, cache: ModelCache) -> bool:
-    """Whether pods can be made that mount the claim: one that is being deleted takes no new ones."""
+async def _claim(context: Context, key: ObjectKey, cache: ModelCache) -> Object | None:
+    """The claim, if pods can be made that mount it: one that is being deleted takes no new ones."""
     name = ObjectKey("PersistentVolumeClaim", key.namespace, cache.spec.storage.claim_name)
     claim = context.cache.get(name) or await context.client.get(name)
-    return claim is not None and not claim["metadata"].get("deletionTimestamp")
+    return claim if claim is not None and not claim["metadata"].get("deletionTimestamp") else None
 
 
 def _serves(context: Context, key: ObjectKey, user: ObjectKey) -> bool:

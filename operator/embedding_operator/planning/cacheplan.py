@@ -22,6 +22,7 @@ from embedding_operator.planning.cachestate import (
     name_of,
     of_task,
     said,
+    users_of,
 )
 from embedding_operator.planning.cleanjob import cleanup_job_name
 from embedding_operator.planning.ending import finalizers, grow_old, needs_cleanup, plan_removal
@@ -38,6 +39,7 @@ PROGRESS_POLL = 5.0  # seconds between two looks at a download
 
 def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
     """Plan one ModelCache; `site` is what the install says of staging Jobs."""
+    cache = _with_facts(cache, seen)
     agreement = agreed(cache, seen.wishes)
     if needs_cleanup(cache):
         plan = plan_removal(cache, seen, site)
@@ -46,6 +48,12 @@ def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> Cac
     changes = {"spec": agreement, "metadata": finalizers(cache)}
     plan = grow_old(cache, seen, _plan_staging(cache, seen, site))
     return replace(plan, patch={part: change for part, change in changes.items() if change})
+
+
+def _with_facts(cache: ModelCache, seen: ObservedCache) -> ModelCache:
+    """What Jobs are placed by is remembered in the status."""
+    modes = tuple(seen.claim_modes) or cache.status.access_modes
+    return replace(cache, status=replace(cache.status, access_modes=modes, used_by=users_of(seen)))
 
 
 def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
@@ -64,7 +72,7 @@ def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> 
     if has_condition(current, "Failed"):
         return _plan(cache, seen, _failed_verdict(cache, seen, current), delete=old)
     progress = _progress(cache, seen)
-    verdict = _running_verdict(seen, progress)
+    verdict = _running_verdict(cache, seen, progress)
     return _plan(cache, seen, verdict, delete=old, requeue_after=PROGRESS_POLL, progress=progress)
 
 
@@ -79,6 +87,11 @@ def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:
     """The pod to ask for progress, or None."""
     running = [pod for pod in pods if _phase(pod) == "Running"]
     return running[0] if running else None
+
+
+def waits(pod: JsonObject) -> bool:
+    """Whether it has not begun to run: perhaps its claim has no volume."""
+    return _phase(pod) == "Pending"
 
 
 def _start(
@@ -139,8 +152,17 @@ def _progress(cache: ModelCache, seen: ObservedCache) -> Progress | None:
     return seen.progress
 
 
-def _running_verdict(seen: ObservedCache, progress: Progress | None) -> Verdict:
+def _unbound(claim: str) -> str:
+    return (
+        f"PersistentVolumeClaim {claim!r} has no volume: no PersistentVolume fits it, or nothing provisions its class; "
+        f"`kubectl describe pvc {claim}` tells why"
+    )
+
+
+def _running_verdict(cache: ModelCache, seen: ObservedCache, progress: Progress | None) -> Verdict:
     found = trouble(seen.pods)
+    if found is not None and found.reason is Reason.UNSCHEDULABLE and seen.claim_phase == "Pending":
+        return Verdict(Reason.CLAIM_PENDING, _unbound(cache.spec.storage.claim_name))
     if found is not None:
         return Verdict(reason_of(found), found.message)
     last = newest_report([pod for pod in seen.pods if _phase(pod) == "Failed"])

@@ -23,6 +23,8 @@ class ObservedCache:
     jobs: Sequence[JsonObject] = ()
     pods: Sequence[JsonObject] = ()
     claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
+    claim_phase: str = ""  # of the claim, where somebody looked
+    claim_modes: Sequence[str] = ()
     progress: Progress | None = None
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
     namespace_ends: bool = False  # the API server takes nothing new there
@@ -64,8 +66,13 @@ def said(cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus, verdi
         status,
         observed_generation=generation,
         conditions=tuple(verdict.conditions(generation)),
-        used_by=tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS]),
+        used_by=users_of(seen),
     )
+
+
+def users_of(seen: ObservedCache) -> tuple[UserReference, ...]:
+    """As a status names them."""
+    return tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS])
 
 
 def has_condition(job: JsonObject, kind: str) -> bool:

@@ -23,7 +23,7 @@ from embedding_operator.planning.pod import MODELS_PATH, pod_template
 from embedding_operator.planning.resolve import Resolution, resolve
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.status import Facts, service_status
-from embedding_operator.planning.weights import Weights, cache_name, made_claim, staged
+from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, staged
 
 DEFAULT_PORT = 8000
 DEFAULT_HISTORY = 5
@@ -60,6 +60,7 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
     wanted = staged(seen.cache)
     chosen = revision.current(seen.revisions)
     try:
+        _refuse_one_pod(service, seen)
         chosen = _revision(service, spec_as_written, seen, wanted)
     except PlanError as error:
         problem = error
@@ -134,6 +135,16 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
         resolved=_resolved_status(resolution, weights),
         weights={"cache": cache_name(service), "revision": weights.revision, "path": weights.path},
     )
+
+
+def _refuse_one_pod(service: EmbeddingService, seen: Observed) -> None:
+    """More replicas than can mount the claim: the others would wait for ever."""
+    if seen.cache is not None and is_one_pod(seen.cache) and replicas_of(service) > 1:
+        raise PlanError(
+            Reason.CLAIM_NOT_SHARED,
+            f"claim {seen.cache.spec.storage.claim_name!r} is ReadWriteOncePod, so one pod can mount it and not "
+            f"{replicas_of(service)}: write spec.replicas: 1, or use a ReadWriteMany claim",
+        )
 
 
 def _refuse_reference(service: EmbeddingService, seen: Observed) -> None:

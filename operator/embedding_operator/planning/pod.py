@@ -54,7 +54,7 @@ def pod_template(
             "volumes": _volumes(resolved, weights, scripts_name),
             "topologySpreadConstraints": [_spread(service)],
         }
-        | _placement(resolved),
+        | _placement(service, resolved, weights),
     }
 
 
@@ -163,12 +163,22 @@ def _spread(service: str) -> JsonObject:
     }
 
 
-def _placement(resolved: Resolution) -> JsonObject:
+def _together(service: str, affinity: JsonObject) -> JsonObject:
+    """The affinity, and that all replicas are on one node: no other one can mount the claim beside it."""
+    wanted = affinity.get("podAffinity") or {}
+    if not isinstance(wanted, dict):
+        return affinity  # the API server says what is wrong with it
+    term = {"labelSelector": {"matchLabels": names.service_selector(service)}, "topologyKey": "kubernetes.io/hostname"}
+    required = [*(wanted.get("requiredDuringSchedulingIgnoredDuringExecution") or ()), term]
+    return affinity | {"podAffinity": wanted | {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+
+
+def _placement(service: str, resolved: Resolution, weights: Weights) -> JsonObject:
     """What the pod asks of the scheduler, present only where something was said."""
     fields: JsonObject = {
         "nodeSelector": dict(resolved.node_selector),
         "tolerations": list(resolved.tolerations),
-        "affinity": resolved.affinity,
+        "affinity": _together(service, resolved.affinity) if weights.one_node else resolved.affinity,
         "priorityClassName": resolved.priority_class,
         "runtimeClassName": resolved.runtime_class,
         "schedulerName": resolved.scheduler,

@@ -11,11 +11,13 @@ from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.planning.owner import owner_reference
+from embedding_operator.planning.weights import is_one_node
 
 CACHE_MOUNT = "/cache"
 PROGRESS_PORT = 8081
 PERMANENT_EXIT_CODE = 3  # the stager's word for "trying again will not help"
 _USER = 65532
+_MANY = 64  # of the services that share a claim, as many as will do to find its node
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> Jso
     stager = cache.spec.stager.to_dict()
     optional: JsonObject = {field: stager.get(field) for field in ("nodeSelector", "tolerations")}
     optional["imagePullSecrets"] = [{"name": name} for name in site.pull_secrets]
+    optional["affinity"] = _beside_users(cache)
     return {
         "restartPolicy": "Never",
         "enableServiceLinks": False,
@@ -98,6 +101,21 @@ def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> Jso
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
         ],
     } | {field: value for field, value in optional.items() if value}
+
+
+def _beside_users(cache: ModelCache) -> JsonObject:
+    """A claim that one node has cannot be mounted beside it: go where the pods are that serve from it."""
+    users = [user.name for user in cache.status.used_by or ()][:_MANY]
+    if not users or not is_one_node(cache):
+        return {}
+    term = {
+        "labelSelector": {"matchExpressions": [{"key": names.SERVICE_LABEL, "operator": "In", "values": users}]},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    # preferred: a required one would keep the Job from running for ever if these pods go away before it starts
+    return {
+        "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
+    }
 
 
 def _security_context(container: JsonObject, wanted: JsonObject) -> JsonObject:

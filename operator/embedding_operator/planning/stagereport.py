@@ -23,7 +23,9 @@ PERMANENT = frozenset(
         Reason.CHECKSUM_MISMATCH,
         Reason.DIGEST_MISMATCH,
         Reason.READ_ONLY,
+        Reason.PERMISSION_DENIED,
         Reason.DISK_FULL,
+        Reason.QUOTA_EXCEEDED,
     }
 )
 _REASONS = {str(reason): reason for reason in Reason}

@@ -24,6 +24,7 @@ class Weights:
     path: str  # from the storage's root
     revision: str
     digest: str
+    one_node: bool = False  # the claim can be mounted on one node only, as far as is known
 
 
 def cache_name(service: EmbeddingService) -> str:
@@ -122,4 +123,16 @@ def staged(cache: ModelCache | None) -> Weights | None:
         path=cache.status.path,
         revision=cache.status.revision or "",
         digest=cache.status.digest,
+        one_node=is_one_node(cache),
     )
+
+
+def is_one_node(cache: ModelCache) -> bool:
+    """Whether all pods that mount the claim must be on one node; where nobody has looked, they need not."""
+    modes = cache.status.access_modes or ()
+    return bool(modes) and not any(mode.endswith("Many") for mode in modes)
+
+
+def is_one_pod(cache: ModelCache | None) -> bool:
+    """Whether one pod at a time can mount the claim."""
+    return cache is not None and tuple(cache.status.access_modes or ()) == ("ReadWriteOncePod",)

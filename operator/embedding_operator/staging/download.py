@@ -87,8 +87,8 @@ class Download:
         if free is not None and missing > free:
             raise StageError(
                 "DiskFull",
-                f"{human(missing)} are still to be downloaded, but the volume has {human(free)} free: "
-                "enlarge the claim or remove models that are no longer used",
+                f"{human(missing - free)} too little: {human(missing)} are still to be downloaded, and the volume has "
+                f"{human(free)} free: enlarge the claim or remove models that are no longer used",
             )
 
     def _present(self, file: RemoteFile) -> int:

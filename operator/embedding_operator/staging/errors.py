@@ -7,6 +7,7 @@ A message is one line: what is wrong, where, and what to do. It must never hold 
 from __future__ import annotations
 
 import errno
+import os
 from typing import Literal
 
 Reason = Literal[
@@ -14,10 +15,12 @@ Reason = Literal[
     "NotFound",
     "Unauthorized",
     "DiskFull",
+    "QuotaExceeded",
     "HubUnavailable",
     "DigestMismatch",
     "BadSource",
     "ReadOnly",
+    "PermissionDenied",
     "Internal",
 ]
 
@@ -44,7 +47,13 @@ class StageError(Exception):
 def from_os_error(error: OSError, root: str) -> StageError:
     """The volume said no: tell full, read-only and forbidden apart, because each has another remedy."""
     where = error.filename or root
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno == errno.EDQUOT:
+        return StageError(
+            "QuotaExceeded",
+            f"the quota on the volume at {root} was used up while writing {where}: raise it for user {os.getuid()}, "
+            "or remove models that are no longer used; what was fetched is kept",
+        )
+    if error.errno == errno.ENOSPC:
         return StageError(
             "DiskFull", f"the volume at {root} ran full while writing {where}: enlarge it or free space on it"
         )
@@ -52,8 +61,8 @@ def from_os_error(error: OSError, root: str) -> StageError:
         return StageError("ReadOnly", f"the volume at {root} is mounted read-only: the stager needs a writable claim")
     if error.errno in (errno.EACCES, errno.EPERM):
         return StageError(
-            "ReadOnly",
-            f"no permission to write {where}: set cache.securityContext (runAsUser, runAsGroup, "
-            "supplementalGroups or fsGroup) to a user who may write on this volume",
+            "PermissionDenied",
+            f"user {os.getuid()} has no permission to write {where}: set cache.securityContext (runAsUser, runAsGroup, "
+            "supplementalGroups or fsGroup) to a user who may; an export that squashes root lets user 0 write nothing",
         )
     return StageError("Internal", f"{where}: {error.strerror or error}")

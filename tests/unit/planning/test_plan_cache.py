@@ -252,3 +252,38 @@ def test_weights_that_are_there_already_are_mounted_read_only_and_stay_their_own
     (container,) = spec["containers"]
     assert container["volumeMounts"][0] == {"name": "cache", "mountPath": "/cache", "readOnly": True}
     assert "fsGroup" not in spec["securityContext"]
+
+
+UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "pod has unbound immediate PersistentVolumeClaims"}
+
+
+def test_a_claim_without_a_volume_is_told_as_that_and_not_as_a_lack_of_nodes() -> None:
+    cache = given.cache(staged=False)
+    pod = given.pod("stage-x", phase="Pending", conditions=[UNSCHEDULED])
+    planned = plan(cache, jobs=[stage_job(cache)], pods=[pod], claim_exists=True, claim_phase="Pending")
+    assert ready(planned)[1] == "ClaimPending"
+    assert "`kubectl describe pvc model-weights` tells why" in ready(planned)[2]
+    bound = plan(cache, jobs=[stage_job(cache)], pods=[pod], claim_exists=True, claim_phase="Bound")
+    assert ready(bound)[1] == "Unschedulable"
+    starting = given.pod("stage-x", phase="Pending", conditions=[])  # the first consumer binds it in a moment
+    soon = plan(cache, jobs=[stage_job(cache)], pods=[starting], claim_exists=True, claim_phase="Pending")
+    assert ready(soon)[1] == "Staging"
+
+
+def test_how_the_claim_may_be_mounted_is_remembered() -> None:
+    cache = given.cache(staged=False)
+    assert plan(cache, claim_exists=True, claim_modes=["ReadWriteOnce"]).status.access_modes == ("ReadWriteOnce",)
+    assert plan(given.cache(accessModes=["ReadWriteOnce"])).status.access_modes == ("ReadWriteOnce",)
+
+
+@pytest.mark.parametrize(("modes", "joins"), [(["ReadWriteOnce"], True), (["ReadWriteMany"], False), ([], False)])
+def test_on_a_claim_that_one_node_can_mount_the_stager_goes_where_the_pods_are(modes: list[str], joins: bool) -> None:
+    cache = given.cache(staged=False)
+    (made,) = plan(cache, claim_exists=True, claim_modes=modes, users=["b", "a"]).create
+    affinity = made["spec"]["template"]["spec"].get("affinity")
+    assert (affinity is not None) is joins
+    if joins:
+        (preferred,) = affinity["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+        (wanted,) = preferred["podAffinityTerm"]["labelSelector"]["matchExpressions"]
+        assert wanted == {"key": "embedding-operator.io/service", "operator": "In", "values": ["a", "b"]}
+    assert made["metadata"]["name"] == job_name(cache)  # who uses it makes no other Job

@@ -330,3 +330,34 @@ def test_a_model_cache_that_cannot_be_read_is_named_and_not_called_missing() -> 
     spec = {"model": {"cacheRef": {"name": "shared"}}, "cache": None}
     conditions = given.conditions(given.plan(given.service(**spec), given.seen(refused=problem)))
     assert conditions["Stalled"][1:] == ("CacheStalled", problem.message)
+
+
+TOGETHER = {
+    "labelSelector": {"matchLabels": {"embedding-operator.io/service": "qwen"}},
+    "topologyKey": "kubernetes.io/hostname",
+}
+
+
+@pytest.mark.parametrize(
+    ("modes", "together"),
+    [(None, False), (["ReadWriteMany"], False), (["ReadWriteOnce", "ReadOnlyMany"], False), (["ReadWriteOnce"], True)],
+)
+def test_replicas_on_a_claim_that_one_node_can_mount_are_asked_for_on_one_node(
+    modes: list[str] | None, together: bool
+) -> None:
+    other = {"topologyKey": "zone"}
+    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [other]}, "nodeAffinity": {"a": 1}}
+    service = given.service(scheduling={"affinity": affinity})
+    cache = given.cache(**({"accessModes": modes} if modes else {}))
+    pod = given.child(given.plan(service, given.seen(cache=cache)), "Deployment")["spec"]["template"]["spec"]
+    wanted = [other, TOGETHER] if together else [other]
+    assert pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] == wanted
+    assert pod["affinity"]["nodeAffinity"] == {"a": 1}
+
+
+def test_several_replicas_on_a_claim_for_one_pod_are_refused() -> None:
+    seen = given.seen(cache=given.cache(accessModes=["ReadWriteOncePod"]))
+    refused = given.conditions(given.plan(given.service(), seen))
+    assert refused["Stalled"][1] == "ClaimNotShared"
+    assert "write spec.replicas: 1, or use a ReadWriteMany claim" in refused["Ready"][2]
+    assert "Stalled" not in given.conditions(given.plan(given.service(replicas=1), seen))

@@ -208,7 +208,9 @@ async def test_a_listing_that_makes_no_sense_is_refused(
 async def test_a_full_volume_is_told_before_the_first_byte(volume: Volume, hub: ModelHub) -> None:
     error = await refused(volume, settings={"free_bytes": lambda path: 1 << 20})
     assert (error.reason, error.exit_code) == ("DiskFull", 3)
-    assert error.message.startswith("3.0 MiB are still to be downloaded, but the volume has 1.0 MiB free")
+    assert error.message.startswith(
+        "2.0 MiB too little: 3.0 MiB are still to be downloaded, and the volume has 1.0 MiB"
+    )
     assert hub.bytes_sent() == 0
 
 
@@ -226,7 +228,8 @@ async def test_a_volume_that_may_not_be_written_is_told(volume: Volume) -> None:
     locked = Volume(root=Path("/sys"), hub=volume.hub, source=volume.source)  # nobody may, not even root
     with pytest.raises(StageError) as caught:
         await locked.stage()
-    assert (caught.value.reason, caught.value.exit_code) == ("ReadOnly", 3)
+    assert (caught.value.reason, caught.value.exit_code) == ("PermissionDenied", 3)
+    assert "set cache.securityContext (runAsUser" in caught.value.message
 
 
 async def test_a_missing_mount_is_told(volume: Volume, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ async def test_a_success_has_the_fields_of_the_contract(volume: Volume) -> None:
         "bytes": volume.total,
         "excluded": {"files": 3, "bytes": result.excluded.bytes},
         "adopted": False,
+        "mended": 0,
     }
 
 
@@ -96,10 +97,10 @@ def test_the_termination_log_may_be_named() -> None:
     ("number", "reason", "code"),
     [
         (errno.ENOSPC, "DiskFull", 3),
-        (errno.EDQUOT, "DiskFull", 3),
+        (errno.EDQUOT, "QuotaExceeded", 3),
         (errno.EROFS, "ReadOnly", 3),
-        (errno.EACCES, "ReadOnly", 3),
-        (errno.EPERM, "ReadOnly", 3),
+        (errno.EACCES, "PermissionDenied", 3),
+        (errno.EPERM, "PermissionDenied", 3),
         (errno.EIO, "Internal", 1),
         (errno.ESTALE, "Internal", 1),
     ],
