@@ -185,3 +185,58 @@ def test_a_changed_stager_reaches_the_cache_that_is_there_already_and_rolls_no_p
 
     until(lambda: users() == [1000])
     assert [job["metadata"]["name"] for job in namespace.items("job")] != [first["metadata"]["name"]]
+
+
+def test_a_cache_that_is_deleted_while_it_is_staged_is_made_again(namespace: Namespace) -> None:
+    namespace.claim()
+    namespace.service(cache={"claimName": "model-weights", "deletionPolicy": "Delete"})
+    until(lambda: len(namespace.items("job")) == 1)
+    until(lambda: cache_of(namespace)["metadata"].get("finalizers") == [FINALIZER])
+    before = cache_of(namespace)
+    namespace.kubectl("delete", "mcache", before["metadata"]["name"], "--wait=false")
+    until(
+        lambda: (
+            [one["metadata"]["uid"] for one in namespace.items("modelcache")] not in ([before["metadata"]["uid"]], [])
+        )
+    )
+    after = cache_of(namespace)["metadata"]
+    assert after["name"] == before["metadata"]["name"]
+
+    def owners() -> list[str]:
+        return [job["metadata"]["ownerReferences"][0]["uid"] for job in namespace.items("job")]
+
+    until(lambda: owners() == [after["uid"]])
+    assert clean_jobs(namespace) == []  # nothing was published that could be removed
+
+
+def test_a_spec_that_changes_while_its_weights_are_staged_has_others_staged(namespace: Namespace) -> None:
+    namespace.claim()
+    cache = {"claimName": "model-weights", "deletionPolicy": "Delete", "ttlAfterUnused": "1s"}
+    namespace.service(cache=cache)
+    until(lambda: len(namespace.items("job")) == 1)
+    first = cache_of(namespace)["metadata"]["name"]
+    source = {"modelScope": {"repo": "Qwen/Qwen3-Embedding-0.6B", "revision": "v2"}}
+    namespace.service(cache=cache, model={"source": source})
+    until(lambda: [one["metadata"]["name"] for one in namespace.items("modelcache")] not in ([first], []))
+    until(lambda: len(namespace.items("modelcache")) == 1)  # nobody waits for the first any more
+    assert cache_of(namespace)["spec"]["source"] == source
+    until(lambda: len(namespace.items("job")) == 1)
+
+
+def test_services_that_come_in_the_same_moment_share_one_cache_and_one_job(namespace: Namespace) -> None:
+    namespace.claim()
+    one = {
+        "apiVersion": "embedding-operator.io/v1alpha1",
+        "kind": "EmbeddingService",
+        "spec": {
+            "model": {"source": {"modelScope": {"repo": "Qwen/Qwen3-Embedding-0.6B"}}},
+            "cache": {"claimName": "model-weights"},
+            "runtime": {"profile": "cpu"},
+        },
+    }
+    many = [one | {"metadata": {"name": f"s{number}"}} for number in range(8)]
+    namespace.apply({"apiVersion": "v1", "kind": "List", "items": many})
+    until(lambda: len(namespace.items("job")) == 1)
+    names = [service["metadata"]["name"] for service in many]
+    until(lambda: [user["name"] for user in cache_of(namespace).get("status", {}).get("usedBy", [])] == names)
+    assert len(namespace.items("job")) == 1

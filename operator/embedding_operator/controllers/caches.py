@@ -145,7 +145,7 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         claim_exists=claim is not None if look else None,
         claim_phase=((claim or {}).get("status") or {}).get("phase") or "",
         claim_modes=((claim or {}).get("spec") or {}).get("accessModes") or (),
-        progress=await fetch_progress(context.http, running) if running else None,
+        progress=await fetch_progress(context.http, running) if running and context.looks.is_due(key) else None,
         cluster=await context.identity.name(context.client, where.lease_namespace, where.lease_name),
         now=now(),
         unused_for=seconds_since(cache.status.unused_since),

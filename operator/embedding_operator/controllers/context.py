@@ -8,6 +8,7 @@ import aiohttp
 
 from embedding_operator import podscripts
 from embedding_operator.controllers.identity import Identity
+from embedding_operator.controllers.progress import Looks
 from embedding_operator.controllers.users import CacheUsers
 from embedding_operator.controllers.views import Views
 from embedding_operator.kube.apply import Applier
@@ -49,6 +50,7 @@ class Context:
     queue: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)
     users: CacheUsers = field(default_factory=CacheUsers)
     identity: Identity = field(default_factory=Identity)
+    looks: Looks = field(default_factory=Looks)
 
 
 @cache

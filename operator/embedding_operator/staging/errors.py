@@ -65,4 +65,10 @@ def from_os_error(error: OSError, root: str) -> StageError:
             f"user {os.getuid()} has no permission to write {where}: set cache.securityContext (runAsUser, runAsGroup, "
             "supplementalGroups or fsGroup) to a user who may; an export that squashes root lets user 0 write nothing",
         )
+    if error.errno == errno.EXDEV:
+        return StageError(
+            "Internal",
+            f"{where} is another file system than {root}: what is staged is renamed into place as a whole, so mount "
+            "the volume as one",
+        )
     return StageError("Internal", f"{where}: {error.strerror or error}")

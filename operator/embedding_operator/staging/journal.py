@@ -31,14 +31,14 @@ class Journal:
     def open(self) -> None:
         """Read what an earlier run left; start afresh if it staged something else."""
         lines = self._read_lines()
-        if lines and lines[0].get("listing") == self._listing and not self._holds_links():
+        if lines and lines[0].get("listing") == self._listing and not self._is_tampered_with():
             self._checked = {str(line["path"]): line for line in lines[1:] if "path" in line}
         else:
             self._start_afresh()
 
     def _start_afresh(self) -> None:
         for leftover in (self._layout.files, self._layout.partials):
-            if leftover.is_symlink():
+            if leftover.is_symlink() or leftover.is_file():
                 leftover.unlink()
             shutil.rmtree(leftover, ignore_errors=True)
         self._layout.journal.unlink(missing_ok=True)
@@ -47,9 +47,11 @@ class Journal:
         self._append({"listing": self._listing})
         fsync_path(self._layout.staging)  # a journal that is lost in a power cut costs every byte that it vouches for
 
-    def _holds_links(self) -> bool:
-        """Whether somebody planted a link that a write or a rename would follow."""
+    def _is_tampered_with(self) -> bool:
+        """Whether somebody planted a link that a write or a rename would follow, or a file where directories are."""
         places = [self._layout.journal, self._layout.files, self._layout.partials]
+        if any(place.is_file() for place in places[1:]):
+            return True
         for top in places[1:]:
             for parent, directories, names in os.walk(top):
                 places += [Path(parent) / name for name in (*directories, *names)]
