@@ -28,6 +28,9 @@ RUN_EPILOG = (
 )
 
 
+STATUS_HELP = "how ModelCaches and EmbeddingServices stand, with a progress bar while weights are staged"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
     arguments = _parser().parse_args(argv)
@@ -54,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_stage(commands.add_parser("stage", help=usage.HELP, description=usage.HELP, epilog=usage.EPILOG))
     _add_clean(commands.add_parser("clean", help=usage.CLEAN_HELP, description=usage.CLEAN_HELP))
+    _add_status(commands.add_parser("status", help=STATUS_HELP, description=STATUS_HELP))
     return parser
 
 
@@ -119,6 +123,14 @@ def _add_stage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spec", required=True, metavar="JSON", help=usage.SPEC_HELP)
     _add_log_level(parser)
     parser.set_defaults(command=_stage)
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: as of `run`")
+    parser.add_argument("--namespace", metavar="NAME", help="of this namespace only (default: all)")
+    parser.add_argument("--watch", action="store_true", help="go on until interrupted, with a bar while weights come")
+    _add_log_level(parser)
+    parser.set_defaults(command=_status)
 
 
 def _add_clean(parser: argparse.ArgumentParser) -> None:
@@ -198,6 +210,21 @@ def _stage(arguments: argparse.Namespace) -> int:
     from embedding_operator.staging.main import main_stage
 
     return main_stage(arguments.spec)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    import yaml
+    from kubernetes.aio.config import ConfigException
+
+    from embedding_operator.showing import show
+
+    try:
+        return asyncio.run(show(arguments.kubeconfig, arguments.namespace, watch=arguments.watch))
+    except KeyboardInterrupt:
+        return 0
+    except (ConfigException, yaml.YAMLError, FileNotFoundError) as error:
+        print(f"embedding-operator status: no usable kubeconfig: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
 
 
 def _clean(arguments: argparse.Namespace) -> int:

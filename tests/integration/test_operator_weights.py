@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.cli import main
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import DIGEST, Namespace, until
@@ -240,3 +241,13 @@ def test_services_that_come_in_the_same_moment_share_one_cache_and_one_job(names
     names = [service["metadata"]["name"] for service in many]
     until(lambda: [user["name"] for user in cache_of(namespace).get("status", {}).get("usedBy", [])] == names)
     assert len(namespace.items("job")) == 1
+
+
+def test_status_is_shown_on_the_command_line(
+    control_plane: ControlPlane, namespace: Namespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = served(namespace)
+    assert main(["status", "--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace.name]) == 0
+    told = capsys.readouterr().out
+    assert f"{namespace.name}/mcache/{name}  Verified" in told
+    assert f"{namespace.name}/emb/qwen  Starting" in told
