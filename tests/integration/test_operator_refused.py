@@ -60,17 +60,25 @@ def test_a_job_that_may_not_be_made_stalls_the_cache_and_its_service(namespace: 
     until(lambda: len(namespace.items("job")) == 1)
 
 
-def test_a_service_with_another_source_leaves_its_old_cache_once_it_serves_the_new_one(namespace: Namespace) -> None:
+def test_a_service_with_another_source_leaves_its_old_cache_once_no_pod_reads_it(namespace: Namespace) -> None:
     namespace.service()
     namespace.stage()
     until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
     (old,) = (cache["metadata"]["name"] for cache in namespace.items("modelcache"))
-    namespace.service(model={"source": {"modelScope": {"repo": "Qwen/Other"}}})
+    until(lambda: len(namespace.items("pod", "embedding-operator.io/service=qwen")) == 2)
+    other = {"source": {"modelScope": {"repo": "Qwen/Other"}}}
+    namespace.service(model=other)
     until(lambda: len(namespace.items("modelcache")) == 2)
     (new,) = (cache["metadata"]["name"] for cache in namespace.items("modelcache") if cache["metadata"]["name"] != old)
     status = {"digest": DIGEST.replace("ab", "cd"), "path": "modelscope/Qwen--Other/c", "revision": "c"}
     patch = json.dumps({"status": status})
     namespace.kubectl("patch", "modelcache", new, "--subresource=status", "--type=merge", "-p", patch)
     until(lambda: (namespace.get("emb", "qwen") or {})["status"]["model"]["cache"] == new)
-    until(lambda: not (namespace.get("mcache", old) or {})["status"].get("usedBy"))
-    assert [user["name"] for user in (namespace.get("mcache", new) or {})["status"]["usedBy"]] == ["qwen"]
+    assert users_of(namespace, old) == ["qwen"]  # nobody starts the new pods here, so those of the old revision live on
+    namespace.service(model=other, suspend=True)
+    until(lambda: users_of(namespace, old) == [])
+    assert users_of(namespace, new) == ["qwen"]
+
+
+def users_of(namespace: Namespace, cache: str) -> list[str]:
+    return [user["name"] for user in (namespace.get("mcache", cache) or {})["status"].get("usedBy") or ()]
