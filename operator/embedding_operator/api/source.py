@@ -81,7 +81,7 @@ class ModelSource(View):
                 hub,
                 revision=self.revision,
                 endpoint=endpoint,
-                include=_as_set(hub.include),
+                include=_as_set(hub.include) or None,  # an empty list is all files, as none is
                 exclude=_as_set(hub.exclude),
             )
         ).to_dict()

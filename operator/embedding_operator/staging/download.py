@@ -18,13 +18,13 @@ from .errors import StageError
 from .journal import Journal
 from .layout import Layout, fsync_path, make_directories, open_up
 from .manifest import ManifestFile
-from .modelscope import ModelScopeHub
 from .partial import PartialFile
 from .progress import Progress, human
 from .select import RemoteFile
 from .settings import Settings
+from .source import Source
 from .threads import in_thread
-from .transport import TransientError
+from .transport import StatusError, TransientError, Transport
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,16 @@ class Download:
     """Brings a selection of files into the staging directory."""
 
     def __init__(
-        self, hub: ModelScopeHub, layout: Layout, journal: Journal, progress: Progress, settings: Settings
+        self,
+        source: Source,
+        transport: Transport,
+        layout: Layout,
+        journal: Journal,
+        progress: Progress,
+        settings: Settings,
     ) -> None:
-        self._hub = hub
+        self._source = source
+        self._transport = transport
         self._layout = layout
         self._journal = journal
         self._progress = progress
@@ -152,13 +159,18 @@ class Download:
             raise MismatchError(f"sha256 {file.sha256}", partial.sha256)
 
     async def _read_on(self, file: RemoteFile, partial: PartialFile) -> None:
-        async with self._hub.open(file.path, partial.offset) as response:
-            _check_length(response, file, partial.offset)
-            if response.status == 200 and partial.offset:
-                log.info("%s: the server sends no ranges; starting over", file.path)
-                self._progress.credit(-partial.offset)
-                await in_thread(partial.restart)
-            await self._copy(response, file, partial)
+        location = await self._source.locate(file)
+        wanted = {"Range": f"bytes={partial.offset}-"} if partial.offset else {}
+        try:
+            async with self._transport.get(location.url, location.headers, wanted) as response:
+                _check_length(response, file, partial.offset)
+                if response.status == 200 and partial.offset:
+                    log.info("%s: the server sends no ranges; starting over", file.path)
+                    self._progress.credit(-partial.offset)
+                    await in_thread(partial.restart)
+                await self._copy(response, file, partial)
+        except StatusError as error:
+            raise self._source.refused(file, error) from None
         if partial.offset < file.size:
             raise TransientError("the answer ended early")
 

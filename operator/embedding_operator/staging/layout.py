@@ -1,6 +1,6 @@
 """Where things lie on the volume, and which names are allowed there.
 
-    <root>/modelscope/<Owner>--<Name>/<revision>/        published, complete, never written again
+    <root>/<source>/<Owner>--<Name>/<revision>/          published, complete, never written again
     <root>/.staging/<key>/{writer.json,journal.jsonl}    a run's own notes
     <root>/.staging/<key>/partials/…/<file>.partial      bytes that nobody has checked yet
     <root>/.staging/<key>/files/…                        checked files, renamed into place as a whole
@@ -67,16 +67,23 @@ class Layout:
         return self.partials / f"{path}.partial"
 
 
-def hub_layout(
-    root: Path, source: str, repo: str, revision: str, include: Sequence[str], exclude: Sequence[str]
+def source_layout(
+    root: Path,
+    source: str,
+    name: str,
+    revision: str,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] | None = None,
 ) -> Layout:
     """A choice of files other than the default gets a directory of its own: it is other content."""
-    owner, name = repo.split("/")
     leaf = revision
-    if include or exclude:
-        chosen = json.dumps([sorted(include), sorted(exclude)])
+    if include or exclude is not None:
+        chosen = json.dumps([sorted(include), sorted(exclude or ())])
         leaf += f"-files-{hashlib.sha256(chosen.encode()).hexdigest()[:8]}"
-    relative = f"{source}/{owner}--{name}/{leaf}"
+    folder = name.replace("/", "--")
+    if len(folder) > 240:
+        folder = f"{folder[:200]}.{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
+    relative = f"{source}/{folder}/{leaf}"
     key = relative.replace("/", ".")
     if len(key) > 200:  # a file name has 255 bytes, and ours are longer than the key
         key = f"{key[:160]}.{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -27,7 +27,8 @@ from .result import (
     write_termination_message,
 )
 from .settings import Settings
-from .spec import StageSpec, check_endpoint, parse_spec
+from .sourcespec import check_endpoint
+from .spec import StageSpec, parse_spec
 from .stage import stage
 from .usage import ENDPOINT_VARIABLE, TOKEN_VARIABLE
 

@@ -66,7 +66,10 @@ def files_digest(files: Iterable[ManifestFile]) -> str:
 
 def listing_id(files: Iterable[RemoteFile]) -> str:
     """A stand-in for the commit, for a hub that does not tell it: another listing is another revision."""
-    rows = [[file.path, file.size, file.sha256 or ""] for file in sorted(files, key=lambda file: file.path)]
+    rows = [
+        [file.path, file.size, file.sha256 or file.git_sha1 or file.version or ""]
+        for file in sorted(files, key=lambda file: file.path)
+    ]
     return f"listing-{hashlib.sha256(_canonical(rows)).hexdigest()[:40]}"
 
 

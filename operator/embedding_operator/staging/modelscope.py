@@ -6,44 +6,28 @@ retries belong to the download, which knows how far it came.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 from yarl import URL
 
 from .errors import StageError
-from .layout import clashes, unsafe_path
 from .manifest import listing_id
 from .select import RemoteFile
 from .settings import Settings
+from .source import Listing, Location, Origin, checked_files, checked_path, checked_size, patiently, read_json
 from .transport import StatusError, TransientError, Transport, is_transient
 
 log = logging.getLogger(__name__)
 
 # The hub cuts a listing at so many entries without saying so, and has no pages for models.
 LISTING_CUT = 3000
-LISTING_MAX_BYTES = 64 << 20
-FILE_MAX_BYTES = 1 << 50
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A repository at one revision."""
-
-    revision: str
-    """The commit; where the hub does not tell it, an id computed from the listing."""
-    files: tuple[RemoteFile, ...]
 
 
 @dataclass(frozen=True)
@@ -60,46 +44,47 @@ class _Page:
 class ModelScopeHub:
     """One repository at one hub."""
 
-    def __init__(self, transport: Transport, endpoint: str, repo: str, revision: str, settings: Settings) -> None:
+    def __init__(
+        self, transport: Transport, endpoint: str, repo: str, revision: str, token: str | None, settings: Settings
+    ) -> None:
         self._transport = transport
         self._base = URL(f"{endpoint}/api/v1/models/{repo}")
         self._endpoint = endpoint
-        self._repo = repo
         self._asked = revision
-        self._pinned: str | None = None
+        self._commit: str | None = None
+        self._read_by = revision
+        self._sent_to_branch: set[str] = set()
+        self._name = f"{repo} (revision {revision})"
+        self._headers = {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"} if token else {}
         self._settings = settings
+        self.origin = Origin("modelscope", repo, revision)
 
     async def listing(self) -> Listing:
         """All files, with the revision resolved. Later reads are pinned to that commit."""
         page = await self._page(None, recursive=True)
-        files = page.files
+        found = page.files
         if page.cut:
             log.info("the listing has %d entries or more: listing directory by directory", LISTING_CUT)
-            files = await self._walk(None)
-        if not files:
-            raise StageError("NotFound", f"{self._name()} has no files")
-        if clash := clashes(file.path for file in files):
-            raise StageError("BadSource", f"the listing of {self._name()} contradicts itself: {clash}")
+            found = await self._walk(None)
+        files = checked_files(found, self._name)
         commit = page.commit or (self._asked if _FULL_COMMIT.fullmatch(self._asked) else None)
         # A branch may move between listing and download; the commit does not.
-        self._pinned = commit
-        return Listing(revision=commit or listing_id(files), files=tuple(sorted(files)))
+        self._commit, self._read_by = commit, commit or self._asked
+        return Listing(revision=commit or listing_id(files), files=files)
 
-    @asynccontextmanager
-    async def open(self, path: str, offset: int) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The bytes of a file from offset on: 206 if the server can, else 200 (all) or 416 (none there)."""
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        revision = self._pinned or self._asked
-        url = self._base / "repo" % {"Revision": revision, "FilePath": path}
-        try:
-            async with self._transport.get(url, headers) as response:
-                yield response
-        except StatusError as error:
-            if error.status == 404 and revision != self._asked:
-                log.info("the hub serves no %s by commit %s; reading %s instead", path, revision, self._asked)
-                self._pinned = None
-                raise TransientError("the hub serves no files by commit") from None
-            raise self._refused(error.status, f"file {path} of {self._name()}") from None
+    async def locate(self, file: RemoteFile) -> Location:
+        """By commit where the hub told it, else by what was asked for."""
+        return Location(self._base / "repo" % {"Revision": self._read_by, "FilePath": file.path}, self._headers)
+
+    def refused(self, file: RemoteFile, error: StatusError) -> Exception:
+        """Some hubs serve no files by commit: those are read by branch, once that is found."""
+        by_commit = self._commit not in (None, self._asked)
+        if error.status == 404 and by_commit and file.path not in self._sent_to_branch:
+            log.info("the hub serves no %s by commit %s; reading %s instead", file.path, self._commit, self._asked)
+            self._sent_to_branch.add(file.path)
+            self._read_by = self._asked
+            return TransientError("the hub serves no files by commit")
+        return self._in_words(error.status, f"file {file.path} of {self._name}")
 
     async def _walk(self, directory: str | None) -> list[RemoteFile]:
         """One directory at a time, for a tree too big for one answer."""
@@ -107,13 +92,13 @@ class ModelScopeHub:
         if page.cut:
             raise StageError(
                 "BadSource",
-                f"directory {directory or '/'} of {self._name()} has {LISTING_CUT} entries or more; "
+                f"directory {directory or '/'} of {self._name} has {LISTING_CUT} entries or more; "
                 "the hub does not list more than that, so it cannot be staged completely",
             )
         files = page.files
         for child in page.directories:
             if directory and not child.startswith(f"{directory}/"):  # or the walk might never end
-                raise StageError("BadSource", f"the listing of {self._name()} names {child} below {directory}")
+                raise StageError("BadSource", f"the listing of {self._name} names {child} below {directory}")
             below = await self._page(child, recursive=True)
             files += await self._walk(child) if below.cut else below.files
         return files
@@ -125,33 +110,14 @@ class ModelScopeHub:
         return self._parse(await self._json(self._base / "repo" / "files" % query))
 
     async def _json(self, url: URL) -> dict[str, Any]:
-        failures = 0
-        while True:
-            try:
-                return await self._json_once(url)
-            except StatusError as error:
-                raise self._refused(error.status, self._name()) from None
-            except TransientError as error:
-                failures += 1
-                if failures >= self._settings.attempts:
-                    raise StageError(
-                        "HubUnavailable", f"listing {self._name()} failed {failures} times: {error}"
-                    ) from None
-                delay = self._settings.delay(failures, error.retry_after)
-                log.warning("listing %s: %s; trying again in %.1f s", self._name(), error, delay)
-                await asyncio.sleep(delay)
+        try:
+            return await patiently(lambda: self._json_once(url), self._name, self._settings)
+        except StatusError as error:
+            raise self._in_words(error.status, self._name) from None
 
     async def _json_once(self, url: URL) -> dict[str, Any]:
-        async with self._transport.get(url) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > LISTING_MAX_BYTES:
-                    raise StageError("BadSource", f"the listing of {self._name()} is too big")
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            raise TransientError(f"{self._endpoint} answers no JSON; is it a ModelScope hub?") from None
+        async with self._transport.get(url, self._headers) as response:
+            document = await read_json(response, self._name, self._endpoint, "a ModelScope hub")
         if not isinstance(document, dict):
             raise TransientError(f"{self._endpoint} answers no listing")
         if document.get("Success") is False:
@@ -183,20 +149,15 @@ class ModelScopeHub:
     def _entry(self, row: object) -> RemoteFile | str:
         """A file, or a directory's path."""
         fields = row if isinstance(row, dict) else {}
-        path, size, sha256 = fields.get("Path"), fields.get("Size"), fields.get("Sha256") or None
-        if not isinstance(path, str):
-            raise StageError("BadSource", f"the listing of {self._name()} has an entry without a path")
-        if problem := unsafe_path(path):
-            raise StageError("BadSource", f"the listing of {self._name()} names {path[:200]!r}, which {problem}")
+        path, sha256 = checked_path(fields.get("Path"), self._name), fields.get("Sha256") or None
         if fields.get("Type") == "tree":
             return path
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= FILE_MAX_BYTES:
-            raise StageError("BadSource", f"the listing of {self._name()} gives no sensible size for {path}")
+        size = checked_size(fields.get("Size"), path, self._name)
         if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())):
-            raise StageError("BadSource", f"the listing of {self._name()} gives no valid sha256 for {path}")
+            raise StageError("BadSource", f"the listing of {self._name} gives no valid sha256 for {path}")
         return RemoteFile(path, size, sha256.lower() if sha256 else None)
 
-    def _refused(self, status: int, what: str) -> StageError:
+    def _in_words(self, status: int, what: str) -> StageError:
         if status in (401, 403):
             return StageError(
                 "Unauthorized",
@@ -210,6 +171,3 @@ class ModelScopeHub:
                 "a private repository needs a token (source.modelScope.secretRef)",
             )
         return StageError("HubUnavailable", f"{what}: {self._endpoint} answers HTTP {status}")
-
-    def _name(self) -> str:
-        return f"{self._repo} (revision {self._asked})"

@@ -1,7 +1,8 @@
 """Which of a repository's files are staged. Pure: names and sizes in, a choice out.
 
 Without an explicit include, weights in formats that the server will not read are left out where safetensors
-are there instead: vLLM takes *.safetensors when a directory has any. The rule is per directory, because a
+are there instead: vLLM takes *.safetensors when a directory has any. An exclude that is written and empty says that
+nothing is to be left out. The rule is per directory, because a
 module such as 2_Dense/ may well have its weights as .bin only.
 """
 
@@ -26,6 +27,10 @@ class RemoteFile:
     path: str
     size: int
     sha256: str | None = None
+    git_sha1: str | None = None
+    """The id of the file as a git blob, where a hub tells that instead of a sum."""
+    version: str | None = None
+    """What changes with the content and is no sum of it that we could compute, such as an S3 ETag."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +49,19 @@ class Selection:
         return sum(file.size for file in self.left_out)
 
 
-def select(files: Iterable[RemoteFile], include: Sequence[str], exclude: Sequence[str]) -> Selection:
-    """An explicit include switches the defaults off; exclude always wins."""
+def select(files: Iterable[RemoteFile], include: Sequence[str], exclude: Sequence[str] | None) -> Selection:
+    """An explicit include switches the defaults off, and so does an exclude that is empty; exclude always wins."""
     everything = tuple(sorted(files))
     with_safetensors = {_directory(file.path) for file in everything if file.path.endswith(".safetensors")}
 
+    wants_all = exclude is not None and not exclude
+
     def wanted(path: str) -> bool:
-        if path == MANIFEST or matches_any(path, exclude):  # our own manifest takes that name
+        if path == MANIFEST or matches_any(path, exclude or ()):  # our own manifest takes that name
             return False
         if include:
             return matches_any(path, include)
-        return not left_out_by_default(path, with_safetensors)
+        return wants_all or not left_out_by_default(path, with_safetensors)
 
     chosen = tuple(file for file in everything if wanted(file.path))
     if not chosen:

@@ -16,21 +16,22 @@ from typing import TypeVar
 
 from embedding_operator import __version__
 
+from .choose import open_source
 from .claim import Claim, LostClaimError
 from .download import Download
 from .errors import StageError, from_os_error
 from .found import Found, fitting, wrong_bytes, wrong_sizes
 from .journal import Journal
-from .layout import Layout, hub_layout
+from .layout import Layout, source_layout
 from .manifest import Manifest, ManifestFile, files_digest, listing_id
-from .modelscope import Listing, ModelScopeHub
 from .pace import Pace
 from .progress import Progress, human
 from .publish import move_aside, publish, remove_staging, replace_files
 from .result import Excluded, StageResult
 from .select import RemoteFile, Selection, select
 from .settings import Settings
-from .spec import DEFAULT_ENDPOINT, ModelScopeSource, StageSpec
+from .source import Listing, Origin, Source
+from .spec import StageSpec
 from .threads import in_thread
 from .transport import Transport
 from .users import sign
@@ -51,7 +52,7 @@ async def stage(
 ) -> StageResult:
     """Stage or verify what the spec asks for. Failures are StageErrors.
 
-    `endpoint` is the site's own default hub; what the spec names comes first.
+    `endpoint` is the site's own server for this source; what the spec names comes first.
     """
     progress = progress or Progress()
     settings = settings or Settings()
@@ -62,34 +63,25 @@ async def stage(
         if spec.source.path is not None:
             pace = Pace(spec.read_bytes_per_second) if spec.read_bytes_per_second else None
             return await verify_path(root, spec.source.path.path, spec.digest, spec.parallelism, progress, pace)
-        assert spec.source.model_scope is not None
-        hub_url = spec.source.model_scope.endpoint or endpoint or DEFAULT_ENDPOINT
-        return await _stage_hub(spec, spec.source.model_scope, hub_url, token, progress, settings)
+        async with Transport(settings=settings, connections=spec.parallelism + 1) as transport:
+            hub = open_source(spec.source, transport, endpoint, token, settings)
+            return await _stage_from(spec, hub, transport, progress, settings)
     except OSError as error:
         raise from_os_error(error, str(root)) from error
 
 
-async def _stage_hub(
-    spec: StageSpec,
-    source: ModelScopeSource,
-    endpoint: str,
-    token: str | None,
-    progress: Progress,
-    settings: Settings,
+async def _stage_from(
+    spec: StageSpec, hub: Source, transport: Transport, progress: Progress, settings: Settings
 ) -> StageResult:
-    log.info("listing %s, revision %s, at %s", source.repo, source.revision, endpoint)
-    transport = Transport(endpoint, token=token, settings=settings, connections=spec.parallelism + 1)
-    async with transport:
-        hub = ModelScopeHub(transport, endpoint, source.repo, source.revision, settings)
-        listing = await hub.listing()
-        selection = select(listing.files, source.include, source.exclude)
-        _tell(listing, selection)
-        _check_digest_early(spec.digest, selection)
-        layout = hub_layout(
-            Path(spec.root), "modelscope", source.repo, listing.revision, source.include, source.exclude
-        )
-        run = _Run(spec, source, listing, selection, layout, progress, settings)
-        return await run.complete(hub)
+    origin = hub.origin
+    log.info("listing %s (%s), revision %s", origin.name, origin.kind, origin.requested)
+    listing = await hub.listing()
+    include, exclude = spec.source.include, spec.source.exclude
+    selection = select(listing.files, include, exclude)
+    _tell(listing, selection)
+    _check_digest_early(spec.digest, selection)
+    layout = source_layout(Path(spec.root), origin.kind, origin.name, listing.revision, include, exclude)
+    return await _Run(spec, origin, transport, listing, selection, layout, progress, settings).complete(hub)
 
 
 @dataclass(frozen=True)
@@ -97,14 +89,15 @@ class _Run:
     """What the later steps share."""
 
     spec: StageSpec
-    source: ModelScopeSource
+    origin: Origin
+    transport: Transport
     listing: Listing
     selection: Selection
     layout: Layout
     progress: Progress
     settings: Settings
 
-    async def complete(self, hub: ModelScopeHub) -> StageResult:
+    async def complete(self, hub: Source) -> StageResult:
         """Adopt what is there, else download what is missing."""
         found = await self._look()
         if found is not None and not found.wanting:
@@ -130,7 +123,7 @@ class _Run:
         held = {file.path for file in manifest.files}
         return Found(manifest, tuple(file for file in self.listing.files if file.path in bad & held))
 
-    async def _adopt(self, hub: ModelScopeHub, found: Found) -> StageResult:
+    async def _adopt(self, hub: Source, found: Found) -> StageResult:
         """STRICTLY in this order: sign, look. Whoever removes the directory looks at who signed after it is away."""
         try:
             await in_thread(self._sign)
@@ -143,7 +136,7 @@ class _Run:
         log.info("%s is there already and complete", self.layout.relative)
         return self._result(found.manifest, adopted=True)
 
-    async def _download(self, hub: ModelScopeHub, found: Found | None) -> StageResult:
+    async def _download(self, hub: Source, found: Found | None) -> StageResult:
         """As the one writer: fetch what is missing and put it into place."""
         claim = Claim(self.layout.claim, self.layout.root, self.settings)
         if not await claim.acquire(lambda: found is None and self._is_published()):
@@ -162,12 +155,12 @@ class _Run:
             claim.release()
         return result or await self._again(hub)
 
-    async def _again(self, hub: ModelScopeHub) -> StageResult:
+    async def _again(self, hub: Source) -> StageResult:
         """Another stager published; it tidies up itself."""
         found = await self._look()
         return await (self._adopt(hub, found) if found and not found.wanting else self._download(hub, found))
 
-    async def _mend(self, hub: ModelScopeHub, claim: Claim, found: Found) -> StageResult | None:
+    async def _mend(self, hub: Source, claim: Claim, found: Found) -> StageResult | None:
         """Fetch what the published directory lacks; None if it went away meanwhile. If the hub has other bytes, it was
         not what it said."""
         log.warning("%s: %d files are fetched again", self.layout.relative, len(found.wanting))
@@ -181,10 +174,10 @@ class _Run:
         await in_thread(move_aside, self.layout)
         return await self._fetch_and_publish(hub, claim)
 
-    async def _fetch_and_publish(self, hub: ModelScopeHub, claim: Claim) -> StageResult | None:
+    async def _fetch_and_publish(self, hub: Source, claim: Claim) -> StageResult | None:
         """The result, or None if somebody else published meanwhile."""
         files = await self._fetch(hub, self.selection.files)
-        require_digest(self.spec.digest, files_digest(files), self.source.repo)
+        require_digest(self.spec.digest, files_digest(files), self.origin.name)
         self.progress.start("Publishing", self.selection.bytes)
         self.progress.credit(self.selection.bytes)
         manifest = self._manifest(files)
@@ -192,11 +185,11 @@ class _Run:
         published = await in_thread(publish, self.layout, manifest, self.listing.files, claim.require)
         return self._result(manifest, adopted=False) if published else None
 
-    async def _fetch(self, hub: ModelScopeHub, files: Sequence[RemoteFile]) -> list[ManifestFile]:
+    async def _fetch(self, hub: Source, files: Sequence[RemoteFile]) -> list[ManifestFile]:
         journal = Journal(self.layout, listing_id(self.selection.files))
         await in_thread(journal.open)
         self.progress.start("Downloading", sum(file.size for file in files))
-        download = Download(hub, self.layout, journal, self.progress, self.settings)
+        download = Download(hub, self.transport, self.layout, journal, self.progress, self.settings)
         return await download.all(files, self.spec.parallelism)
 
     def _sign(self) -> None:
@@ -212,9 +205,9 @@ class _Run:
 
     def _manifest(self, files: Sequence[ManifestFile]) -> Manifest:
         return Manifest(
-            source="modelscope",
-            repo=self.source.repo,
-            requested_revision=self.source.revision,
+            source=self.origin.kind,
+            repo=self.origin.name,
+            requested_revision=self.origin.requested,
             revision=self.listing.revision,
             files=tuple(files),
             tool=f"embedding-operator {__version__}",

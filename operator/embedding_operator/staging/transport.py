@@ -1,6 +1,6 @@
-"""HTTP to a hub and to the CDNs it redirects to.
+"""HTTP to the servers of a source and to the CDNs they redirect to.
 
-Credentials go to the hub's own origin only; redirects are therefore followed here, by hand. No URL is ever
+Credentials go to the origin that was asked only; redirects are therefore followed here, by hand. No URL is ever
 logged or put into an error: the query of a CDN's URL is a credential too.
 """
 
@@ -37,11 +37,12 @@ class TransientError(Exception):
 
 
 class StatusError(Exception):
-    """The hub's final word on a request."""
+    """The server's final word on a request."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
+        self.headers = headers or {}
 
 
 def is_transient(status: int) -> bool:
@@ -50,11 +51,9 @@ def is_transient(status: int) -> bool:
 
 
 class Transport:
-    """A session with one hub. Use as an async context manager."""
+    """A session of one run. Use as an async context manager."""
 
-    def __init__(self, endpoint: str, *, token: str | None, settings: Settings, connections: int) -> None:
-        self.origin = URL(endpoint).origin()
-        self._token = token
+    def __init__(self, *, settings: Settings, connections: int) -> None:
         self._settings = settings
         self._connections = connections
         self._not_before = 0.0
@@ -80,16 +79,21 @@ class Transport:
             await self._session.close()
 
     @asynccontextmanager
-    async def get(self, url: URL, headers: Mapping[str, str] | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A GET whose answer is 200, 206 or 416. Failures are TransientError or StatusError, also while reading."""
+    async def get(
+        self, url: URL, private: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A GET whose answer is 200, 206 or 416. Failures are TransientError or StatusError, also while reading.
+
+        `headers` go to whoever is asked in the end, the private ones to the URL's own origin only.
+        """
         assert self._session is not None
         await self._wait_until_allowed()
-        host = url.host
+        host, origin = url.host, url.origin()
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 host = url.host
-                own = url.origin() == self.origin
-                sent = {**(headers or {}), **(self._credentials() if own else {})}
+                own = url.origin() == origin
+                sent = {**(headers or {}), **(private if own else {})}
                 async with self._session.get(url, headers=sent, allow_redirects=False) as response:
                     if response.status not in REDIRECTS:
                         self._check(response, own)
@@ -112,17 +116,12 @@ class Transport:
                 pause = min(retry_after, self._settings.retry_after_cap)
                 self._not_before = max(self._not_before, time.monotonic() + pause)
             raise TransientError(f"{host} answers HTTP {status}", retry_after)
-        raise StatusError(status)
+        raise StatusError(status, response.headers)
 
     async def _wait_until_allowed(self) -> None:
         """A hub that says 429 to one request means all of them."""
         if (pause := self._not_before - time.monotonic()) > 0:
             await asyncio.sleep(pause)
-
-    def _credentials(self) -> dict[str, str]:
-        if not self._token:
-            return {}
-        return {"Authorization": f"Bearer {self._token}", "Cookie": f"m_session_id={self._token}"}
 
 
 def _in_words(error: Exception, host: str | None, settings: Settings) -> TransientError | StageError:

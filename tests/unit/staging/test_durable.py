@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from embedding_operator.staging.journal import Journal
-from embedding_operator.staging.layout import hub_layout
+from embedding_operator.staging.layout import source_layout
 from tests.standins.modelhub import ModelHub
 
 from .kit import BIG, SECOND, Volume
@@ -64,7 +64,7 @@ async def test_every_byte_and_name_is_on_the_disk_when_the_directory_appears(
 
 
 async def test_a_journal_is_on_the_disk_before_the_first_byte(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = hub_layout(volume.root, "modelscope", "a/b", "abc", (), ())
+    layout = source_layout(volume.root, "modelscope", "a/b", "abc")
     disk = Disk(monkeypatch)
     Journal(layout, "a listing").open()
     assert disk.would_lose(layout.journal, layout.staging) == []

@@ -8,9 +8,10 @@ from embedding_operator.staging.errors import StageError
 from embedding_operator.staging.select import RemoteFile, select
 
 
-def choose(paths: str, include: str = "", exclude: str = "") -> str:
+def choose(paths: str, include: str = "", exclude: str | None = None) -> str:
     files = [RemoteFile(path, 10) for path in paths.split()]
-    return " ".join(file.path for file in select(files, include.split(), exclude.split()).files)
+    chosen = select(files, include.split(), None if exclude is None else exclude.split())
+    return " ".join(file.path for file in chosen.files)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ def test_without_a_wish_the_server_s_format_is_staged(repository: str, staged: s
         ("*.onnx", "", "onnx/m.onnx"),
         ("*", "*.bin onnx/", ".gitattributes config.json m.safetensors"),
         ("", "*.json", "m.safetensors"),
+        ("", "", ".gitattributes config.json m.bin m.safetensors onnx/m.onnx"),  # written, and empty
         ("m.*", "m.bin", "m.safetensors"),
         ("[cm]*.[js]*", "", "config.json m.safetensors"),
     ],
@@ -55,7 +57,7 @@ def test_include_overrides_the_defaults_and_exclude_wins(include: str, exclude: 
 
 
 def test_the_saving_is_told() -> None:
-    selection = select([RemoteFile("m.safetensors", 100), RemoteFile("m.bin", 99), RemoteFile("m.h5", 1)], (), ())
+    selection = select([RemoteFile("m.safetensors", 100), RemoteFile("m.bin", 99), RemoteFile("m.h5", 1)], (), None)
     assert (selection.bytes, selection.bytes_left_out) == (100, 100)
     assert [file.path for file in selection.left_out] == ["m.bin", "m.h5"]
 
@@ -65,5 +67,5 @@ def test_the_saving_is_told() -> None:
 )
 def test_a_choice_of_nothing_is_refused(include: list[str], words: str) -> None:
     with pytest.raises(StageError, match=words) as caught:
-        select([RemoteFile(".gitattributes", 1)], include, [])
+        select([RemoteFile(".gitattributes", 1)], include, None)
     assert caught.value.reason == "BadSource"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from embedding_operator.staging.errors import StageError
-from embedding_operator.staging.layout import hub_layout
+from embedding_operator.staging.layout import source_layout
 from embedding_operator.staging.main import main_stage
 from embedding_operator.staging.settings import Settings
 from embedding_operator.staging.spec import parse_spec
@@ -121,18 +121,18 @@ def test_what_cannot_be_a_token_is_refused_without_being_shown(volume: Volume, t
 
 
 def test_the_longest_names_still_fit_into_the_names_of_directories() -> None:
-    layout = hub_layout(Path("/cache"), "modelscope", f"{'o' * 96}/{'n' * 96}", "c" * 64, ("x",), ())
-    other = hub_layout(Path("/cache"), "modelscope", f"{'o' * 96}/{'n' * 96}", "c" * 63 + "d", ("x",), ())
+    layout = source_layout(Path("/cache"), "modelscope", f"{'o' * 96}/{'n' * 96}", "c" * 64, ("x",))
+    other = source_layout(Path("/cache"), "modelscope", f"{'o' * 96}/{'n' * 96}", "c" * 63 + "d", ("x",))
     assert max(len(part) for part in layout.published.parts) <= 255
     assert len(f"displaced-{layout.key}-999") <= 255
     assert layout.key != other.key
 
 
 def test_directories_are_as_documented() -> None:
-    layout = hub_layout(Path("/cache"), "modelscope", "Qwen/Qwen3-VL-Embedding-8B", "abc", (), ())
+    layout = source_layout(Path("/cache"), "modelscope", "Qwen/Qwen3-VL-Embedding-8B", "abc")
     assert layout.published == Path("/cache/modelscope/Qwen--Qwen3-VL-Embedding-8B/abc")
     assert layout.staging.parent == Path("/cache/.staging")
     assert layout.partial("sub/x.safetensors").name == "x.safetensors.partial"
-    chosen = hub_layout(Path("/cache"), "modelscope", "a/b", "abc", ("x", "y"), ())
-    assert chosen == hub_layout(Path("/cache"), "modelscope", "a/b", "abc", ("y", "x"), ())
+    chosen = source_layout(Path("/cache"), "modelscope", "a/b", "abc", ("x", "y"))
+    assert chosen == source_layout(Path("/cache"), "modelscope", "a/b", "abc", ("y", "x"))
     assert chosen.relative.startswith("modelscope/a--b/abc-files-")

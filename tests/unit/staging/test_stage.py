@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from embedding_operator.staging.errors import StageError
-from embedding_operator.staging.layout import hub_layout
+from embedding_operator.staging.layout import source_layout
 from embedding_operator.staging.manifest import read_manifest
 from tests.standins.modelhub import ModelHub
 
-from .kit import BIG, REPO, SECOND, Volume, make_model, selected_files, wait_for
+from .kit import BIG, LEFT_OUT, REPO, SECOND, Volume, make_model, selected_files, wait_for
 
 
 async def test_a_repository_is_staged_with_its_manifest(volume: Volume, hub: ModelHub) -> None:
@@ -83,7 +83,7 @@ def test_memory_does_not_grow_with_the_files(volume: Volume, tmp_path: Path) -> 
 
 async def test_what_a_run_left_that_was_killed_after_publishing_is_tidied_up(volume: Volume) -> None:
     first = await volume.stage()
-    layout = hub_layout(volume.root, "modelscope", REPO, first.revision, (), ())
+    layout = source_layout(volume.root, "modelscope", REPO, first.revision)
     layout.staging.mkdir()
     layout.journal.write_text("{}")
     assert (await volume.stage()).adopted
@@ -143,6 +143,15 @@ async def test_other_files_than_the_default_have_a_directory_of_their_own(volume
     assert chosen.path.startswith(f"{default.path}-files-")
     assert (volume.root / chosen.path / "onnx/model.onnx").is_file()
     assert not (volume.root / chosen.path / BIG).exists()
+
+
+async def test_an_empty_exclude_leaves_nothing_out(volume: Volume) -> None:
+    default = await volume.stage()
+    everything = await volume.stage(exclude=[])
+    assert everything.excluded.files == 0
+    assert everything.path.startswith(f"{default.path}-files-")
+    for name in LEFT_OUT:
+        assert (volume.root / everything.path / name).read_bytes() == (volume.source / name).read_bytes()
 
 
 async def test_files_without_a_sum_get_ours(volume: Volume, hub: ModelHub) -> None:

@@ -1,0 +1,21 @@
+"""From the spec's source to the object that lists it: the one place that knows all sources of the network.
+
+To add one: its fields in `sourcespec.py`, its module, and a line here.
+"""
+
+from __future__ import annotations
+
+from .modelscope import ModelScopeHub
+from .settings import Settings
+from .source import Source
+from .sourcespec import Source as Spec
+from .transport import Transport
+
+
+def open_source(
+    spec: Spec, transport: Transport, endpoint: str | None, token: str | None, settings: Settings
+) -> Source:
+    """`endpoint` is the site's own; what the spec names comes first."""
+    hub = spec.model_scope
+    assert hub is not None  # a path is verified where it lies, and there is no other
+    return ModelScopeHub(transport, hub.endpoint or endpoint or hub.PUBLIC, hub.repo, hub.revision, token, settings)

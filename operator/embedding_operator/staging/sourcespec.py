@@ -1,0 +1,134 @@
+"""Where weights come from, as the stager is told: the fields of the API's sources, checked once more.
+
+The schema of the kinds refuses the same in the cluster; here is the last line, for specs that came another way. A
+table in the tests holds the two together. No credential is ever in here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from .layout import unsafe_path
+
+_REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}")
+
+Glob = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Strict(BaseModel):
+    """Unknown fields are refused, and nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class SecretRef(Strict):
+    """Named for completeness: the operator turns it into an environment variable; the stager never reads it."""
+
+    name: str
+    key: str = "token"
+
+
+class HubSource(Strict):
+    """A repository on a hub."""
+
+    PUBLIC: ClassVar[str]
+
+    repo: str
+    revision: str
+    endpoint: str | None = None
+    secret_ref: SecretRef | None = None
+    include: tuple[Glob, ...] = ()
+    exclude: tuple[Glob, ...] | None = None
+
+    @field_validator("repo")
+    @classmethod
+    def _owner_and_name(cls, value: str) -> str:
+        if not _REPO.fullmatch(value) or ".." in value:
+            raise ValueError(f"{value!r} is not a repository id; write owner/name")
+        return value
+
+    @field_validator("revision")
+    @classmethod
+    def _plain_revision(cls, value: str) -> str:
+        if not _REVISION.fullmatch(value) or ".." in value:
+            raise ValueError(f"{value!r} is not a branch, tag or commit")
+        return value
+
+    @field_validator("endpoint")
+    @classmethod
+    def _plain_endpoint(cls, value: str | None) -> str | None:
+        return None if value is None else check_endpoint(value)
+
+
+class ModelScopeSource(HubSource):
+    """A repository on a ModelScope hub."""
+
+    PUBLIC = "https://modelscope.cn"
+
+    revision: str = "master"
+
+
+class PathSource(Strict):
+    """Weights that are on the volume already."""
+
+    path: str
+
+    @field_validator("path")
+    @classmethod
+    def _inside_the_volume(cls, value: str) -> str:
+        trimmed = value.rstrip("/")
+        if problem := unsafe_path(trimmed):
+            raise ValueError(f"{value!r} {problem}; write a path relative to the volume")
+        return trimmed
+
+
+class Source(Strict):
+    """Exactly one place that weights come from."""
+
+    model_scope: ModelScopeSource | None = None
+    path: PathSource | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len([value for _, value in self if value is not None]) != 1:
+            raise ValueError(f"give exactly one of {_listed([to_camel(name) for name, _ in self])}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The field that is set, in the API's words."""
+        return next(to_camel(name) for name, value in self if value is not None)
+
+    @property
+    def include(self) -> tuple[str, ...]:
+        return self.model_scope.include if self.model_scope else ()
+
+    @property
+    def exclude(self) -> tuple[str, ...] | None:
+        return self.model_scope.exclude if self.model_scope else None
+
+
+def check_endpoint(value: str) -> str:
+    """A server's base URL without a trailing slash; credentials in it would end up in logs, so they are refused."""
+    try:
+        parts = urlsplit(value)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        scheme, host, parts = "", None, urlsplit("")
+    if scheme not in ("http", "https") or not host:
+        raise ValueError("the endpoint must be an http:// or https:// URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the endpoint must not hold a user name or password; use secretRef for a token")
+    if parts.query or parts.fragment:
+        raise ValueError("the endpoint must not hold a query or fragment")
+    return value.rstrip("/")
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

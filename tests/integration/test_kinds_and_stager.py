@@ -1,0 +1,79 @@
+"""The schema on a real API server and the stager's own reading agree on every source: nobody is told in the pod,
+minutes later, what the API server could have said at once.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from embedding_operator.staging.errors import StageError
+from embedding_operator.staging.spec import parse_spec
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import ClusterError
+from tests.cluster.kubectl import Kubectl
+from tests.integration.kinds import as_yaml, cache, install_kinds
+
+HUB_FIELDS: dict[str, list[Any]] = {
+    "repo": [
+        "a/b", "_a/_b", "A.b-c_d/E.f-g_h", "a/b.", f"{'o' * 96}/{'n' * 96}", "x" * 97 + "/b", "a/" + "x" * 97, "a",
+        "a/b/c", "a/..", "a..b/c", "-a/b", ".a/b", "a/.b", "ä/b", "a b/c", "a/b\n", "a/b@c",
+    ],
+    "revision": ["main", "v1.0", "feature/x", "v1+cu", "_x", "refs/pr/1", "1" * 40, "../x", "a..b", "-x", "a b",
+                 "a@b", "ä"],
+    "endpoint": [
+        "https://hub.example.com", "http://hub:8080/", "https://hub.example.com/mirror", "ftp://hub.example.com", "hub",
+        "https://user@hub.example.com", "https://u:p@hub.example.com", "https://hub.example.com/?a=b",
+        "https://hub.example.com/#a",
+    ],
+    "include": [[], ["*.json"], [""], ["x" * 257]],
+    "exclude": [[], ["*.json"], [""], ["x" * 257]],
+}  # fmt: skip
+BASE: dict[str, dict[str, Any]] = {"modelScope": {"repo": "a/b"}, "path": {"path": "a"}}
+FIELDS: dict[str, dict[str, list[Any]]] = {
+    "modelScope": HUB_FIELDS,
+    "path": {"path": ["a", "a/b", "with space", "模型", "/a", "a//b", "..", "a/../b", "./a", "a\\b", "a\tb", "a\x7f"]},
+}
+TABLE = [
+    pytest.param({kind: BASE[kind] | {field: value}}, id=f"{kind}-{field}-{str(value)[:30]!a}")
+    for kind, fields in FIELDS.items()
+    for field, values in fields.items()
+    for value in values
+]
+
+
+@pytest.fixture(scope="module")
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    install_kinds(control_plane.kubectl)
+    return control_plane.kubectl
+
+
+def test_every_kind_of_source_is_in_the_table(kubectl: Kubectl) -> None:
+    crd = json.loads(kubectl("get", "crd", "modelcaches.embedding-operator.io", "-o", "json"))
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert set(spec["properties"]["source"]["properties"]) == set(FIELDS)
+
+
+@pytest.mark.parametrize("source", TABLE)
+def test_what_the_schema_takes_is_what_the_stager_takes(kubectl: Kubectl, source: dict[str, Any]) -> None:
+    assert by_the_schema(kubectl, source) == by_the_stager(source)
+
+
+def by_the_schema(kubectl: Kubectl, source: dict[str, Any]) -> bool:
+    try:
+        kubectl("create", "--dry-run=server", "-f", "-", input=as_yaml(cache(source=source)))
+    except ClusterError as error:
+        if "is invalid" not in str(error):
+            raise
+        return False
+    return True
+
+
+def by_the_stager(source: dict[str, Any]) -> bool:
+    try:
+        parse_spec(json.dumps({"source": source, "root": "/cache"}))
+    except StageError:
+        return False
+    return True
