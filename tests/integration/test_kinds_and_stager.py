@@ -31,9 +31,14 @@ HUB_FIELDS: dict[str, list[Any]] = {
     "include": [[], ["*.json"], [""], ["x" * 257]],
     "exclude": [[], ["*.json"], [""], ["x" * 257]],
 }  # fmt: skip
-BASE: dict[str, dict[str, Any]] = {"modelScope": {"repo": "a/b"}, "path": {"path": "a"}}
+BASE: dict[str, dict[str, Any]] = {
+    "modelScope": {"repo": "a/b"},
+    "huggingFace": {"repo": "a/b"},
+    "path": {"path": "a"},
+}
 FIELDS: dict[str, dict[str, list[Any]]] = {
     "modelScope": HUB_FIELDS,
+    "huggingFace": HUB_FIELDS,
     "path": {"path": ["a", "a/b", "with space", "模型", "/a", "a//b", "..", "a/../b", "./a", "a\\b", "a\tb", "a\x7f"]},
 }
 TABLE = [

@@ -11,7 +11,7 @@ from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true, merge_conditions
 from embedding_operator.api.quantity import parse_duration, parse_quantity, times
-from embedding_operator.api.source import ModelScopeSource, ModelSource, PathSource, Storage
+from embedding_operator.api.source import HuggingFaceSource, ModelScopeSource, ModelSource, PathSource, Storage
 from tests.unit.test_crds import schema_of
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -101,6 +101,7 @@ def test_pods_are_selected_by_a_label_that_they_carry() -> None:
     [
         (hub(), "modelScope", "Qwen/Qwen3-VL-Embedding-8B", "Qwen/Qwen3-VL-Embedding-8B", "master"),
         (hub("a/b", revision="v2"), "modelScope", "a/b", "a/b", "v2"),
+        (ModelSource(hugging_face=HuggingFaceSource("a/b")), "huggingFace", "a/b", "a/b", "main"),
         (ModelSource(path=PathSource("models/mini")), "path", "models/mini", "mini", None),
     ],
 )
@@ -119,6 +120,11 @@ def test_a_canonical_source_reads_back_as_itself() -> None:
     canonical = hub(include=("b", "a")).canonical()
     assert ModelSource.from_dict(canonical).canonical() == canonical
     assert canonical["modelScope"]["revision"] == "master"
+
+
+def test_no_include_and_an_empty_one_are_the_same_and_an_empty_exclude_is_not() -> None:
+    assert hub(include=()).canonical() == hub().canonical()
+    assert hub(exclude=()).canonical()["modelScope"]["exclude"] == []
 
 
 # Quantities and durations

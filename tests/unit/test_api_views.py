@@ -14,6 +14,7 @@ from embedding_operator.api.codec import ApiValueError, Quantity, View, wire_nam
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.api.source import ModelSource
 from tests.unit.test_crds import ROOT, schema_of
 
 KINDS: dict[str, type[View]] = {
@@ -122,6 +123,15 @@ def test_a_view_keeps_every_field_of_an_object_that_has_them_all(kind: str) -> N
     assert KINDS[kind].from_dict(stored).to_dict() == stored
 
 
+SOURCE_SCHEMAS = schema_of("ModelCache")["properties"]["spec"]["properties"]["source"]["properties"]
+
+
+@pytest.mark.parametrize("source", SOURCE_SCHEMAS)
+def test_a_view_keeps_every_field_of_every_source(source: str) -> None:
+    full = {source: sample(SOURCE_SCHEMAS[source])}
+    assert ModelSource.from_dict(full).to_dict() == full
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_view_adds_nothing_to_an_object_that_has_the_least(kind: str) -> None:
     least = {
@@ -159,7 +169,7 @@ SOURCE = {"modelScope": {"repo": "a/b"}}
         ({}, "spec.model: is required"),
         ({"model": []}, "spec.model: must be an object, not []"),
         ({"model": {}}, "spec.model: write exactly one of source or cacheRef"),
-        ({"model": {"source": {}}}, "spec.model.source: write exactly one of modelScope or path"),
+        ({"model": {"source": {}}}, "spec.model.source: write exactly one of modelScope, huggingFace or path"),
         ({"model": {"source": {"modelScope": {}}}}, "spec.model.source.modelScope.repo: is required"),
         (
             {"model": {"source": {"modelScope": {"repo": "a/b", "include": ["*", 1]}}}},

@@ -1,23 +1,46 @@
 """Where a model's weights come from, and on which volume they lie.
 
-Adding a source means one dataclass here, one field of ModelSource, and its stager; nothing else asks which
-it is.
+Adding a source means one dataclass here that knows its names, one field of ModelSource, and its stager; nothing
+else asks which it is.
 """
 
+import dataclasses
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, Protocol, Self, TypeAlias, cast
 
-from embedding_operator.api.codec import ApiValueError, View
+from embedding_operator.api.codec import ApiValueError, View, wire_names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import SecretKeyRef
 
-DEFAULT_REVISION = "master"
-SourceKind: TypeAlias = Literal["modelScope", "path"]
+SourceKind: TypeAlias = Literal["modelScope", "huggingFace", "path"]
+
+
+class AnySource(Protocol):
+    """What every source can say of itself."""
+
+    @property
+    def display(self) -> str:
+        """What a person calls these weights: a repository id, a path."""
+
+    @property
+    def served_name(self) -> str:
+        """The model name that clients send when the manifest gives none."""
+
+    @property
+    def revision_asked(self) -> str | None:
+        """The branch, tag or commit to stage, where there is such a thing."""
+
+    def canonical(self) -> Self:
+        """One form for all ways to write the same source."""
+
+    def to_dict(self) -> JsonObject: ...
 
 
 @dataclass(frozen=True, slots=True)
-class ModelScopeSource(View):
-    """A repository of the ModelScope hub, or of a server that speaks its REST API."""
+class HubSource(View):
+    """A repository of a hub."""
+
+    DEFAULT_REVISION: ClassVar[str]
 
     repo: str
     revision: str | None = None
@@ -26,6 +49,45 @@ class ModelScopeSource(View):
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] | None = None
 
+    @property
+    def display(self) -> str:
+        """Return the repository's id."""
+        return self.repo
+
+    @property
+    def served_name(self) -> str:
+        """Return the repository's id, as vLLM would."""
+        return self.repo
+
+    @property
+    def revision_asked(self) -> str | None:
+        """Return the revision that is meant when none is written."""
+        return self.revision or self.DEFAULT_REVISION
+
+    def canonical(self) -> Self:
+        """Write out what is meant, in order."""
+        return replace(
+            self,
+            revision=self.revision_asked,
+            endpoint=_without_slash(self.endpoint),
+            include=_as_set(self.include) or None,  # an empty list is all files, as none is
+            exclude=_as_set(self.exclude),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScopeSource(HubSource):
+    """A repository of the ModelScope hub, or of a server that speaks its REST API."""
+
+    DEFAULT_REVISION = "master"
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceSource(HubSource):
+    """A repository of the Hugging Face Hub, or of a mirror that speaks its HTTP API."""
+
+    DEFAULT_REVISION = "main"
+
 
 @dataclass(frozen=True, slots=True)
 class PathSource(View):
@@ -33,63 +95,77 @@ class PathSource(View):
 
     path: str
 
+    @property
+    def display(self) -> str:
+        """Return the path."""
+        return self.path
+
+    @property
+    def served_name(self) -> str:
+        """Return the folder's name."""
+        return _last_part(self.path)
+
+    @property
+    def revision_asked(self) -> str | None:
+        """Return None: what lies there is the revision."""
+        return None
+
+    def canonical(self) -> Self:
+        """There is one way to write a path."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSource(View):
     """Exactly one of the sources."""
 
     model_scope: ModelScopeSource | None = None
+    hugging_face: HuggingFaceSource | None = None
     path: PathSource | None = None
 
     def __post_init__(self) -> None:
-        if (self.model_scope is None) == (self.path is None):
-            raise ApiValueError("write exactly one of modelScope or path")
+        if len(self._written) != 1:
+            kinds = list(wire_names(ModelSource).values())
+            raise ApiValueError(f"write exactly one of {', '.join(kinds[:-1])} or {kinds[-1]}")
 
     @property
     def kind(self) -> SourceKind:
         """The property that is set, in the API's words."""
-        return "modelScope" if self.model_scope else "path"
+        return cast(SourceKind, wire_names(ModelSource)[self._written[0]])
+
+    @property
+    def one(self) -> AnySource:
+        """The source that is set."""
+        source: AnySource = getattr(self, self._written[0])
+        return source
 
     @property
     def display(self) -> str:
         """What a person calls these weights: the repository id, or the path."""
-        return self.model_scope.repo if self.model_scope else self._path
+        return self.one.display
 
     @property
     def short_name(self) -> str:
         """The last part of `display`: the model's name without its owner or folder."""
-        return self.display.rstrip("/").rpartition("/")[2]
+        return _last_part(self.display)
 
     @property
     def default_served_name(self) -> str:
         """The model name that clients send when the manifest gives none."""
-        return self.model_scope.repo if self.model_scope else self.short_name
+        return self.one.served_name
 
     @property
     def revision(self) -> str | None:
         """The branch, tag or commit to stage; a path has none."""
-        return (self.model_scope.revision or DEFAULT_REVISION) if self.model_scope else None
+        return self.one.revision_asked
 
     def canonical(self) -> JsonObject:
         """Return one form for all ways to write the same source: what is hashed, and what a cache holds."""
-        if self.model_scope is None:
-            return self.to_dict()
-        hub = self.model_scope
-        endpoint = hub.endpoint.rstrip("/") if hub.endpoint else None
-        return ModelSource(
-            model_scope=replace(
-                hub,
-                revision=self.revision,
-                endpoint=endpoint,
-                include=_as_set(hub.include) or None,  # an empty list is all files, as none is
-                exclude=_as_set(hub.exclude),
-            )
-        ).to_dict()
+        return {self.kind: self.one.canonical().to_dict()}
 
     @property
-    def _path(self) -> str:
-        assert self.path is not None  # __post_init__ saw to it
-        return self.path.path
+    def _written(self) -> list[str]:
+        return [field.name for field in dataclasses.fields(self) if getattr(self, field.name) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +178,11 @@ class Storage(View):
 
 def _as_set(globs: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return None if globs is None else tuple(sorted(set(globs)))
+
+
+def _without_slash(endpoint: str | None) -> str | None:
+    return endpoint.rstrip("/") if endpoint else None
+
+
+def _last_part(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

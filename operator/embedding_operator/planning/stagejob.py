@@ -18,6 +18,7 @@ PROGRESS_PORT = 8081
 PERMANENT_EXIT_CODE = 3  # the stager's word for "trying again will not help"
 _USER = 65532
 _MANY = 64  # of the services that share a claim, as many as will do to find its node
+_TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN"}  # as the hubs' own tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def _container(cache: ModelCache, site: StagingSite, spec: JsonObject) -> JsonOb
     reads = cache.spec.source.path is not None  # weights that somebody else put there are never written
     args = ["stage", "--spec", json.dumps(spec, sort_keys=True)]
     return volume_container(cache, "stage", site.image, args, reads=reads) | {
-        "env": [{"name": name, "value": value} for name, value in site.env] + _token(cache),
+        "env": [{"name": name, "value": value} for name, value in site.env] + _credentials(cache),
         "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
     }
 
@@ -176,12 +177,13 @@ def _signed(cache: ModelCache, cluster: str) -> JsonObject:
     return spec
 
 
-def _token(cache: ModelCache) -> list[JsonObject]:
-    """The hub's token comes to the Job alone, from the Secret, by the kubelet: the operator never reads it."""
-    hub = cache.spec.source.model_scope
-    if hub is None or hub.secret_ref is None:
+def _credentials(cache: ModelCache) -> list[JsonObject]:
+    """The server's token comes to the Job alone, from the Secret, by the kubelet: the operator never reads it."""
+    source = cache.spec.source
+    secret = source.one.to_dict().get("secretRef")
+    if secret is None:
         return []
-    return [{"name": "MODELSCOPE_API_TOKEN", "valueFrom": {"secretKeyRef": hub.secret_ref.to_dict()}}]
+    return [{"name": _TOKEN_VARIABLES[source.kind], "valueFrom": {"secretKeyRef": secret}}]
 
 
 def _stage_spec(cache: ModelCache) -> JsonObject:

@@ -5,6 +5,7 @@ To add one: its fields in `sourcespec.py`, its module, and a line here.
 
 from __future__ import annotations
 
+from .huggingface import HuggingFaceHub
 from .modelscope import ModelScopeHub
 from .settings import Settings
 from .source import Source
@@ -16,6 +17,7 @@ def open_source(
     spec: Spec, transport: Transport, endpoint: str | None, token: str | None, settings: Settings
 ) -> Source:
     """`endpoint` is the site's own; what the spec names comes first."""
-    hub = spec.model_scope
+    hub = spec.hub
     assert hub is not None  # a path is verified where it lies, and there is no other
-    return ModelScopeHub(transport, hub.endpoint or endpoint or hub.PUBLIC, hub.repo, hub.revision, token, settings)
+    opens = HuggingFaceHub if spec.hugging_face else ModelScopeHub
+    return opens(transport, hub.endpoint or endpoint or hub.PUBLIC, hub.repo, hub.revision, token, settings)

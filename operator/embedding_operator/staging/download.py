@@ -23,7 +23,7 @@ from .progress import Progress, human
 from .select import RemoteFile
 from .settings import Settings
 from .source import Source
-from .threads import in_thread
+from .threads import git_blob_id, in_thread
 from .transport import StatusError, TransientError, Transport
 
 log = logging.getLogger(__name__)
@@ -199,6 +199,8 @@ class Download:
         open_up(partial.path)
         if (found := partial.sync()) != file.size:
             raise MismatchError(f"{file.size} bytes", f"{found} on the disk")
+        if file.git_sha1 is not None and (found_id := git_blob_id(partial.path, file.size)) != file.git_sha1:
+            raise MismatchError(f"git id {file.git_sha1}", found_id)
         partial.close()
         final: Path = self._layout.final(file.path)
         make_directories(final.parent, self._layout.root)

@@ -17,6 +17,7 @@ from .layout import MANIFEST
 from .manifest import BadManifestError, Manifest, ManifestFile, read_manifest
 from .progress import Progress
 from .select import RemoteFile
+from .threads import git_blob_id
 from .verify import hash_files
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,18 @@ async def wrong_bytes(
     expected = {file.path: file for file in files}
     hashed = await hash_files(directory, list(expected), parallelism, progress)
     return [file.path for file in hashed if file != expected[file.path]]
+
+
+def unproven(directory: Path, listed: Iterable[RemoteFile]) -> list[str]:
+    """The files of which the hub tells no sum that those on the disk could be held against, or another one."""
+    return [file.path for file in listed if file.sha256 is None and not _has_git_id(directory / file.path, file)]
+
+
+def _has_git_id(path: Path, file: RemoteFile) -> bool:
+    try:
+        return file.git_sha1 is not None and git_blob_id(path, file.size) == file.git_sha1
+    except OSError:
+        return False
 
 
 def _same(held: ManifestFile, listed: RemoteFile | None) -> bool:

@@ -30,7 +30,7 @@ from .settings import Settings
 from .sourcespec import check_endpoint
 from .spec import StageSpec, parse_spec
 from .stage import stage
-from .usage import ENDPOINT_VARIABLE, TOKEN_VARIABLE
+from .usage import ENDPOINT_VARIABLES, TOKEN_VARIABLES
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,7 @@ def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, setting
     """Run one staging; gives the process's exit code."""
     environ = os.environ if environ is None else environ
     settings = settings or Settings()
-    given = environ.get(TOKEN_VARIABLE, "")
-    secrets = [given, given.strip()]
+    secrets = [text for name in TOKEN_VARIABLES.values() for text in _as_given_and_bare(environ.get(name, ""))]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         result = asyncio.run(_run(spec_json, environ, settings))
@@ -87,8 +86,8 @@ async def _until_stopped(
     work = asyncio.create_task(
         stage(
             spec,
-            endpoint=_site_endpoint(environ),
-            token=_token(environ),
+            endpoint=_site_endpoint(spec.source.kind, environ),
+            token=_token(spec.source.kind, environ),
             progress=progress,
             settings=settings,
         )
@@ -105,22 +104,28 @@ async def _until_stopped(
             loop.remove_signal_handler(number)
 
 
-def _site_endpoint(environ: Mapping[str, str]) -> str | None:
-    value = environ.get(ENDPOINT_VARIABLE)
+def _site_endpoint(kind: str, environ: Mapping[str, str]) -> str | None:
+    name = ENDPOINT_VARIABLES.get(kind, "")
+    value = environ.get(name)
     if not value:
         return None
     try:
         return check_endpoint(value)
     except ValueError as error:
-        raise StageError("BadSource", f"{ENDPOINT_VARIABLE}: {error}") from None
+        raise StageError("BadSource", f"{name}: {error}") from None
 
 
-def _token(environ: Mapping[str, str]) -> str | None:
+def _token(kind: str, environ: Mapping[str, str]) -> str | None:
     """Secrets that were made from a file end in a new line, which no header may hold."""
-    token = environ.get(TOKEN_VARIABLE, "").strip()
+    name = TOKEN_VARIABLES.get(kind, "")
+    token = environ.get(name, "").strip()
     if not all(33 <= ord(char) <= 126 for char in token):
-        raise StageError("Unauthorized", f"{TOKEN_VARIABLE} is no token: put the token alone into the Secret")
+        raise StageError("Unauthorized", f"{name} is no token: put the token alone into the Secret")
     return token or None
+
+
+def _as_given_and_bare(text: str) -> tuple[str, str]:
+    return text, text.strip()
 
 
 def _failed(error: StageError, environ: Mapping[str, str], secrets: list[str]) -> int:

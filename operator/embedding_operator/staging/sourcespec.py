@@ -74,6 +74,14 @@ class ModelScopeSource(HubSource):
     revision: str = "master"
 
 
+class HuggingFaceSource(HubSource):
+    """A repository on the Hugging Face Hub or a mirror of it."""
+
+    PUBLIC = "https://huggingface.co"
+
+    revision: str = "main"
+
+
 class PathSource(Strict):
     """Weights that are on the volume already."""
 
@@ -92,6 +100,7 @@ class Source(Strict):
     """Exactly one place that weights come from."""
 
     model_scope: ModelScopeSource | None = None
+    hugging_face: HuggingFaceSource | None = None
     path: PathSource | None = None
 
     @model_validator(mode="after")
@@ -106,12 +115,16 @@ class Source(Strict):
         return next(to_camel(name) for name, value in self if value is not None)
 
     @property
+    def hub(self) -> HubSource | None:
+        return self.model_scope or self.hugging_face
+
+    @property
     def include(self) -> tuple[str, ...]:
-        return self.model_scope.include if self.model_scope else ()
+        return self.hub.include if self.hub else ()
 
     @property
     def exclude(self) -> tuple[str, ...] | None:
-        return self.model_scope.exclude if self.model_scope else None
+        return self.hub.exclude if self.hub else None
 
 
 def check_endpoint(value: str) -> str:

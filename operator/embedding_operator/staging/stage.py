@@ -20,7 +20,7 @@ from .choose import open_source
 from .claim import Claim, LostClaimError
 from .download import Download
 from .errors import StageError, from_os_error
-from .found import Found, fitting, wrong_bytes, wrong_sizes
+from .found import Found, fitting, unproven, wrong_bytes, wrong_sizes
 from .journal import Journal
 from .layout import Layout, source_layout
 from .manifest import Manifest, ManifestFile, files_digest, listing_id
@@ -119,7 +119,7 @@ class _Run:
             self.progress.start("Verifying", sum(file.size for file in rest))
             bad |= set(await wrong_bytes(directory, rest, self.spec.parallelism, self.progress))
         if self.spec.digest is None:
-            bad |= {file.path for file in self.listing.files if file.sha256 is None}  # the hub's bytes alone tell
+            bad |= set(await in_thread(unproven, directory, self.listing.files))  # the hub's bytes alone tell
         held = {file.path for file in manifest.files}
         return Found(manifest, tuple(file for file in self.listing.files if file.path in bad & held))
 

@@ -61,6 +61,15 @@ def forget_cached(stream: BinaryIO) -> None:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def git_blob_id(path: Path, size: int) -> str:
+    """What git calls a file of this content. SHA-1 is all that the hub tells of it; our own sha256 is kept."""
+    hasher = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
 def open_for_reading(path: Path) -> BinaryIO:
     stream = path.open("rb", buffering=0)
     with suppress(AttributeError, OSError):  # a hint, so that the kernel reads further ahead

@@ -1,16 +1,19 @@
 """What `embedding-operator stage` says of itself: words only, so that the command line need not load the stager."""
 
-TOKEN_VARIABLE = "MODELSCOPE_API_TOKEN"  # noqa: S105 - the name of a variable
-ENDPOINT_VARIABLE = "MODELSCOPE_ENDPOINT"
+# By source, named as the hubs' own tools name them.
+TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN"}
+ENDPOINT_VARIABLES = {"modelScope": "MODELSCOPE_ENDPOINT", "huggingFace": "HF_ENDPOINT"}
 
 HELP = "stage a model's weights into a volume and verify every byte (what the staging Job runs)"
 SPEC_HELP = (
     'the run as JSON, for example {"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B"}}, '
-    '"root": "/cache"}; fields: source (modelScope or path), root, digest, parallelism (8), progressPort (8081)'
+    '"root": "/cache"}; fields: source (modelScope, huggingFace or path), root, digest, parallelism (8), '
+    "progressPort (8081)"
 )
 EPILOG = (
-    f"environment: {TOKEN_VARIABLE} (token for private repositories), {ENDPOINT_VARIABLE} (the site's hub, "
-    "if the spec names none), HTTP_PROXY, HTTPS_PROXY and NO_PROXY, SSL_CERT_FILE, TERMINATION_LOG (result file; "
+    f"environment: {', '.join(TOKEN_VARIABLES.values())} (token for private repositories), "
+    f"{', '.join(ENDPOINT_VARIABLES.values())} (the site's hub, if the spec names none), "
+    "HTTP_PROXY, HTTPS_PROXY and NO_PROXY, SSL_CERT_FILE, TERMINATION_LOG (result file; "
     "default /dev/termination-log). exit codes: 0 staged, 1 worth another try, 3 permanent failure."
 )
 

@@ -1,4 +1,5 @@
-"""A stand-in for the model hub: ModelScope's REST API over real files, with faults that can be switched.
+"""A stand-in for the model hubs: ModelScope's REST API and that of the Hugging Face Hub, over real files, with faults
+that can be switched.
 
     hub = ModelHub(root)                      # root/<owner>/<name>/...          is revision master
     with hub:                                 # root/<owner>/<name>@<tag>/...    is revision <tag>

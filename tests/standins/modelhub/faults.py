@@ -8,6 +8,9 @@
 | no-commit-reads | | files are not served by commit id, only by branch or tag |
 | extra-entry | a JSON object | the listing has one more entry |
 | listing-limit | n | a listing is cut after n entries, silently |
+| page-size | n | the Hugging Face API lists n entries a page |
+| foreign-pages | | the address of its next page is another host's, as a mirror has it |
+| endless-pages | | there is always a next page |
 | corrupt | | one byte of the file is another |
 | truncate | n | the file is n bytes shorter than listed (its Content-Length says so) |
 | changed | | the file is other content of another length than was listed |

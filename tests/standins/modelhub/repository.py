@@ -67,11 +67,11 @@ class Repositories:
             "Path": relative,
             "Type": "blob",
             "Size": size,
-            "Sha256": self._sha256(path),
+            "Sha256": self.sha256(path),
             "IsLFS": size > 1 << 20,
         }
 
-    def _sha256(self, path: Path) -> str:
+    def sha256(self, path: Path) -> str:
         stat = path.stat()
         key = (str(path), stat.st_size, stat.st_mtime_ns)
         with self._lock:

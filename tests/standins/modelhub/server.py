@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from . import huggingface
 from .body import BrokenConnectionError, cut, plan_body, send_body
 from .faults import LISTING, Fault, Faults
 from .repository import DEFAULT_BRANCH, Repositories
@@ -62,10 +63,12 @@ class ModelHub:
         self.repositories = Repositories(Path(root))
         self.tokens = dict(tokens or {})
         """Private repositories, each with the token that opens it."""
+        self.gated: dict[str, str] = {}
+        """Repositories that anybody may list, each with the token whose account may read it."""
         self.faults = Faults()
         self.requests: list[Request] = []
         self._stopped = threading.Event()
-        self._servers = [_Server((host, port), _Handler), _Server((host, cdn_port), _Handler)]
+        self._servers = [_Server((host, port), Handler), _Server((host, cdn_port), Handler)]
         self._servers[1].name = "cdn"
         for server in self._servers:
             server.hub = self
@@ -112,7 +115,7 @@ class ModelHub:
         self.stop()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
@@ -129,8 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._cdn(steps[1:], query)
         elif steps[:3] == ["api", "v1", "models"] and len(steps) >= 5 and self.server.name == "hub":
             self._models(f"{steps[3]}/{steps[4]}", steps[5:], query)
-        else:
+        elif self.server.name == "cdn" or not huggingface.answer(self, steps, query):
             self._error(404, "no such page")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_POST(self) -> None:
         if urlsplit(self.path).path != "/__control__/faults":
@@ -141,13 +147,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self.hub.faults.add(Fault(**row))
         except (ValueError, TypeError) as error:
             return self._error(400, str(error))
-        return self._json(self.hub.faults.as_list())
+        return self.answer_json(self.hub.faults.as_list())
 
     def do_DELETE(self) -> None:
         if urlsplit(self.path).path != "/__control__/faults":
             return self._error(404, "no such page")
         self.hub.faults.clear()
-        return self._json([])
+        return self.answer_json([])
 
     @property
     def hub(self) -> ModelHub:
@@ -156,24 +162,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _control_get(self) -> None:
         if self.path.endswith("/requests"):
             rows = [{k: v for k, v in vars(r).items() if k != "stopped"} for r in list(self.hub.requests)]
-            return self._json(rows)
-        return self._json(self.hub.faults.as_list())
+            return self.answer_json(rows)
+        return self.answer_json(self.hub.faults.as_list())
 
     def _models(self, repo: str, rest: list[str], query: dict[str, str]) -> None:
         path = query.get("FilePath", LISTING) if rest == ["repo"] else LISTING
-        record = self._record(path)
-        if self._spoiled(path):
+        record = self.record(path)
+        if self.spoiled(path):
             return None
         if not self.hub.repositories.exists(repo):
             return self._error(404, f"repo {repo} not found")
-        if self.hub.tokens.get(repo) not in (None, self._token()):
-            return self._error(403 if self._token() else 401, "no permission")
+        if self.hub.tokens.get(repo) not in (None, self.token()):
+            return self._error(403 if self.token() else 401, "no permission")
         revision = query.get("Revision") or DEFAULT_BRANCH
         directory = self.hub.repositories.resolve(repo, revision)
         if directory is None:
             return self._error(404, f"revision {revision} not found")
         if rest == ["repo", "files"] and (refusal := self.hub.faults.take("code", path)):
-            return self._json({"Code": refusal.value, "Success": False, "Message": "as asked for", "Data": None})
+            return self.answer_json({"Code": refusal.value, "Success": False, "Message": "as asked for", "Data": None})
         if rest == ["repo", "files"]:
             return self._listing(directory, query)
         if rest == ["repo"]:
@@ -188,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._data({"Name": name, "Path": owner, "Revision": DEFAULT_BRANCH})
         return self._error(404, "no such page")
 
-    def _token(self) -> str | None:
+    def token(self) -> str | None:
         header = self.headers.get("Authorization", "")
         return header[len("Bearer ") :] if header.startswith("Bearer ") else None
 
@@ -217,36 +223,40 @@ class _Handler(BaseHTTPRequestHandler):
             commit = self.hub.repositories.commit(directory)
             name = path if redirect.value == "raw" else quote(path)
             location = f"{base}/cdn/{repo}/{commit}/{name}?Signature=only-for-this-link"
-            return self._answer(302, b"", {"Location": location})
-        return self._send(path, file, record)
+            return self.answer_raw(302, b"", {"Location": location})
+        return self.send_file(path, file, record)
 
     def _cdn(self, steps: list[str], query: dict[str, str]) -> None:
         repo, commit, path = "/".join(steps[:2]), steps[2], "/".join(steps[3:])
-        record = self._record(path, "cdn")
+        record = self.record(path, "cdn")
         if status := self.hub.faults.take("cdn-status", path):
             return self._error(int(status.value), "the CDN refuses")
         if query.get("Signature") != "only-for-this-link":
             return self._error(403, "not signed")
         directory = self.hub.repositories.resolve(repo, commit)
         file = self.hub.repositories.file(directory, path) if directory else None
-        return self._send(path, file, record) if file else self._error(404, "no such object")
+        return self.send_file(path, file, record) if file else self._error(404, "no such object")
 
-    def _send(self, path: str, file: Path, record: Request) -> None:
+    def send_file(self, path: str, file: Path, record: Request, headers: dict[str, str] | None = None) -> None:
         body = plan_body(path, file, self.headers.get("Range"), self.hub.faults)
         self.send_response(body.status)
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Length", str(body.length))
         if body.content_range:
             self.send_header("Content-Range", body.content_range)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         record.status = body.status
+        if self.command == "HEAD":
+            return
         try:
             send_body(body, self.wfile, self.hub.faults, record)
         except BrokenConnectionError:
             self.close_connection = True
             cut(self.connection)
 
-    def _spoiled(self, path: str) -> bool:
+    def spoiled(self, path: str) -> bool:
         """An answer other than the right one."""
         if busy := self.hub.faults.take("rate-limit", path):
             self._error(429, "too many requests", {"Retry-After": str(busy.value)})
@@ -256,29 +266,30 @@ class _Handler(BaseHTTPRequestHandler):
             return True
         return False
 
-    def _record(self, path: str, server: str = "") -> Request:
+    def record(self, path: str, server: str = "") -> Request:
         seen = bool(self.headers.get("Authorization") or self.headers.get("Cookie"))
         request = Request(server or self.server.name, self.command, self.path, path, self.headers.get("Range"), seen)
         return self.hub.record(request)
 
     def _data(self, data: Any) -> None:
-        self._json({"Code": 200, "Success": True, "Message": "success", "RequestId": "stand-in", "Data": data})
+        self.answer_json({"Code": 200, "Success": True, "Message": "success", "RequestId": "stand-in", "Data": data})
 
     def _error(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         document = {"Code": status, "Success": False, "Message": message, "RequestId": "stand-in", "Data": None}
-        self._answer(status, json.dumps(document).encode(), headers or {})
+        self.answer_raw(status, json.dumps(document).encode(), headers or {})
 
-    def _json(self, document: Any) -> None:
-        self._answer(200, json.dumps(document).encode(), {})
+    def answer_json(self, document: Any) -> None:
+        self.answer_raw(200, json.dumps(document).encode(), {})
 
-    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def answer_raw(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def serve_until_interrupted(hub: ModelHub) -> None:

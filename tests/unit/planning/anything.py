@@ -23,7 +23,7 @@ JSON = st.recursive(
 )
 OBJECTS = st.dictionaries(st.text(max_size=8), JSON, max_size=2)
 _MATCHES = re.compile(r"self\.matches\('((?:[^']|\\')*)'\)")
-_EXACTLY_ONE = re.compile(r"has\(self\.(\w+)\) != has\(self\.(\w+)\)")
+_EXACTLY_ONE = re.compile(r"^(has\(self\.\w+\) != has\(self\.\w+\)|\[(has\(self\.\w+\)(, )?)+\]\.filter.*)$")
 _EXPONENTS = st.from_regex(r"[0-9]{1,3}[eE][+-]?[0-9]{1,4}", fullmatch=True)
 _QUANTITIES = (
     st.integers(0, 2**63 - 1)
@@ -75,8 +75,8 @@ def _objects(schema: Schema) -> st.SearchStrategy[Any]:
         return OBJECTS
     fields = {name: values(field) for name, field in schema["properties"].items()}
     required = set(schema.get("required", []))
-    one_of = [_EXACTLY_ONE.search(rule) for rule in _rules(schema)]
-    choices = next((set(found.groups()) for found in one_of if found), set())
+    one_of = [rule for rule in _rules(schema) if _EXACTLY_ONE.match(rule)]
+    choices = {name for rule in one_of[:1] for name in re.findall(r"has\(self\.(\w+)\)", rule)}
 
     def with_choice(chosen: str) -> st.SearchStrategy[Any]:
         always = required | ({chosen} if chosen else set())

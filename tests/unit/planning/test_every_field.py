@@ -13,18 +13,18 @@ from tests.unit.planning import given
 from tests.unit.test_crds import schema_of
 
 Spec = dict[str, Any]
+HUB: Spec = {
+    "repo": "Qwen/Qwen3-VL-Embedding-8B",
+    "revision": "v1",
+    "endpoint": "http://hub.example.com",
+    "secretRef": {"name": "hub", "key": "token"},
+    "include": ["*.json"],
+    "exclude": ["*.md"],
+}
+SOURCES: dict[str, Spec] = {"modelScope": HUB, "huggingFace": HUB}
 EVERYTHING: Spec = {
     "model": {
-        "source": {
-            "modelScope": {
-                "repo": "Qwen/Qwen3-VL-Embedding-8B",
-                "revision": "v1",
-                "endpoint": "http://hub.example.com",
-                "secretRef": {"name": "hub", "key": "token"},
-                "include": ["*.json"],
-                "exclude": ["*.md"],
-            }
-        },
+        "source": {"modelScope": HUB},
         "servedName": "embed",
         "aliases": ["text-embedding"],
     },
@@ -60,9 +60,8 @@ EVERYTHING: Spec = {
 }
 # a field that must be there is changed instead of taken away
 OTHER = {
-    "model.source.modelScope.repo": "Qwen/Other",
-    "model.source.modelScope.secretRef.name": "other",
-    "model.source.modelScope.secretRef.key": "other",
+    **{f"model.source.{kind}.repo": "Qwen/Other" for kind in SOURCES},
+    **{f"model.source.{kind}.secretRef.{part}": "other" for kind in SOURCES for part in ("name", "key")},
     "cache.claimTemplate.size": "1Gi",
     "runtime.profile": "cpu",
 }
@@ -118,6 +117,9 @@ def made(spec: Spec) -> list[str]:
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_field_changes_what_is_made(field: str) -> None:
     with_all = EVERYTHING if field == "suspend" else without(EVERYTHING, "suspend")  # which hides the others
+    if field.startswith("model.source."):
+        kind = field.split(".")[2]
+        with_all = with_all | {"model": with_all["model"] | {"source": {kind: SOURCES[kind]}}}
     changes = made(with_all) != made(without(with_all, field))
     assert changes, f"spec.{field} is in the schema, and nothing comes of it"
 

@@ -15,7 +15,7 @@ from embedding_operator.planning.cacheplan import plan_cache
 from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.stagejob import PERMANENT_EXIT_CODE, PROGRESS_PORT, StagingSite, job
 from embedding_operator.planning.stagereport import PERMANENT, newest_report
-from embedding_operator.staging import errors, progress
+from embedding_operator.staging import errors, progress, usage
 from embedding_operator.staging.result import Excluded, StageResult, failure_document, success_document
 from embedding_operator.staging.spec import parse_spec
 from tests.unit.planning import given
@@ -46,6 +46,7 @@ def written(source: dict[str, Any], **spec: Any) -> str:
                 "exclude": [],
             }
         },
+        {"huggingFace": {"repo": "a/b", "secretRef": {"name": "hub", "key": "token"}, "exclude": []}},
         {"path": {"path": "models/mini"}},
     ],
 )
@@ -54,6 +55,16 @@ def test_the_stager_reads_what_the_planner_writes(source: dict[str, Any]) -> Non
     spec = parse_spec(text)
     assert (spec.digest, spec.parallelism, spec.progress_port) == (given.DIGEST, 3, PROGRESS_PORT)
     assert "token" not in text
+
+
+@pytest.mark.parametrize("kind", usage.TOKEN_VARIABLES)
+def test_the_stager_looks_for_a_token_where_the_planner_puts_it(kind: str) -> None:
+    secret = {"name": "hub", "key": "token"}
+    obj = given.cache(staged=False).to_dict()
+    obj["spec"]["source"] = {kind: {"repo": "a/b", "secretRef": secret}}
+    made = job(ModelCache.from_dict(obj), StagingSite("example.com/operator:1"))
+    env = made["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert env == [{"name": usage.TOKEN_VARIABLES[kind], "valueFrom": {"secretKeyRef": secret}}]
 
 
 def test_the_planner_reads_what_the_stager_says_when_all_is_well() -> None:

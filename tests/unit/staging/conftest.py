@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from embedding_operator.staging.usage import ENDPOINT_VARIABLES, TOKEN_VARIABLES
 from tests.standins.modelhub import ModelHub
 
 from .kit import REPO, Volume, make_model
@@ -17,8 +18,8 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in is on this machine; whatever proxy its user has is not asked."""
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
-    monkeypatch.delenv("MODELSCOPE_ENDPOINT", raising=False)
+    for name in (*TOKEN_VARIABLES.values(), *ENDPOINT_VARIABLES.values()):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

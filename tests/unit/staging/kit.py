@@ -83,14 +83,14 @@ class Volume:
     hub: ModelHub
     source: Path
     """The repository's files at the hub."""
+    kind: str = "modelScope"
+    """Which of the hub's two APIs is used."""
 
-    def spec(
-        self, digest: str | None = None, parallelism: int = 4, user: str | None = None, **model_scope: object
-    ) -> str:
-        source = {"repo": REPO, "endpoint": self.hub.url, **model_scope}
+    def spec(self, digest: str | None = None, parallelism: int = 4, user: str | None = None, **fields: object) -> str:
+        source = {"repo": REPO, "endpoint": self.hub.url, **fields}
         return json.dumps(
             {
-                "source": {"modelScope": source},
+                "source": {self.kind: source},
                 "root": str(self.root),
                 "digest": digest,
                 "user": user,
@@ -107,9 +107,9 @@ class Volume:
         token: str | None = None,
         user: str | None = None,
         settings: dict[str, object] | None = None,
-        **model_scope: object,
+        **fields: object,
     ) -> StageResult:
-        text = self.spec(digest, parallelism, user, **model_scope)
+        text = self.spec(digest, parallelism, user, **fields)
         chosen = Settings(**{**QUICK, **(settings or {})})  # type: ignore[arg-type]
         return await stage(parse_spec(text), token=token, settings=chosen)
 

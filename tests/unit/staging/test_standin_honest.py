@@ -1,4 +1,4 @@
-"""The stand-in hub is held honest by ModelScope's own client, which must work, resume and refuse with it."""
+"""The stand-in hub is held honest by the hubs' own clients, which must work, resume and refuse with it."""
 
 from __future__ import annotations
 
@@ -93,6 +93,60 @@ def test_the_real_client_takes_a_commit_as_revision(volume: Volume, hub: ModelHu
     process = client(hub, tmp_path, "--revision", hub.repositories.commit(volume.source))
     output, _ = process.communicate()
     assert process.returncode == 0, output
+    assert_complete(volume, tmp_path / "out")
+
+
+def hf(hub: ModelHub, home: Path, *extra: str, **environ: str) -> tuple[int, str]:
+    """`hf download` of the model into home/out, with a home of its own; its exit code and what it said."""
+    variables = {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": str(home),
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(home / "settings"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        **environ,
+    }
+    program = str(CLIENT.with_name("hf"))
+    arguments = [program, "download", REPO, "--local-dir", str(home / "out"), *extra]
+    done = subprocess.run(arguments, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+def test_hf_downloads_page_by_page(volume: Volume, hub: ModelHub, tmp_path: Path) -> None:
+    hub.fault("page-size", value=3)
+    code, output = hf(hub, tmp_path)
+    assert code == 0, output
+    assert_complete(volume, tmp_path / "out")
+    assert len([r for r in hub.requests if "/tree/" in r.url]) == 4
+    assert {r.server for r in hub.requests if r.path == BIG} == {"hub", "cdn"}
+
+
+def test_hf_takes_a_commit_as_revision(volume: Volume, hub: ModelHub, tmp_path: Path) -> None:
+    code, output = hf(hub, tmp_path, "--revision", hub.repositories.commit(volume.source))
+    assert code == 0, output
+    assert_complete(volume, tmp_path / "out")
+
+
+def test_hf_needs_the_token_of_a_private_repository(volume: Volume, hub: ModelHub, tmp_path: Path) -> None:
+    hub.tokens[REPO] = "open-sesame"
+    code, output = hf(hub, tmp_path)
+    assert code != 0
+    assert f"'{REPO}' not found" in output
+    code, output = hf(hub, tmp_path, HF_TOKEN="open-sesame")
+    assert code == 0, output
+    assert_complete(volume, tmp_path / "out")
+    assert {r.server for r in hub.requests if r.credentials} == {"hub"}
+
+
+def test_hf_says_that_a_repository_is_gated(volume: Volume, hub: ModelHub, tmp_path: Path) -> None:
+    hub.gated[REPO] = "open-sesame"
+    code, output = hf(hub, tmp_path, HF_TOKEN="other")
+    assert code != 0
+    assert "requires approval" in output
+    code, output = hf(hub, tmp_path, HF_TOKEN="open-sesame")
+    assert code == 0, output
     assert_complete(volume, tmp_path / "out")
 
 
