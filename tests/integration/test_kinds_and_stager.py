@@ -31,21 +31,46 @@ HUB_FIELDS: dict[str, list[Any]] = {
     "include": [[], ["*.json"], [""], ["x" * 257]],
     "exclude": [[], ["*.json"], [""], ["x" * 257]],
 }  # fmt: skip
+SUM = "0123456789abcdef" * 4
+URLS = [
+    "https://files.example.com/a.tar.gz", "http://files:8080/a?download=true&x=%20", "https://files.example.com/ä",
+    "ftp://files.example.com/a", "files.example.com/a", "https://u:p@files.example.com/a", "https://files.example.com/#a",
+    "https://files.example.com/a b", "https:///a", "https://files.example.com/" + "a" * 1024,
+]  # fmt: skip
+FILE = {"path": "config.json", "url": URLS[0], "sha256": SUM}
+PATHS = ["a", "a/b", "with space", "模型", "/a", "a//b", "..", "a/../b", "./a", "a\\b", "a\tb", "a\x7f"]
 BASE: dict[str, dict[str, Any]] = {
     "modelScope": {"repo": "a/b"},
     "huggingFace": {"repo": "a/b"},
+    "http": {"url": URLS[0], "sha256": SUM},
     "path": {"path": "a"},
 }
 FIELDS: dict[str, dict[str, list[Any]]] = {
     "modelScope": HUB_FIELDS,
     "huggingFace": HUB_FIELDS,
-    "path": {"path": ["a", "a/b", "with space", "模型", "/a", "a//b", "..", "a/../b", "./a", "a\\b", "a\tb", "a\x7f"]},
+    "http": {
+        "url": URLS,
+        "sha256": ["f" * 64, "F" * 64, "f" * 63, "g" * 64],
+        "files": [[], [FILE]],  # beside a url
+    },
+    "path": {"path": PATHS},
 }
 TABLE = [
     pytest.param({kind: BASE[kind] | {field: value}}, id=f"{kind}-{field}-{str(value)[:30]!a}")
     for kind, fields in FIELDS.items()
     for field, values in fields.items()
     for value in values
+] + [
+    pytest.param({"http": {"files": files}}, id=f"http-files-{str(files)[:60]!a}")
+    for files in (
+        [],
+        [FILE, FILE],
+        [FILE, FILE | {"path": "other"}],
+        *([FILE | {"path": path}] for path in [*PATHS, "manifest.json", "sub/manifest.json"]),
+        *([FILE | {"url": address}] for address in URLS),
+        [FILE | {"sha256": "F" * 64}],
+        [{"path": "a", "url": URLS[0]}],
+    )
 ]
 
 

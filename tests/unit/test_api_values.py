@@ -11,7 +11,15 @@ from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true, merge_conditions
 from embedding_operator.api.quantity import parse_duration, parse_quantity, times
-from embedding_operator.api.source import HuggingFaceSource, ModelScopeSource, ModelSource, PathSource, Storage
+from embedding_operator.api.source import (
+    HttpFile,
+    HttpSource,
+    HuggingFaceSource,
+    ModelScopeSource,
+    ModelSource,
+    PathSource,
+    Storage,
+)
 from tests.unit.test_crds import schema_of
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -20,6 +28,14 @@ STORAGE = Storage("model-weights", "models")
 
 def hub(repo: str = "Qwen/Qwen3-VL-Embedding-8B", **fields: object) -> ModelSource:
     return ModelSource(model_scope=ModelScopeSource(repo, **fields))  # type: ignore[arg-type]
+
+
+def packed(url: str) -> ModelSource:
+    return ModelSource(http=HttpSource(url, "0" * 64))
+
+
+def one_by_one(*urls: str) -> ModelSource:
+    return ModelSource(http=HttpSource(files=tuple(HttpFile(url[-8:], url, "0" * 64) for url in urls)))
 
 
 # Names
@@ -102,6 +118,9 @@ def test_pods_are_selected_by_a_label_that_they_carry() -> None:
         (hub(), "modelScope", "Qwen/Qwen3-VL-Embedding-8B", "Qwen/Qwen3-VL-Embedding-8B", "master"),
         (hub("a/b", revision="v2"), "modelScope", "a/b", "a/b", "v2"),
         (ModelSource(hugging_face=HuggingFaceSource("a/b")), "huggingFace", "a/b", "a/b", "main"),
+        (packed("https://x:8/models/mini.tar.gz?a=b/c"), "http", "x:8/models/mini", "mini", None),
+        (packed("https://x/mini"), "http", "x/mini", "mini", None),
+        (one_by_one("https://x/models/mini/config.json"), "http", "x/models/mini", "mini", None),
         (ModelSource(path=PathSource("models/mini")), "path", "models/mini", "mini", None),
     ],
 )
@@ -120,6 +139,11 @@ def test_a_canonical_source_reads_back_as_itself() -> None:
     canonical = hub(include=("b", "a")).canonical()
     assert ModelSource.from_dict(canonical).canonical() == canonical
     assert canonical["modelScope"]["revision"] == "master"
+
+
+def test_the_order_of_files_makes_no_other_cache() -> None:
+    there, back = one_by_one("https://x/1.json", "https://x/2.json"), one_by_one("https://x/2.json", "https://x/1.json")
+    assert there.canonical() == back.canonical()
 
 
 def test_no_include_and_an_empty_one_are_the_same_and_an_empty_exclude_is_not() -> None:

@@ -128,8 +128,10 @@ SOURCE_SCHEMAS = schema_of("ModelCache")["properties"]["spec"]["properties"]["so
 
 @pytest.mark.parametrize("source", SOURCE_SCHEMAS)
 def test_a_view_keeps_every_field_of_every_source(source: str) -> None:
-    full = {source: sample(SOURCE_SCHEMAS[source])}
-    assert ModelSource.from_dict(full).to_dict() == full
+    written = sample(SOURCE_SCHEMAS[source])
+    for part in [written] if source != "http" else [{"url": "u", "sha256": "s"}, {"files": written["files"]}]:
+        full = {source: {"secretRef": written["secretRef"], **part}} if source == "http" else {source: part}
+        assert ModelSource.from_dict(full).to_dict() == full
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -169,7 +171,7 @@ SOURCE = {"modelScope": {"repo": "a/b"}}
         ({}, "spec.model: is required"),
         ({"model": []}, "spec.model: must be an object, not []"),
         ({"model": {}}, "spec.model: write exactly one of source or cacheRef"),
-        ({"model": {"source": {}}}, "spec.model.source: write exactly one of modelScope, huggingFace or path"),
+        ({"model": {"source": {}}}, "spec.model.source: write exactly one of modelScope, huggingFace, http or path"),
         ({"model": {"source": {"modelScope": {}}}}, "spec.model.source.modelScope.repo: is required"),
         (
             {"model": {"source": {"modelScope": {"repo": "a/b", "include": ["*", 1]}}}},

@@ -5,6 +5,7 @@ else asks which it is.
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol, Self, TypeAlias, cast
 
@@ -12,7 +13,9 @@ from embedding_operator.api.codec import ApiValueError, View, wire_names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import SecretKeyRef
 
-SourceKind: TypeAlias = Literal["modelScope", "huggingFace", "path"]
+_ARCHIVE = re.compile(r"\.(tar\.gz|tgz|tar|zip)$", re.IGNORECASE)
+
+SourceKind: TypeAlias = Literal["modelScope", "huggingFace", "http", "path"]
 
 
 class AnySource(Protocol):
@@ -90,6 +93,51 @@ class HuggingFaceSource(HubSource):
 
 
 @dataclass(frozen=True, slots=True)
+class HttpFile(View):
+    """One file on a web server, and the name that it gets."""
+
+    path: str
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSource(View):
+    """One archive on a web server, or a list of files."""
+
+    url: str | None = None
+    sha256: str | None = None
+    files: tuple[HttpFile, ...] | None = None
+    secret_ref: SecretKeyRef | None = None
+
+    def __post_init__(self) -> None:
+        if (self.url is None) == (not self.files) or (self.url is None) != (self.sha256 is None):
+            raise ApiValueError("write url and sha256 of one archive, or files")
+
+    @property
+    def display(self) -> str:
+        """Return host and model: the archive without its ending, or the folder of the first file."""
+        address = (self.url or (self.files or ())[0].url).partition("://")[2].partition("?")[0]
+        if self.url is None:
+            return address.rpartition("/")[0]
+        return _ARCHIVE.sub("", address)
+
+    @property
+    def served_name(self) -> str:
+        """Return the archive's or the folder's name."""
+        return _last_part(self.display)
+
+    @property
+    def revision_asked(self) -> str | None:
+        """Return None: the sums are the revision."""
+        return None
+
+    def canonical(self) -> Self:
+        """The files in order."""
+        return replace(self, files=tuple(sorted(self.files, key=lambda file: file.path)) if self.files else None)
+
+
+@dataclass(frozen=True, slots=True)
 class PathSource(View):
     """Weights that somebody has already put on the claim."""
 
@@ -121,6 +169,7 @@ class ModelSource(View):
 
     model_scope: ModelScopeSource | None = None
     hugging_face: HuggingFaceSource | None = None
+    http: HttpSource | None = None
     path: PathSource | None = None
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ PROGRESS_PORT = 8081
 PERMANENT_EXIT_CODE = 3  # the stager's word for "trying again will not help"
 _USER = 65532
 _MANY = 64  # of the services that share a claim, as many as will do to find its node
-_TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN"}  # as the hubs' own tools
+_TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN", "http": "HTTP_SOURCE_TOKEN"}
 
 
 @dataclass(frozen=True, slots=True)

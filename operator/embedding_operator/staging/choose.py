@@ -5,6 +5,7 @@ To add one: its fields in `sourcespec.py`, its module, and a line here.
 
 from __future__ import annotations
 
+from .httpfiles import HttpFiles
 from .huggingface import HuggingFaceHub
 from .modelscope import ModelScopeHub
 from .settings import Settings
@@ -14,9 +15,17 @@ from .transport import Transport
 
 
 def open_source(
-    spec: Spec, transport: Transport, endpoint: str | None, token: str | None, settings: Settings
+    spec: Spec,
+    transport: Transport,
+    *,
+    endpoint: str | None,
+    token: str | None,
+    settings: Settings,
+    parallelism: int,
 ) -> Source:
     """`endpoint` is the site's own; what the spec names comes first."""
+    if spec.http is not None:
+        return HttpFiles(transport, spec.http, token, settings, parallelism)
     hub = spec.hub
     assert hub is not None  # a path is verified where it lies, and there is no other
     opens = HuggingFaceHub if spec.hugging_face else ModelScopeHub

@@ -57,6 +57,17 @@ def fitting(directory: Path, wanted: Iterable[RemoteFile], listed: Iterable[Remo
     return manifest
 
 
+def named(directory: Path, digest: str | None) -> Manifest | None:
+    """The directory's manifest, if it has the digest that was asked for and nothing else lies there."""
+    try:
+        manifest = read_manifest(directory)
+    except BadManifestError:
+        return None
+    if manifest is None or manifest.digest != digest:
+        return None
+    return None if _stranger(directory, {file.path for file in manifest.files} | {MANIFEST}) else manifest
+
+
 def wrong_sizes(directory: Path, manifest: Manifest) -> list[str]:
     """The files that are missing, or have another size than the manifest says."""
     return [file.path for file in manifest.files if not _on_disk(directory, file)]

@@ -38,6 +38,8 @@ class Listing:
     revision: str
     """The commit; where the server does not tell one, an id computed from the listing."""
     files: tuple[RemoteFile, ...]
+    archive: bool = False
+    """The one file is an archive, and the model is what it holds."""
 
 
 @dataclass(frozen=True)

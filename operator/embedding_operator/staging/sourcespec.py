@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from .layout import unsafe_path
+from .layout import MANIFEST, clashes, unsafe_path
 
 _REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}")
@@ -82,6 +82,54 @@ class HuggingFaceSource(HubSource):
     revision: str = "main"
 
 
+Url = Annotated[str, Field(min_length=8, max_length=1024)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class HttpFile(Strict):
+    """One file on a web server, and the name that it gets."""
+
+    path: str
+    url: Url
+    sha256: Sha256
+
+    @field_validator("path")
+    @classmethod
+    def _inside_the_model(cls, value: str) -> str:
+        if problem := unsafe_path(value):
+            raise ValueError(f"{value!r} {problem}")
+        if value == MANIFEST:
+            raise ValueError(f"{MANIFEST} is the name of our own")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        return check_url(value)
+
+
+class HttpSource(Strict):
+    """One archive, or a list of files."""
+
+    url: Url | None = None
+    sha256: Sha256 | None = None
+    files: Annotated[tuple[HttpFile, ...], Field(min_length=1)] | None = None
+    secret_ref: SecretRef | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, value: str | None) -> str | None:
+        return None if value is None else check_url(value)
+
+    @model_validator(mode="after")
+    def _archive_or_files(self) -> Self:
+        if (self.url is None) == (self.files is None) or (self.url is None) != (self.sha256 is None):
+            raise ValueError("give url and sha256 of one archive, or files")
+        if clash := clashes(file.path for file in self.files or ()):
+            raise ValueError(clash)
+        return self
+
+
 class PathSource(Strict):
     """Weights that are on the volume already."""
 
@@ -101,6 +149,7 @@ class Source(Strict):
 
     model_scope: ModelScopeSource | None = None
     hugging_face: HuggingFaceSource | None = None
+    http: HttpSource | None = None
     path: PathSource | None = None
 
     @model_validator(mode="after")
@@ -117,6 +166,11 @@ class Source(Strict):
     @property
     def hub(self) -> HubSource | None:
         return self.model_scope or self.hugging_face
+
+    @property
+    def takes_all(self) -> bool:
+        """Where each file was asked for by name, none is left out."""
+        return self.http is not None
 
     @property
     def include(self) -> tuple[str, ...]:
@@ -141,6 +195,20 @@ def check_endpoint(value: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("the endpoint must not hold a query or fragment")
     return value.rstrip("/")
+
+
+def check_url(value: str) -> str:
+    """A file's URL. A query is part of it, a password is not."""
+    try:
+        parts = urlsplit(value)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        scheme, host, parts = "", None, urlsplit("")
+    if scheme not in ("http", "https") or not host or not value.isprintable() or " " in value:
+        raise ValueError("the url must be an http:// or https:// URL")
+    if "@" in value or "#" in value:
+        raise ValueError("the url must not hold a user name, password or fragment; use secretRef for a token")
+    return value
 
 
 def _listed(names: list[str]) -> str:

@@ -20,7 +20,7 @@ from .choose import open_source
 from .claim import Claim, LostClaimError
 from .download import Download
 from .errors import StageError, from_os_error
-from .found import Found, fitting, unproven, wrong_bytes, wrong_sizes
+from .found import Found, fitting, named, unproven, wrong_bytes, wrong_sizes
 from .journal import Journal
 from .layout import Layout, source_layout
 from .manifest import Manifest, ManifestFile, files_digest, listing_id
@@ -34,6 +34,7 @@ from .source import Listing, Origin, Source
 from .spec import StageSpec
 from .threads import in_thread
 from .transport import Transport
+from .unpack import unpack
 from .users import sign
 from .verify import require_digest, verify_path
 
@@ -64,7 +65,14 @@ async def stage(
             pace = Pace(spec.read_bytes_per_second) if spec.read_bytes_per_second else None
             return await verify_path(root, spec.source.path.path, spec.digest, spec.parallelism, progress, pace)
         async with Transport(settings=settings, connections=spec.parallelism + 1) as transport:
-            hub = open_source(spec.source, transport, endpoint, token, settings)
+            hub = open_source(
+                spec.source,
+                transport,
+                endpoint=endpoint,
+                token=token,
+                settings=settings,
+                parallelism=spec.parallelism,
+            )
             return await _stage_from(spec, hub, transport, progress, settings)
     except OSError as error:
         raise from_os_error(error, str(root)) from error
@@ -77,9 +85,9 @@ async def _stage_from(
     log.info("listing %s (%s), revision %s", origin.name, origin.kind, origin.requested)
     listing = await hub.listing()
     include, exclude = spec.source.include, spec.source.exclude
-    selection = select(listing.files, include, exclude)
+    selection = select(listing.files, ("*",) if spec.source.takes_all else include, exclude)
     _tell(listing, selection)
-    _check_digest_early(spec.digest, selection)
+    _check_digest_early(spec.digest, selection, listing.archive)
     layout = source_layout(Path(spec.root), origin.kind, origin.name, listing.revision, include, exclude)
     return await _Run(spec, origin, transport, listing, selection, layout, progress, settings).complete(hub)
 
@@ -120,6 +128,8 @@ class _Run:
             bad |= set(await wrong_bytes(directory, rest, self.spec.parallelism, self.progress))
         if self.spec.digest is None:
             bad |= set(await in_thread(unproven, directory, self.listing.files))  # the hub's bytes alone tell
+        if bad and self.listing.archive:  # nobody has its files one by one
+            return None
         held = {file.path for file in manifest.files}
         return Found(manifest, tuple(file for file in self.listing.files if file.path in bad & held))
 
@@ -177,6 +187,10 @@ class _Run:
     async def _fetch_and_publish(self, hub: Source, claim: Claim) -> StageResult | None:
         """The result, or None if somebody else published meanwhile."""
         files = await self._fetch(hub, self.selection.files)
+        if self.listing.archive:
+            (archive,) = self.selection.files
+            self.progress.start("Verifying", archive.size)
+            files = await unpack(self.layout, archive, self.progress.work)
         require_digest(self.spec.digest, files_digest(files), self.origin.name)
         self.progress.start("Publishing", self.selection.bytes)
         self.progress.credit(self.selection.bytes)
@@ -197,6 +211,8 @@ class _Run:
             sign(self.layout.root, self.layout.relative, self.spec.user)
 
     def _fitting(self) -> Manifest | None:
+        if self.listing.archive:  # nobody lists what is in it: its digest is known, or it is unpacked anew
+            return named(self.layout.published, self.spec.digest)
         return fitting(self.layout.published, self.selection.files, self.listing.files)
 
     def _is_published(self) -> bool:
@@ -216,7 +232,7 @@ class _Run:
 
     def _result(self, manifest: Manifest, *, adopted: bool, mended: int = 0) -> StageResult:
         held = {file.path for file in manifest.files}
-        left_out = [file for file in self.listing.files if file.path not in held]
+        left_out = [] if self.listing.archive else [file for file in self.listing.files if file.path not in held]
         return StageResult(
             revision=self.listing.revision,
             digest=manifest.digest,
@@ -244,10 +260,10 @@ async def _while_held(claim: Claim, work: Coroutine[None, None, T]) -> T:
         await asyncio.gather(keeper, worker, return_exceptions=True)
 
 
-def _check_digest_early(digest: str | None, selection: Selection) -> None:
+def _check_digest_early(digest: str | None, selection: Selection, archive: bool) -> None:
     """Where the listing tells all sums, a wrong digest is known before the first gigabyte."""
     files = [ManifestFile(f.path, f.size, f.sha256) for f in selection.files if f.sha256 is not None]
-    if len(files) == len(selection.files):
+    if len(files) == len(selection.files) and not archive:
         require_digest(digest, files_digest(files), "the listed revision")
 
 

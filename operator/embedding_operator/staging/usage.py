@@ -1,13 +1,13 @@
 """What `embedding-operator stage` says of itself: words only, so that the command line need not load the stager."""
 
 # By source, named as the hubs' own tools name them.
-TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN"}
+TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN", "http": "HTTP_SOURCE_TOKEN"}
 ENDPOINT_VARIABLES = {"modelScope": "MODELSCOPE_ENDPOINT", "huggingFace": "HF_ENDPOINT"}
 
 HELP = "stage a model's weights into a volume and verify every byte (what the staging Job runs)"
 SPEC_HELP = (
     'the run as JSON, for example {"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B"}}, '
-    '"root": "/cache"}; fields: source (modelScope, huggingFace or path), root, digest, parallelism (8), '
+    '"root": "/cache"}; fields: source (modelScope, huggingFace, http or path), root, digest, parallelism (8), '
     "progressPort (8081)"
 )
 EPILOG = (

@@ -24,6 +24,7 @@ JSON = st.recursive(
 OBJECTS = st.dictionaries(st.text(max_size=8), JSON, max_size=2)
 _MATCHES = re.compile(r"self\.matches\('((?:[^']|\\')*)'\)")
 _EXACTLY_ONE = re.compile(r"^(has\(self\.\w+\) != has\(self\.\w+\)|\[(has\(self\.\w+\)(, )?)+\]\.filter.*)$")
+_TOGETHER = re.compile(r"^has\(self\.(\w+)\) == has\(self\.(\w+)\)$")
 _EXPONENTS = st.from_regex(r"[0-9]{1,3}[eE][+-]?[0-9]{1,4}", fullmatch=True)
 _QUANTITIES = (
     st.integers(0, 2**63 - 1)
@@ -78,11 +79,15 @@ def _objects(schema: Schema) -> st.SearchStrategy[Any]:
     one_of = [rule for rule in _rules(schema) if _EXACTLY_ONE.match(rule)]
     choices = {name for rule in one_of[:1] for name in re.findall(r"has\(self\.(\w+)\)", rule)}
 
+    together = dict(found.groups() for rule in _rules(schema) if (found := _TOGETHER.match(rule)))
+
     def with_choice(chosen: str) -> st.SearchStrategy[Any]:
-        always = required | ({chosen} if chosen else set())
+        always = required | ({chosen, together.get(chosen, chosen)} if chosen else set())
         return st.fixed_dictionaries(
             {name: fields[name] for name in sorted(always)},
-            optional={name: field for name, field in fields.items() if name not in always | choices},
+            optional={
+                name: field for name, field in fields.items() if name not in always | choices | set(together.values())
+            },
         )
 
     return st.sampled_from(sorted(choices) or [""]).flatmap(with_choice)

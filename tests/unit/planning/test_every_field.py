@@ -21,7 +21,12 @@ HUB: Spec = {
     "include": ["*.json"],
     "exclude": ["*.md"],
 }
-SOURCES: dict[str, Spec] = {"modelScope": HUB, "huggingFace": HUB}
+SUM = "0123456789abcdef" * 4
+SOURCES: dict[str, Spec] = {
+    "modelScope": HUB,
+    "huggingFace": HUB,
+    "http": {"url": "https://x.example.com/a.zip", "sha256": SUM, "secretRef": {"name": "files", "key": "token"}},
+}
 EVERYTHING: Spec = {
     "model": {
         "source": {"modelScope": HUB},
@@ -61,11 +66,18 @@ EVERYTHING: Spec = {
 # a field that must be there is changed instead of taken away
 OTHER = {
     **{f"model.source.{kind}.repo": "Qwen/Other" for kind in SOURCES},
+    "model.source.http.url": "https://x.example.com/b.zip",
+    "model.source.http.sha256": "f" * 64,
     **{f"model.source.{kind}.secretRef.{part}": "other" for kind in SOURCES for part in ("name", "key")},
     "cache.claimTemplate.size": "1Gi",
     "runtime.profile": "cpu",
 }
-INSTEAD = {"model.source.path.path", "model.cacheRef.name", "cache.claimName"}  # of other fields; tested on their own
+INSTEAD = {
+    "model.source.path.path",
+    "model.source.http.files",
+    "model.cacheRef.name",
+    "cache.claimName",
+}  # of other fields; tested on their own
 _REVISION = re.compile(r"qwen-[0-9a-f]{10}|'specHash': '[0-9a-f]+'")
 
 

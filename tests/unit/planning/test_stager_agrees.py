@@ -47,6 +47,8 @@ def written(source: dict[str, Any], **spec: Any) -> str:
             }
         },
         {"huggingFace": {"repo": "a/b", "secretRef": {"name": "hub", "key": "token"}, "exclude": []}},
+        {"http": {"url": "https://x/a.zip", "sha256": "0" * 64, "secretRef": {"name": "hub", "key": "token"}}},
+        {"http": {"files": [{"path": "a", "url": "https://x/a", "sha256": "0" * 64}]}},
         {"path": {"path": "models/mini"}},
     ],
 )
@@ -61,7 +63,8 @@ def test_the_stager_reads_what_the_planner_writes(source: dict[str, Any]) -> Non
 def test_the_stager_looks_for_a_token_where_the_planner_puts_it(kind: str) -> None:
     secret = {"name": "hub", "key": "token"}
     obj = given.cache(staged=False).to_dict()
-    obj["spec"]["source"] = {kind: {"repo": "a/b", "secretRef": secret}}
+    what = {"url": "https://x/a.zip", "sha256": "0" * 64} if kind == "http" else {"repo": "a/b"}
+    obj["spec"]["source"] = {kind: what | {"secretRef": secret}}
     made = job(ModelCache.from_dict(obj), StagingSite("example.com/operator:1"))
     env = made["spec"]["template"]["spec"]["containers"][0]["env"]
     assert env == [{"name": usage.TOKEN_VARIABLES[kind], "valueFrom": {"secretKeyRef": secret}}]
