@@ -20,8 +20,9 @@ CONTROL_PLANE = "control-plane"  # what an API server on loopback needs; no root
 KUBECTL = "kubectl"
 HELM = "helm"
 DEVICE_PLUGIN = "device-plugin"  # the stand-in, also for an image of it
+S3 = "s3"  # a real S3 server, for the stager's tests
 NODES = "nodes"  # what kubelets and pods need; root
-WITHOUT_ROOT = (CONTROL_PLANE, KUBECTL, HELM, DEVICE_PLUGIN)
+WITHOUT_ROOT = (CONTROL_PLANE, KUBECTL, HELM, DEVICE_PLUGIN, S3)
 ALL_GROUPS = (*WITHOUT_ROOT, NODES)
 
 
@@ -124,4 +125,5 @@ def modules(kubernetes_version: str = KUBERNETES_VERSION) -> list[Module]:
             HERE.parent / "standins" / "device_plugin",
             {"ascend-device-plugin": Tool(".", DEVICE_PLUGIN)},
         ),
+        Module("s3", HERE.parent / "s3", {"versitygw": Tool("github.com/versity/versitygw/cmd/versitygw", S3)}),
     ]

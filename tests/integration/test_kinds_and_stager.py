@@ -43,6 +43,7 @@ BASE: dict[str, dict[str, Any]] = {
     "modelScope": {"repo": "a/b"},
     "huggingFace": {"repo": "a/b"},
     "http": {"url": URLS[0], "sha256": SUM},
+    "s3": {"bucket": "models"},
     "path": {"path": "a"},
 }
 FIELDS: dict[str, dict[str, list[Any]]] = {
@@ -52,6 +53,16 @@ FIELDS: dict[str, dict[str, list[Any]]] = {
         "url": URLS,
         "sha256": ["f" * 64, "F" * 64, "f" * 63, "g" * 64],
         "files": [[], [FILE]],  # beside a url
+    },
+    "s3": {
+        "bucket": ["models", "a.b-c", "ab", "Models", "models/", "-models", "m" * 64],
+        "prefix": PATHS,
+        "endpoint": HUB_FIELDS["endpoint"],
+        "region": ["eu-central-1", "EU", "", "a" * 64],
+        "addressingStyle": ["Path", "Virtual", "Auto"],
+        "secretRef": [{"name": "s3"}, {}],
+        "include": HUB_FIELDS["include"],
+        "exclude": HUB_FIELDS["exclude"],
     },
     "path": {"path": PATHS},
 }

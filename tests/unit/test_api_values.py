@@ -18,6 +18,7 @@ from embedding_operator.api.source import (
     ModelScopeSource,
     ModelSource,
     PathSource,
+    S3Source,
     Storage,
 )
 from tests.unit.test_crds import schema_of
@@ -121,6 +122,8 @@ def test_pods_are_selected_by_a_label_that_they_carry() -> None:
         (packed("https://x:8/models/mini.tar.gz?a=b/c"), "http", "x:8/models/mini", "mini", None),
         (packed("https://x/mini"), "http", "x/mini", "mini", None),
         (one_by_one("https://x/models/mini/config.json"), "http", "x/models/mini", "mini", None),
+        (ModelSource(s3=S3Source("models", "qwen/mini")), "s3", "models/qwen/mini", "mini", None),
+        (ModelSource(s3=S3Source("mini")), "s3", "mini", "mini", None),
         (ModelSource(path=PathSource("models/mini")), "path", "models/mini", "mini", None),
     ],
 )

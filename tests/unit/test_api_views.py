@@ -171,7 +171,10 @@ SOURCE = {"modelScope": {"repo": "a/b"}}
         ({}, "spec.model: is required"),
         ({"model": []}, "spec.model: must be an object, not []"),
         ({"model": {}}, "spec.model: write exactly one of source or cacheRef"),
-        ({"model": {"source": {}}}, "spec.model.source: write exactly one of modelScope, huggingFace, http or path"),
+        (
+            {"model": {"source": {}}},
+            "spec.model.source: write exactly one of modelScope, huggingFace, http, s3 or path",
+        ),
         ({"model": {"source": {"modelScope": {}}}}, "spec.model.source.modelScope.repo: is required"),
         (
             {"model": {"source": {"modelScope": {"repo": "a/b", "include": ["*", 1]}}}},

@@ -32,6 +32,7 @@ class Verify(View):
 class Stager(View):
     """Where and as whom the staging Job runs."""
 
+    service_account_name: str | None = None
     node_selector: Mapping[str, str] | None = None
     tolerations: tuple[Toleration, ...] | None = None
     security_context: StagerSecurityContext | None = None

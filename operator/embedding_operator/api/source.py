@@ -11,11 +11,11 @@ from typing import ClassVar, Literal, Protocol, Self, TypeAlias, cast
 
 from embedding_operator.api.codec import ApiValueError, View, wire_names
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.meta import SecretKeyRef
+from embedding_operator.api.meta import LocalReference, SecretKeyRef
 
 _ARCHIVE = re.compile(r"\.(tar\.gz|tgz|tar|zip)$", re.IGNORECASE)
 
-SourceKind: TypeAlias = Literal["modelScope", "huggingFace", "http", "path"]
+SourceKind: TypeAlias = Literal["modelScope", "huggingFace", "http", "s3", "path"]
 
 
 class AnySource(Protocol):
@@ -138,6 +138,44 @@ class HttpSource(View):
 
 
 @dataclass(frozen=True, slots=True)
+class S3Source(View):
+    """The objects below a prefix of a bucket, of S3 or of a server that speaks its API."""
+
+    bucket: str
+    prefix: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    addressing_style: Literal["Path", "Virtual"] | None = None
+    secret_ref: LocalReference | None = None
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] | None = None
+
+    @property
+    def display(self) -> str:
+        """Return bucket and prefix."""
+        return f"{self.bucket}/{self.prefix}" if self.prefix else self.bucket
+
+    @property
+    def served_name(self) -> str:
+        """Return the last part of the prefix."""
+        return _last_part(self.display)
+
+    @property
+    def revision_asked(self) -> str | None:
+        """Return None: what lies there is the revision."""
+        return None
+
+    def canonical(self) -> Self:
+        """Write globs in order."""
+        return replace(
+            self,
+            endpoint=_without_slash(self.endpoint),
+            include=_as_set(self.include) or None,
+            exclude=_as_set(self.exclude),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PathSource(View):
     """Weights that somebody has already put on the claim."""
 
@@ -170,6 +208,7 @@ class ModelSource(View):
     model_scope: ModelScopeSource | None = None
     hugging_face: HuggingFaceSource | None = None
     http: HttpSource | None = None
+    s3: S3Source | None = None
     path: PathSource | None = None
 
     def __post_init__(self) -> None:

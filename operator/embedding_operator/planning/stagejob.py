@@ -18,6 +18,7 @@ PROGRESS_PORT = 8081
 PERMANENT_EXIT_CODE = 3  # the stager's word for "trying again will not help"
 _USER = 65532
 _MANY = 64  # of the services that share a claim, as many as will do to find its node
+_KEY_OF_S3 = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")  # keys of the Secret, too
 _TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN", "http": "HTTP_SOURCE_TOKEN"}
 
 
@@ -88,7 +89,7 @@ def _job(cache: ModelCache, site: StagingSite, name: str, task: str, container: 
 def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> JsonObject:
     """A pod that works on the cache's volume, unprivileged, where its stager is told to run."""
     stager = cache.spec.stager.to_dict()
-    optional: JsonObject = {field: stager.get(field) for field in ("nodeSelector", "tolerations")}
+    optional: JsonObject = {field: stager.get(field) for field in ("nodeSelector", "tolerations", "serviceAccountName")}
     optional["imagePullSecrets"] = [{"name": name} for name in site.pull_secrets]
     optional["affinity"] = _beside_users(cache)
     return {
@@ -183,7 +184,14 @@ def _credentials(cache: ModelCache) -> list[JsonObject]:
     secret = source.one.to_dict().get("secretRef")
     if secret is None:
         return []
-    return [{"name": _TOKEN_VARIABLES[source.kind], "valueFrom": {"secretKeyRef": secret}}]
+    if source.kind == "s3":
+        return [_from_secret(name, secret | {"key": name}) for name in _KEY_OF_S3]
+    return [_from_secret(_TOKEN_VARIABLES[source.kind], secret)]
+
+
+def _from_secret(variable: str, reference: JsonObject) -> JsonObject:
+    optional = {"optional": True} if variable == "AWS_SESSION_TOKEN" else {}  # of temporary keys only
+    return {"name": variable, "valueFrom": {"secretKeyRef": reference | optional}}
 
 
 def _stage_spec(cache: ModelCache) -> JsonObject:

@@ -26,6 +26,10 @@ def open_source(
     """`endpoint` is the site's own; what the spec names comes first."""
     if spec.http is not None:
         return HttpFiles(transport, spec.http, token, settings, parallelism)
+    if spec.s3 is not None:
+        from .s3 import S3Bucket  # with AWS's runtime, which nobody else needs
+
+        return S3Bucket(transport, spec.s3, endpoint, settings, parallelism)
     hub = spec.hub
     assert hub is not None  # a path is verified where it lies, and there is no other
     opens = HuggingFaceHub if spec.hugging_face else ModelScopeHub

@@ -30,7 +30,7 @@ from .settings import Settings
 from .sourcespec import check_endpoint
 from .spec import StageSpec, parse_spec
 from .stage import stage
-from .usage import ENDPOINT_VARIABLES, TOKEN_VARIABLES
+from .usage import ENDPOINT_VARIABLES, S3_VARIABLES, TOKEN_VARIABLES
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,11 @@ def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, setting
     """Run one staging; gives the process's exit code."""
     environ = os.environ if environ is None else environ
     settings = settings or Settings()
-    secrets = [text for name in TOKEN_VARIABLES.values() for text in _as_given_and_bare(environ.get(name, ""))]
+    secrets = [
+        text
+        for name in (*TOKEN_VARIABLES.values(), *S3_VARIABLES)
+        for text in _as_given_and_bare(environ.get(name, ""))
+    ]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         result = asyncio.run(_run(spec_json, environ, settings))

@@ -93,16 +93,22 @@ async def patiently(ask: Callable[[], Awaitable[T]], what: str, settings: Settin
 
 
 async def read_json(response: aiohttp.ClientResponse, what: str, said_by: str, should_be: str) -> Any:
-    """The answer's JSON, of a bounded size."""
+    """The answer's JSON."""
+    body = await read_body(response, what)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise TransientError(f"{said_by} answers no JSON; is it {should_be}?") from None
+
+
+async def read_body(response: aiohttp.ClientResponse, what: str) -> bytes:
+    """All of a listing, if it is of a sensible size."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > ANSWER_MAX_BYTES:
             raise StageError("BadSource", f"the listing of {what} is too big")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise TransientError(f"{said_by} answers no JSON; is it {should_be}?") from None
+    return bytes(body)
 
 
 def checked_path(path: object, what: str) -> str:

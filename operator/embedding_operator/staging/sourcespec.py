@@ -7,7 +7,7 @@ table in the tests holds the two together. No credential is ever in here.
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -130,6 +130,37 @@ class HttpSource(Strict):
         return self
 
 
+class S3SecretRef(Strict):
+    """The Secret's keys are those of AWS' own tools."""
+
+    name: str
+
+
+class S3Source(Strict):
+    """The objects below a prefix of a bucket."""
+
+    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    prefix: str | None = None
+    endpoint: str | None = None
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,63}$")] | None = None
+    addressing_style: Literal["Path", "Virtual"] | None = None
+    secret_ref: S3SecretRef | None = None
+    include: tuple[Glob, ...] = ()
+    exclude: tuple[Glob, ...] | None = None
+
+    @field_validator("prefix")
+    @classmethod
+    def _plain_prefix(cls, value: str | None) -> str | None:
+        if value is not None and (problem := unsafe_path(value)):
+            raise ValueError(f"{value!r} {problem}")
+        return value
+
+    @field_validator("endpoint")
+    @classmethod
+    def _plain_endpoint(cls, value: str | None) -> str | None:
+        return None if value is None else check_endpoint(value)
+
+
 class PathSource(Strict):
     """Weights that are on the volume already."""
 
@@ -150,6 +181,7 @@ class Source(Strict):
     model_scope: ModelScopeSource | None = None
     hugging_face: HuggingFaceSource | None = None
     http: HttpSource | None = None
+    s3: S3Source | None = None
     path: PathSource | None = None
 
     @model_validator(mode="after")
@@ -174,11 +206,13 @@ class Source(Strict):
 
     @property
     def include(self) -> tuple[str, ...]:
-        return self.hub.include if self.hub else ()
+        chosen = self.hub or self.s3
+        return chosen.include if chosen else ()
 
     @property
     def exclude(self) -> tuple[str, ...] | None:
-        return self.hub.exclude if self.hub else None
+        chosen = self.hub or self.s3
+        return chosen.exclude if chosen else None
 
 
 def check_endpoint(value: str) -> str:

@@ -80,7 +80,7 @@ class Transport:
 
     @asynccontextmanager
     async def get(
-        self, url: URL, private: Mapping[str, str], headers: Mapping[str, str] | None = None
+        self, url: URL, private: Mapping[str, str], headers: Mapping[str, str] | None = None, *, method: str = "GET"
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A GET whose answer is 200, 206 or 416. Failures are TransientError or StatusError, also while reading.
 
@@ -94,8 +94,8 @@ class Transport:
                 host = url.host
                 own = url.origin() == origin
                 sent = {**(headers or {}), **(private if own else {})}
-                async with self._session.get(url, headers=sent, allow_redirects=False) as response:
-                    if response.status not in REDIRECTS:
+                async with self._session.request(method, url, headers=sent, allow_redirects=False) as response:
+                    if response.status not in REDIRECTS or "x-amz-bucket-region" in response.headers:
                         self._check(response, own)
                         yield response
                         return

@@ -2,16 +2,18 @@
 
 # By source, named as the hubs' own tools name them.
 TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN", "http": "HTTP_SOURCE_TOKEN"}
-ENDPOINT_VARIABLES = {"modelScope": "MODELSCOPE_ENDPOINT", "huggingFace": "HF_ENDPOINT"}
+ENDPOINT_VARIABLES = {"modelScope": "MODELSCOPE_ENDPOINT", "huggingFace": "HF_ENDPOINT", "s3": "AWS_ENDPOINT_URL_S3"}
+S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 HELP = "stage a model's weights into a volume and verify every byte (what the staging Job runs)"
 SPEC_HELP = (
     'the run as JSON, for example {"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B"}}, '
-    '"root": "/cache"}; fields: source (modelScope, huggingFace, http or path), root, digest, parallelism (8), '
+    '"root": "/cache"}; fields: source (modelScope, huggingFace, http, s3 or path), root, digest, parallelism (8), '
     "progressPort (8081)"
 )
 EPILOG = (
     f"environment: {', '.join(TOKEN_VARIABLES.values())} (token for private repositories), "
+    f"{', '.join(S3_VARIABLES)} (for S3), "
     f"{', '.join(ENDPOINT_VARIABLES.values())} (the site's hub, if the spec names none), "
     "HTTP_PROXY, HTTPS_PROXY and NO_PROXY, SSL_CERT_FILE, TERMINATION_LOG (result file; "
     "default /dev/termination-log). exit codes: 0 staged, 1 worth another try, 3 permanent failure."

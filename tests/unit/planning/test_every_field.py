@@ -26,6 +26,16 @@ SOURCES: dict[str, Spec] = {
     "modelScope": HUB,
     "huggingFace": HUB,
     "http": {"url": "https://x.example.com/a.zip", "sha256": SUM, "secretRef": {"name": "files", "key": "token"}},
+    "s3": {
+        "bucket": "models",
+        "prefix": "qwen/x",
+        "endpoint": "https://s3.example.com",
+        "region": "eu-central-1",
+        "addressingStyle": "Path",
+        "secretRef": {"name": "s3"},
+        "include": ["*.json"],
+        "exclude": ["*.md"],
+    },
 }
 EVERYTHING: Spec = {
     "model": {
@@ -68,6 +78,7 @@ OTHER = {
     **{f"model.source.{kind}.repo": "Qwen/Other" for kind in SOURCES},
     "model.source.http.url": "https://x.example.com/b.zip",
     "model.source.http.sha256": "f" * 64,
+    "model.source.s3.bucket": "others",
     **{f"model.source.{kind}.secretRef.{part}": "other" for kind in SOURCES for part in ("name", "key")},
     "cache.claimTemplate.size": "1Gi",
     "runtime.profile": "cpu",

@@ -49,6 +49,7 @@ def written(source: dict[str, Any], **spec: Any) -> str:
         {"huggingFace": {"repo": "a/b", "secretRef": {"name": "hub", "key": "token"}, "exclude": []}},
         {"http": {"url": "https://x/a.zip", "sha256": "0" * 64, "secretRef": {"name": "hub", "key": "token"}}},
         {"http": {"files": [{"path": "a", "url": "https://x/a", "sha256": "0" * 64}]}},
+        {"s3": {"bucket": "models", "prefix": "a/b", "secretRef": {"name": "token"}, "exclude": []}},
         {"path": {"path": "models/mini"}},
     ],
 )
@@ -68,6 +69,24 @@ def test_the_stager_looks_for_a_token_where_the_planner_puts_it(kind: str) -> No
     made = job(ModelCache.from_dict(obj), StagingSite("example.com/operator:1"))
     env = made["spec"]["template"]["spec"]["containers"][0]["env"]
     assert env == [{"name": usage.TOKEN_VARIABLES[kind], "valueFrom": {"secretKeyRef": secret}}]
+
+
+def test_the_keys_of_a_bucket_come_from_one_secret_and_the_session_token_may_be_missing() -> None:
+    obj = given.cache(staged=False).to_dict()
+    obj["spec"]["source"] = {"s3": {"bucket": "models", "secretRef": {"name": "reader"}}}
+    pod = job(ModelCache.from_dict(obj), StagingSite("example.com/operator:1"))["spec"]["template"]["spec"]
+    references = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in pod["containers"][0]["env"]}
+    assert tuple(references) == usage.S3_VARIABLES
+    assert {name: one["key"] for name, one in references.items()} == dict(zip(references, references, strict=True))
+    assert [name for name, one in references.items() if one.get("optional")] == ["AWS_SESSION_TOKEN"]
+
+
+def test_a_workload_identity_is_the_pod_s_and_brings_no_token_for_the_api() -> None:
+    obj = given.cache(staged=False).to_dict()
+    obj["spec"] |= {"source": {"s3": {"bucket": "models"}}, "stager": {"serviceAccountName": "reader"}}
+    pod = job(ModelCache.from_dict(obj), StagingSite("example.com/operator:1"))["spec"]["template"]["spec"]
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("reader", False)
+    assert pod["containers"][0]["env"] == []
 
 
 def test_the_planner_reads_what_the_stager_says_when_all_is_well() -> None:

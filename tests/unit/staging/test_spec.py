@@ -59,7 +59,7 @@ def test_all_fields_are_read() -> None:
         ("{", "Invalid JSON"),
         ("[]", "(document): "),
         ({"root": "/cache"}, "source: Field required"),
-        ({**GOOD, "source": {}}, "source: give exactly one of modelScope, huggingFace, http and path"),
+        ({**GOOD, "source": {}}, "source: give exactly one of modelScope, huggingFace, http, s3 and path"),
         ({**GOOD, "source": {"modelScope": {"repo": "a/b"}, "path": {"path": "x"}}}, "give exactly one of"),
         ({**GOOD, "root": "cache"}, "root: 'cache' is not an absolute path"),
         ({**GOOD, "parallelism": 65}, "parallelism: "),
