@@ -97,6 +97,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="pull Secret of staging Jobs, which must be in the namespaces of the services; repeatable",
     )
     parser.add_argument(
+        "--staging-ca-bundle",
+        metavar="NAME[/KEY]",
+        type=_config_map_key,
+        help="ConfigMap with certificates that staging Jobs trust beside their image's, in the namespaces of the "
+        "services (key: ca.crt, if none is given)",
+    )
+    parser.add_argument(
+        "--staging-bytes-per-second",
+        metavar="QUANTITY",
+        type=_rate,
+        help="how fast each staging Job may fetch, such as 100Mi (default: as fast as it can)",
+    )
+    parser.add_argument(
         "--lease-namespace",
         default=env("POD_NAMESPACE", "default"),
         metavar="NAME",
@@ -151,6 +164,26 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _config_map_key(text: str) -> tuple[str, str]:
+    name, _, key = text.partition("/")
+    if not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME/KEY")
+    return name, key or "ca.crt"
+
+
+def _rate(text: str) -> int:
+    from embedding_operator.api.codec import ApiValueError
+    from embedding_operator.api.quantity import parse_quantity
+
+    try:
+        rate = int(parse_quantity(text))
+    except ApiValueError:
+        rate = 0
+    if rate < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 on, such as 100Mi")
+    return rate
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
@@ -187,11 +220,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
+    from embedding_operator.api.meta import ConfigMapKeyRef
     from embedding_operator.controllers.context import Settings
     from embedding_operator.planning.stagejob import StagingSite
 
     return Settings(
-        staging=StagingSite(arguments.image, tuple(arguments.staging_env), tuple(arguments.staging_pull_secret)),
+        staging=StagingSite(
+            arguments.image,
+            tuple(arguments.staging_env),
+            tuple(arguments.staging_pull_secret),
+            ConfigMapKeyRef(*arguments.staging_ca_bundle) if arguments.staging_ca_bundle else None,
+            arguments.staging_bytes_per_second,
+        ),
         identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         namespaces=tuple(arguments.namespace),
         lease_namespace=arguments.lease_namespace,

@@ -77,7 +77,13 @@ def test_the_operator_understands_its_arguments(render: Render) -> None:
         namespace="platform",
         watchNamespaces=["search", "ads"],
         logLevel="debug",
-        staging={"env": {"HTTPS_PROXY": "http://proxy:3128", "NOTE": "with 'quotes' and \"more\""}},
+        staging={
+            "env": {"NOTE": "with 'quotes' and \"more\""},
+            "proxy": {"https": "http://proxy:3128", "noProxy": ".svc,10.0.0.0/8"},
+            "endpoints": {"modelScope": "https://ms.example.com", "s3": "https://s3.example.com"},
+            "caBundle": {"configMap": "company-ca"},
+            "bytesPerSecond": "100Mi",
+        },
     )
     arguments = cli._parser().parse_args(container(objects)["args"])
     assert arguments.namespace == ["search", "ads"]
@@ -85,8 +91,17 @@ def test_the_operator_understands_its_arguments(render: Render) -> None:
     assert arguments.log_level == "debug"
     assert dict(arguments.staging_env) == {
         "HTTPS_PROXY": "http://proxy:3128",
+        "NO_PROXY": ".svc,10.0.0.0/8",
+        "MODELSCOPE_ENDPOINT": "https://ms.example.com",
+        "AWS_ENDPOINT_URL_S3": "https://s3.example.com",
         "NOTE": "with 'quotes' and \"more\"",
     }
+    assert arguments.staging_ca_bundle == ("company-ca", "ca.crt")
+    assert arguments.staging_bytes_per_second == 100 * 2**20
+
+
+def test_nothing_is_said_of_the_network_by_default(render: Render) -> None:
+    assert [argument for argument in container(render())["args"] if argument.startswith("--staging")] == []
 
 
 @pytest.mark.parametrize(

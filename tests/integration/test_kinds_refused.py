@@ -36,6 +36,7 @@ def toleration(**fields: Any) -> Manifest:
     return service(scheduling__tolerations=[fields])
 
 
+HTTP_FILE = {"path": "config.json", "url": "https://x.example.com/config.json", "sha256": "a" * 64}
 SOURCE = {"modelScope": {"repo": "a/b"}}
 BAD: dict[str, tuple[Manifest, str]] = {
     # what must be there, and how often
@@ -190,6 +191,33 @@ BAD: dict[str, tuple[Manifest, str]] = {
     ),
     # caches
     "a cache without storage": (cache(storage=REMOVE), "spec.storage: Required value"),
+    "a proxy with a password": (
+        cache(download={"proxy": {"https": "http://u:p@proxy:3128"}}),
+        "write the URL of the proxy without user and password, such as http://proxy:3128",
+    ),
+    "a proxy without scheme": (cache(download={"proxy": {"http": "proxy:3128"}}), "write the URL of the proxy"),
+    "a bundle in capitals": (
+        cache(download={"caBundleRef": {"name": "CA", "key": "k"}}),
+        "write the name of a ConfigMap in lower case",
+    ),
+    "a rate below nothing": (cache(download={"bytesPerSecond": "-1Mi"}), "write a quantity, such as 100Mi, or 0"),
+    "a stager's account in capitals": (
+        cache(stager={"serviceAccountName": "Reader"}),
+        "write the name of a ServiceAccount in lower case",
+    ),
+    "a bucket in capitals": (cache(source={"s3": {"bucket": "Models"}}), "write the name of a bucket, such as models"),
+    "an archive without sum": (
+        cache(source={"http": {"url": "https://x.example.com/a.zip"}}),
+        "write url and sha256 of the archive together",
+    ),
+    "an archive and files": (
+        cache(source={"http": {"url": "https://x.example.com/a.zip", "sha256": "a" * 64, "files": [HTTP_FILE]}}),
+        "write url of one archive, or files: [{path: config.json",
+    ),
+    "a file that takes the manifest's name": (
+        cache(source={"http": {"files": [HTTP_FILE | {"path": "manifest.json"}]}}),
+        "manifest.json is the operator's own",
+    ),
     "a cache without source": (cache(source={}), "write exactly one source, modelScope: {repo: <owner>/<name>}"),
     "a cache of a bad repo": (
         cache(source={"modelScope": {"repo": "x/y/z"}}),
@@ -286,6 +314,10 @@ ALLOWED_CHANGES: dict[str, tuple[Manifest, Manifest]] = {
         {"model": {"source": None, "cacheRef": {"name": "c"}}, "cache": None},
     ),
     "more connections for a cache": (cache(digest=DIGEST), {"download": {"parallelism": 16}}),
+    "another way to the network": (
+        cache(download={"bytesPerSecond": "1Mi"}),
+        {"download": {"bytesPerSecond": 0, "proxy": {"https": "http://proxy:3128", "noProxy": ".svc"}}},
+    ),
 }
 
 

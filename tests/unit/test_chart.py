@@ -62,6 +62,11 @@ def test_the_default_values_pass_their_schema_and_are_all_in_it() -> None:
         {"logLevel": "loud"},
         {"staging": {"env": {"NO SPACE": "x"}}},
         {"staging": {"env": {"NUMBER": 1}}},
+        {"staging": {"proxy": {"https": "http://user:password@proxy:3128"}}},
+        {"staging": {"proxy": {"https": "proxy:3128"}}},
+        {"staging": {"endpoints": {"s3": "s3.example.com"}}},
+        {"staging": {"caBundle": {"configMap": "Company"}}},
+        {"staging": {"bytesPerSecond": "fast"}},
     ],
     ids=str,
 )

@@ -56,6 +56,14 @@ class SecretKeyRef(View):
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigMapKeyRef(View):
+    """Names one key of a ConfigMap in the same namespace."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnvVar(View):
     """One environment variable with its value as written."""
 

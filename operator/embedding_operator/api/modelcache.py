@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from embedding_operator.api.codec import Quantity, View
 from embedding_operator.api.conditions import Condition
-from embedding_operator.api.meta import ObjectMeta, StagerSecurityContext, Toleration
+from embedding_operator.api.meta import ConfigMapKeyRef, ObjectMeta, StagerSecurityContext, Toleration
 from embedding_operator.api.source import ModelSource, Storage
 
 DeletionPolicy: TypeAlias = Literal["Retain", "Delete"]
@@ -14,10 +14,22 @@ Phase: TypeAlias = Literal["Listing", "Downloading", "Verifying", "Publishing"]
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy(View):
+    """In place of the site's proxies, all of them."""
+
+    http: str | None = None
+    https: str | None = None
+    no_proxy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Download(View):
-    """How weights are fetched."""
+    """How weights are fetched; the site says what is left out."""
 
     parallelism: int | None = None
+    bytes_per_second: Quantity | None = None
+    proxy: Proxy | None = None
+    ca_bundle_ref: ConfigMapKeyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

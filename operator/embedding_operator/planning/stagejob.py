@@ -5,11 +5,13 @@ operator's image is no part of the name: an upgrade neither restarts a download 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
+from embedding_operator.api.meta import ConfigMapKeyRef
 from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.planning.network import bytes_per_second, environment, with_ca_bundle
 from embedding_operator.planning.owner import owner_reference
 from embedding_operator.planning.weights import is_one_node
 
@@ -24,17 +26,20 @@ _TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOK
 
 @dataclass(frozen=True, slots=True)
 class StagingSite:
-    """What the install says of all staging Jobs: the operator's own image, environment, pull secrets by name."""
+    """What the install says of all staging Jobs: the operator's own image, and how they reach the network."""
 
     image: str
     env: tuple[tuple[str, str], ...] = ()
-    pull_secrets: tuple[str, ...] = ()
+    pull_secrets: tuple[str, ...] = ()  # by name, in the cache's namespace
+    ca_bundle: ConfigMapKeyRef | None = None  # there, too
+    bytes_per_second: int | None = None
 
 
 def job_name(cache: ModelCache) -> str:
     """Named by what the Job is given: other inputs make another Job."""
-    stager = cache.spec.stager.to_dict()
-    return names.staging_job_name(cache.metadata.name, [_stage_spec(cache), cache.spec.storage.to_dict(), stager])
+    inputs = [_stage_spec(cache), cache.spec.storage.to_dict(), cache.spec.stager.to_dict()]
+    network = replace(cache.spec.download, parallelism=None).to_dict()
+    return names.staging_job_name(cache.metadata.name, [*inputs, network] if network else inputs)
 
 
 def job(cache: ModelCache, site: StagingSite, cluster: str = "") -> JsonObject:
@@ -60,6 +65,11 @@ def reading_job(cache: ModelCache, site: StagingSite, name: str, spec: str) -> J
 
 def _job(cache: ModelCache, site: StagingSite, name: str, task: str, container: JsonObject) -> JsonObject:
     labels = names.cache_labels(cache.metadata.name, task)
+    pod = pod_spec(cache, site, container)
+    if task != names.SCRUB_TASK:  # which needs no network
+        pod = with_ca_bundle(pod, cache.spec.download.ca_bundle_ref or site.ca_bundle)
+        if identity := cache.spec.stager.service_account_name:
+            pod["serviceAccountName"] = identity
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -81,7 +91,7 @@ def _job(cache: ModelCache, site: StagingSite, name: str, task: str, container: 
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": pod_spec(cache, site, container)},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
 
@@ -89,7 +99,7 @@ def _job(cache: ModelCache, site: StagingSite, name: str, task: str, container: 
 def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> JsonObject:
     """A pod that works on the cache's volume, unprivileged, where its stager is told to run."""
     stager = cache.spec.stager.to_dict()
-    optional: JsonObject = {field: stager.get(field) for field in ("nodeSelector", "tolerations", "serviceAccountName")}
+    optional: JsonObject = {field: stager.get(field) for field in ("nodeSelector", "tolerations")}
     optional["imagePullSecrets"] = [{"name": name} for name in site.pull_secrets]
     optional["affinity"] = _beside_users(cache)
     return {
@@ -163,9 +173,12 @@ def volume_container(cache: ModelCache, name: str, image: str, args: list[str], 
 
 def _container(cache: ModelCache, site: StagingSite, spec: JsonObject) -> JsonObject:
     reads = cache.spec.source.path is not None  # weights that somebody else put there are never written
+    if rate := bytes_per_second(site.bytes_per_second, cache.spec.download):
+        spec = spec | {"bytesPerSecond": rate}
     args = ["stage", "--spec", json.dumps(spec, sort_keys=True)]
+    variables = environment(site.env, cache.spec.download)
     return volume_container(cache, "stage", site.image, args, reads=reads) | {
-        "env": [{"name": name, "value": value} for name, value in site.env] + _credentials(cache),
+        "env": [{"name": name, "value": value} for name, value in variables] + _credentials(cache),
         "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
     }
 

@@ -18,6 +18,7 @@ from .errors import StageError
 from .journal import Journal
 from .layout import Layout, fsync_path, make_directories, open_up
 from .manifest import ManifestFile
+from .pace import Pace
 from .partial import PartialFile
 from .progress import Progress, human
 from .select import RemoteFile
@@ -53,6 +54,7 @@ class Download:
         journal: Journal,
         progress: Progress,
         settings: Settings,
+        pace: Pace | None = None,
     ) -> None:
         self._source = source
         self._transport = transport
@@ -60,6 +62,7 @@ class Download:
         self._journal = journal
         self._progress = progress
         self._settings = settings
+        self._pace = pace
         self._active: list[str] = []
 
     async def all(self, files: Sequence[RemoteFile], parallelism: int) -> list[ManifestFile]:
@@ -193,6 +196,8 @@ class Download:
         if data:
             await in_thread(partial.write, data)
             self._progress.work(len(data))
+            if self._pace is not None:
+                await self._pace(len(data))
 
     def _settle(self, file: RemoteFile, partial: PartialFile) -> ManifestFile:
         """The bytes are right: make them last, give them their name, and note it."""

@@ -13,6 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 
 from .clean import clean, parse_clean_spec
 from .errors import EXIT_OK, StageError, from_os_error
@@ -30,7 +31,7 @@ from .settings import Settings
 from .sourcespec import check_endpoint
 from .spec import StageSpec, parse_spec
 from .stage import stage
-from .usage import ENDPOINT_VARIABLES, S3_VARIABLES, TOKEN_VARIABLES
+from .usage import CA_VARIABLE, ENDPOINT_VARIABLES, S3_VARIABLES, TOKEN_VARIABLES
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ async def _until_stopped(
             spec,
             endpoint=_site_endpoint(spec.source.kind, environ),
             token=_token(spec.source.kind, environ),
+            ca_file=Path(environ[CA_VARIABLE]) if environ.get(CA_VARIABLE) else None,
             progress=progress,
             settings=settings,
         )

@@ -29,6 +29,8 @@ class StageSpec(Strict):
     read_bytes_per_second: Annotated[int, Field(ge=1)] | None = None
     """How fast weights of a path are read; as fast as can be when left out."""
     parallelism: Annotated[int, Field(ge=1, le=64)] = 8
+    bytes_per_second: Annotated[int, Field(ge=1)] | None = None
+    """How fast files are fetched, over all connections."""
     progress_port: Annotated[int, Field(ge=0, le=65535)] | None = 8081
 
     @field_validator("root")

@@ -48,12 +48,14 @@ async def stage(
     *,
     endpoint: str | None = None,
     token: str | None = None,
+    ca_file: Path | None = None,
     progress: Progress | None = None,
     settings: Settings | None = None,
 ) -> StageResult:
     """Stage or verify what the spec asks for. Failures are StageErrors.
 
-    `endpoint` is the site's own server for this source; what the spec names comes first.
+    `endpoint` is the site's own server for this source; what the spec names comes first. `ca_file` holds certificates
+    to trust beside the machine's own.
     """
     progress = progress or Progress()
     settings = settings or Settings()
@@ -64,7 +66,7 @@ async def stage(
         if spec.source.path is not None:
             pace = Pace(spec.read_bytes_per_second) if spec.read_bytes_per_second else None
             return await verify_path(root, spec.source.path.path, spec.digest, spec.parallelism, progress, pace)
-        async with Transport(settings=settings, connections=spec.parallelism + 1) as transport:
+        async with Transport(settings=settings, connections=spec.parallelism + 1, ca_file=ca_file) as transport:
             hub = open_source(
                 spec.source,
                 transport,
@@ -88,8 +90,9 @@ async def _stage_from(
     selection = select(listing.files, ("*",) if spec.source.takes_all else include, exclude)
     _tell(listing, selection)
     _check_digest_early(spec.digest, selection, listing.archive)
+    pace = Pace(spec.bytes_per_second) if spec.bytes_per_second else None
     layout = source_layout(Path(spec.root), origin.kind, origin.name, listing.revision, include, exclude)
-    return await _Run(spec, origin, transport, listing, selection, layout, progress, settings).complete(hub)
+    return await _Run(spec, origin, transport, listing, selection, layout, progress, settings, pace).complete(hub)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class _Run:
     layout: Layout
     progress: Progress
     settings: Settings
+    pace: Pace | None
 
     async def complete(self, hub: Source) -> StageResult:
         """Adopt what is there, else download what is missing."""
@@ -203,7 +207,7 @@ class _Run:
         journal = Journal(self.layout, listing_id(self.selection.files))
         await in_thread(journal.open)
         self.progress.start("Downloading", sum(file.size for file in files))
-        download = Download(hub, self.transport, self.layout, journal, self.progress, self.settings)
+        download = Download(hub, self.transport, self.layout, journal, self.progress, self.settings, self.pace)
         return await download.all(files, self.spec.parallelism)
 
     def _sign(self) -> None:

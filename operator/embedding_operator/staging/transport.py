@@ -7,9 +7,11 @@ logged or put into an error: the query of a CDN's URL is a credential too.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
@@ -53,7 +55,8 @@ def is_transient(status: int) -> bool:
 class Transport:
     """A session of one run. Use as an async context manager."""
 
-    def __init__(self, *, settings: Settings, connections: int) -> None:
+    def __init__(self, *, settings: Settings, connections: int, ca_file: Path | None = None) -> None:
+        self._tls = _trust(ca_file)
         self._settings = settings
         self._connections = connections
         self._not_before = 0.0
@@ -62,7 +65,7 @@ class Transport:
     async def __aenter__(self) -> Self:
         settings = self._settings
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections),
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"embedding-operator/{__version__}", "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(
@@ -124,6 +127,24 @@ class Transport:
             await asyncio.sleep(pause)
 
 
+def _trust(ca_file: Path | None) -> ssl.SSLContext | bool:
+    """The machine's certificates, and those of the file."""
+    if ca_file is None:
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except FileNotFoundError:
+        raise StageError(
+            "HubUnavailable",
+            "the CA bundle is not there: make the ConfigMap of the install's staging.caBundle, or of "
+            "spec.download.caBundleRef, with its key in this namespace",
+        ) from None
+    except ssl.SSLError:
+        raise StageError("BadSource", "the CA bundle holds no certificates in PEM: look at its ConfigMap") from None
+    return context
+
+
 def _in_words(error: Exception, host: str | None, settings: Settings) -> TransientError | StageError:
     """What went wrong between here and the host; names a proxy where it is the proxy's doing."""
     match error:
@@ -134,7 +155,8 @@ def _in_words(error: Exception, host: str | None, settings: Settings) -> Transie
         case aiohttp.ClientConnectorCertificateError():
             return StageError(
                 "HubUnavailable",
-                f"the TLS certificate of {host} is not trusted: give the stager your CA (SSL_CERT_FILE)",
+                f"the TLS certificate of {host} is not trusted: give the stager your CA by staging.caBundle of the "
+                "install, or by spec.download.caBundleRef of the ModelCache",
             )
         case aiohttp.ClientProxyConnectionError():
             return TransientError(f"cannot connect to the proxy {error.host}:{error.port} (HTTP_PROXY, HTTPS_PROXY)")

@@ -3,6 +3,7 @@
 # By source, named as the hubs' own tools name them.
 TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN", "http": "HTTP_SOURCE_TOKEN"}
 ENDPOINT_VARIABLES = {"modelScope": "MODELSCOPE_ENDPOINT", "huggingFace": "HF_ENDPOINT", "s3": "AWS_ENDPOINT_URL_S3"}
+CA_VARIABLE = "EXTRA_CA_FILE"
 S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 HELP = "stage a model's weights into a volume and verify every byte (what the staging Job runs)"
@@ -15,7 +16,7 @@ EPILOG = (
     f"environment: {', '.join(TOKEN_VARIABLES.values())} (token for private repositories), "
     f"{', '.join(S3_VARIABLES)} (for S3), "
     f"{', '.join(ENDPOINT_VARIABLES.values())} (the site's hub, if the spec names none), "
-    "HTTP_PROXY, HTTPS_PROXY and NO_PROXY, SSL_CERT_FILE, TERMINATION_LOG (result file; "
+    "HTTP_PROXY, HTTPS_PROXY and NO_PROXY, EXTRA_CA_FILE, SSL_CERT_FILE, TERMINATION_LOG (result file; "
     "default /dev/termination-log). exit codes: 0 staged, 1 worth another try, 3 permanent failure."
 )
 

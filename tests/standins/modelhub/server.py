@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -91,6 +92,10 @@ class ModelHub:
     def bytes_sent(self, match: str = "") -> int:
         """Bytes of file bodies that went out, of all files or of one."""
         return sum(r.count for r in list(self.requests) if r.path != LISTING and match in ("", r.path))
+
+    def speak_tls(self, context: ssl.SSLContext) -> None:
+        """The hub's own port, not the CDN's, answers https from now on."""
+        self._servers[0].socket = context.wrap_socket(self._servers[0].socket, server_side=True)
 
     def start(self) -> ModelHub:
         for server in self._servers:

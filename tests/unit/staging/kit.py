@@ -138,6 +138,10 @@ class Volume:
                 total += path.stat().st_size if path.is_file() and path.name != "manifest.json" else 0
         return total
 
+    def listed(self) -> list[ManifestFile]:
+        """The files that are staged, if nothing else is said."""
+        return selected_files(self.source)
+
     @property
     def total(self) -> int:
         return sum(file.size for file in selected_files(self.source))

@@ -1,0 +1,111 @@
+"""How staging Jobs reach the network: the site's word, and the cache's in its place."""
+
+import json
+from typing import Any
+
+import pytest
+
+from embedding_operator.api import names
+from embedding_operator.api.meta import ConfigMapKeyRef
+from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.planning.cleanjob import cleanup_job
+from embedding_operator.planning.network import CA_VARIABLE
+from embedding_operator.planning.stagejob import StagingSite, job, job_name, reading_job
+from embedding_operator.staging import usage
+from tests.unit.planning import given
+
+SITE = StagingSite(
+    "example.com/operator:1",
+    (("HTTPS_PROXY", "http://site:3128"), ("no_proxy", ".svc"), ("HF_ENDPOINT", "https://hf.example.com")),
+    ca_bundle=ConfigMapKeyRef("site-ca", "ca.crt"),
+    bytes_per_second=1000,
+)
+PLAIN = StagingSite("example.com/operator:1")
+
+
+def cache(**spec: Any) -> ModelCache:
+    obj = given.cache(staged=False).to_dict()
+    obj["spec"] |= spec
+    return ModelCache.from_dict(obj)
+
+
+def pod(made: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = made["spec"]["template"]["spec"]
+    return found
+
+
+def env(made: dict[str, Any]) -> dict[str, Any]:
+    return {one["name"]: one.get("value") for one in pod(made)["containers"][0]["env"]}
+
+
+def rate(made: dict[str, Any]) -> int | None:
+    *_, spec = pod(made)["containers"][0]["args"]
+    told: int | None = json.loads(spec).get("bytesPerSecond")
+    return told
+
+
+def bundle(made: dict[str, Any]) -> dict[str, Any] | None:
+    return next((volume["configMap"] for volume in pod(made)["volumes"] if "configMap" in volume), None)
+
+
+def test_what_the_site_says_reaches_the_job() -> None:
+    made = job(cache(), SITE)
+    assert env(made) == dict(SITE.env) | {"EXTRA_CA_FILE": "/etc/embedding-operator/ca/ca.crt"}
+    assert bundle(made) == {"name": "site-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}], "optional": True}
+    assert {"name": "ca-bundle", "mountPath": "/etc/embedding-operator/ca", "readOnly": True} in pod(made)[
+        "containers"
+    ][0]["volumeMounts"]
+    assert rate(made) == 1000
+
+
+def test_where_nobody_says_anything_there_is_nothing() -> None:
+    made = job(cache(), PLAIN)
+    assert (env(made), bundle(made), rate(made)) == ({}, None, None)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [
+        ({"https": "http://own:1"}, {"HTTPS_PROXY": "http://own:1"}),
+        ({"http": "http://own:1", "noProxy": "a,b"}, {"HTTP_PROXY": "http://own:1", "NO_PROXY": "a,b"}),
+    ],
+)
+def test_a_cache_s_proxy_takes_the_place_of_all_of_the_site_s(proxy: dict[str, str], expected: dict[str, str]) -> None:
+    found = env(job(cache(download={"proxy": proxy}), SITE))
+    assert {name: value for name, value in found.items() if "proxy" in name.lower()} == expected
+    assert found["HF_ENDPOINT"] == "https://hf.example.com"
+
+
+@pytest.mark.parametrize(("own", "expected"), [("2k", 2000), (0, None), ("9e9999", 2**62), (None, 1000)])
+def test_a_cache_may_be_fetched_faster_or_slower(own: str | int | None, expected: int | None) -> None:
+    download = {} if own is None else {"bytesPerSecond": own}
+    assert rate(job(cache(download=download), SITE)) == expected
+
+
+def test_a_cache_may_trust_others() -> None:
+    made = job(cache(download={"caBundleRef": {"name": "own", "key": "pem"}}), SITE)
+    assert bundle(made) == {"name": "own", "items": [{"key": "pem", "path": "ca.crt"}], "optional": True}
+
+
+def test_what_the_site_says_names_no_job_and_what_the_cache_says_does() -> None:
+    assert job(cache(), SITE)["metadata"]["name"] == job(cache(), PLAIN)["metadata"]["name"]
+    ways: list[dict[str, Any]] = [
+        {},
+        {"bytesPerSecond": "1Mi"},
+        {"proxy": {"http": "http://own:1"}},
+        {"caBundleRef": {"name": "own", "key": "pem"}},
+    ]
+    assert len({job_name(cache(download=download)) for download in ways}) == len(ways)
+
+
+def test_jobs_that_need_no_network_get_neither_bundle_nor_identity() -> None:
+    one = cache(stager={"serviceAccountName": "reader"})
+    assert pod(job(one, SITE))["serviceAccountName"] == "reader"
+    for made in (reading_job(one, SITE, "scrub", "{}"), cleanup_job(one, SITE, "cluster")):
+        assert bundle(made) is None
+        assert "serviceAccountName" not in pod(made)
+    assert names.SCRUB_TASK != names.STAGING_TASK
+
+
+def test_the_stager_looks_for_the_bundle_where_the_planner_puts_it() -> None:
+    assert usage.CA_VARIABLE == CA_VARIABLE
