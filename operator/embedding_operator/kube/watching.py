@@ -30,6 +30,16 @@ class News(NamedTuple):
     object: Object
 
 
+class _Status(msgspec.Struct):
+    code: int = 0
+    reason: str = "WatchError"
+    message: str = ""
+
+
+class _Error(msgspec.Struct, tag="ERROR", tag_field="type"):
+    object: _Status
+
+
 async def watch(
     client: KubeClient, resource: Resource, namespace: str | None, selector: str, version: str
 ) -> AsyncIterator[list[News]]:
@@ -72,13 +82,17 @@ def _decoder_of(kind: str) -> msgspec.json.Decoder[Any]:
 def _news(decoder: msgspec.json.Decoder[Any], line: bytes) -> News:
     try:
         said = decoder.decode(line)
-    except msgspec.DecodeError as error:
-        raise ApiError(0, "BadAnswer", f"a watch said what is no event: {line[:200]!r}") from error
+    except msgspec.DecodeError as error:  # a Status has another shape than most kinds: its `status` is a word
+        raise _error(line) from error
     if said.type == "ERROR":
         raise _error(line)
     return News(said.type, said.object)
 
 
 def _error(line: bytes) -> ApiError:
-    status = msgspec.json.decode(line)["object"]
-    return ApiError(status.get("code") or 0, status.get("reason") or "WatchError", status.get("message") or "")
+    """What the server says instead of news."""
+    try:
+        said = msgspec.json.decode(line, type=_Error)
+    except msgspec.DecodeError:
+        return ApiError(0, "BadAnswer", f"a watch said what is no event: {line[:200]!r}")
+    return ApiError(said.object.code, said.object.reason, said.object.message)

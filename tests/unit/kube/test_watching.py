@@ -8,7 +8,7 @@ from aiohttp import web
 
 from embedding_operator.kube import watching
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import PODS
+from embedding_operator.kube.resources import CHILD_KINDS, PODS
 from embedding_operator.kube.watching import in_lines, watch
 from tests.unit.kube.test_client_faults import answering, serving
 
@@ -38,12 +38,25 @@ def line(event):
     return json.dumps(event).encode() + b"\n"
 
 
-async def heard(client, version="5"):
-    return [(news.type, news.object["metadata"]["resourceVersion"]) async for news in each(client, version)]
+def status(code, reason, message):
+    """An error as an API server writes it."""
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
 
 
-async def each(client, version):
-    async for batch in watch(client, PODS, "a", "app=x", version):
+async def heard(client, version="5", resource=PODS):
+    return [(news.type, news.object["metadata"]["resourceVersion"]) async for news in each(client, version, resource)]
+
+
+async def each(client, version, resource=PODS):
+    async for batch in watch(client, resource, "a", "app=x", version):
         for news in batch:
             yield news
 
@@ -71,13 +84,14 @@ async def test_events_are_whole_however_the_stream_is_cut(size):
     assert [line async for batch in in_lines(chunks()) for line in batch] == lines
 
 
-async def test_a_version_that_the_server_has_forgotten_is_told_as_expired(tmp_path):
-    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+@pytest.mark.parametrize("resource", CHILD_KINDS, ids=lambda resource: resource.kind)
+async def test_a_version_that_the_server_has_forgotten_is_told_as_expired(tmp_path, resource):
+    gone = status(410, "Expired", "too old resource version: 5 (900)")
     in_the_stream, _ = streaming(line({"type": "ERROR", "object": gone}))
     for handler in (in_the_stream, answering(410, json.dumps(gone))):
         async with serving(handler, tmp_path) as client:
-            with pytest.raises(ApiError) as caught:
-                await heard(client)
+            with pytest.raises(ApiError, match="too old resource version") as caught:
+                await heard(client, resource=resource)
             assert caught.value.is_expired
 
 
@@ -89,15 +103,14 @@ async def test_a_server_that_asks_to_wait_is_heard(tmp_path):
 
 
 async def test_another_error_of_the_stream_is_an_error_with_the_servers_words(tmp_path):
-    broken = {"kind": "Status", "code": 500, "reason": "InternalError", "message": "etcd is away"}
-    handler, _ = streaming(line({"type": "ERROR", "object": broken}))
+    handler, _ = streaming(line({"type": "ERROR", "object": status(500, "InternalError", "etcd is away")}))
     async with serving(handler, tmp_path) as client:
         with pytest.raises(ApiError, match="etcd is away") as caught:
             await heard(client)
-        assert not caught.value.is_expired
+        assert (caught.value.status, caught.value.reason) == (500, "InternalError")
 
 
-@pytest.mark.parametrize("text", [b"<html>\n", b"[]\n", b'{"type": "ADDED"}\n'])
+@pytest.mark.parametrize("text", [b"<html>\n", b"[]\n", b'{"type": "ADDED"}\n', b'{"type": "ERROR"}\n'])
 async def test_what_is_no_event_is_a_temporary_error(tmp_path, text):
     handler, _ = streaming(text)
     async with serving(handler, tmp_path) as client:
