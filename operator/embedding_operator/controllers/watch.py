@@ -5,8 +5,9 @@ objects. Kopf replays what exists after a watch was cut; deletions in between ar
 followed by follow.py.
 """
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import kopf
@@ -19,6 +20,7 @@ from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource
 
 WATCHED = (*OWN_KINDS, *CHILD_KINDS)
+_LOGIN_PAUSE = 5.0  # seconds between two logins in a row, which say that what the last one brought was refused
 CHILD_SELECTOR = f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
 
 
@@ -106,10 +108,26 @@ def registry(context: Context, resync: Resync, connection: Connection) -> kopf.O
         if kind is None:  # a listing: the watch began, or began again and may have missed deletions
             resync.replayed(obj["kind"])
 
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(**await connection.credentials())
-
-    kopf.on.login(registry=handlers)(login)
+    kopf.on.login(registry=handlers)(_login(connection))
     for resource in OWN_KINDS:
         kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(seen)
     return handlers
+
+
+def _login(connection: Connection) -> Callable[..., Awaitable[kopf.ConnectionInfo]]:
+    """Kopf asks again after a 401, and ends when it is given what was refused before.
+
+    But an API server that has just started refuses everybody for a moment. So no two logins are equal (by a priority
+    that nothing compares with), and they are not tried without a pause.
+    """
+    logins = 0
+    last = float("-inf")
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        nonlocal logins, last
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(last + _LOGIN_PAUSE - clock())
+        logins, last = logins + 1, clock()
+        return kopf.ConnectionInfo(**await connection.credentials(), priority=logins)
+
+    return login

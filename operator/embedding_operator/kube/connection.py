@@ -86,6 +86,7 @@ class Connection:
             "token": header.rpartition(" ")[2] if header else None,
             "certificate_path": configuration.cert_file,
             "private_key_path": configuration.key_file,
+            "proxy_url": configuration.proxy,
         }
 
     async def close(self) -> None:

@@ -1,53 +1,16 @@
 """The client against an HTTP server that misbehaves in ways that a healthy API server will not on request."""
 
 import asyncio
-import contextlib
-import json
 
 import pytest
 from aiohttp import web
 
-from embedding_operator.kube.client import KubeClient
-from embedding_operator.kube.connection import connect
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import PODS, ObjectKey
+from tests.unit.kube.serving import answering, serving
 
 POD = ObjectKey("Pod", "a", "x")
 LEASE = ObjectKey("Lease", "a", "x")
-
-
-@contextlib.asynccontextmanager
-async def serving(handler, tmp_path, **options):
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "x",
-        "clusters": [{"name": "x", "cluster": {"server": server}}],
-        "users": [{"name": "x", "user": {"token": "secret"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-    }
-    file = tmp_path / "kubeconfig"
-    file.write_text(json.dumps(config))
-    connection = await connect(file)
-    try:
-        yield KubeClient(connection, **options)
-    finally:
-        await connection.close()
-        await runner.cleanup()
-
-
-def answering(status, text, **headers):
-    async def handler(_):
-        return web.Response(status=status, text=text, headers=headers)
-
-    return handler
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -1,6 +1,10 @@
+"""Where the API server is, and by which way."""
+
+import kopf
 import pytest
 
 from embedding_operator.kube.connection import proxy_for
+from tests.unit.kube.serving import connected
 
 VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
 
@@ -25,3 +29,12 @@ def test_no_proxy_is_honoured(monkeypatch, no_proxy):
 
 def test_without_a_proxy_there_is_none():
     assert proxy_for("https://10.96.0.1:443") is None
+
+
+@pytest.mark.parametrize("proxy", [None, "http://proxy.example:3128"])
+async def test_kopf_goes_through_the_same_proxy(tmp_path, proxy):
+    async with connected(tmp_path, "https://10.96.0.1", proxy) as connection:
+        info = kopf.ConnectionInfo(**await connection.credentials())
+    assert info.proxy_url == proxy
+    assert info.server == "https://10.96.0.1"
+    assert info.as_http_headers() == {"Authorization": "Bearer secret"}

@@ -10,7 +10,7 @@ from embedding_operator.kube import watching
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import CHILD_KINDS, PODS
 from embedding_operator.kube.watching import in_lines, watch
-from tests.unit.kube.test_client_faults import answering, serving
+from tests.unit.kube.serving import answering, serving
 
 
 def said(kind, version):
