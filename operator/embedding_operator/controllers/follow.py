@@ -18,16 +18,17 @@ from embedding_operator.kube.watching import News, watch
 
 logger = logging.getLogger(__name__)
 
-_PAUSE = 0.5  # seconds between two watches; after failures in a row twice as long each time
+_PAUSE = 0.5  # seconds between two watches; while none brings news (bookmarks are some) twice as long each time
 _LONGEST_PAUSE = 15.0
 
 
 async def follow(context: Context, resync: Resync, resource: Resource, namespace: str | None, selector: str) -> None:
     """Take in the news of a kind (in one namespace, if given) until cancelled; `resync` has listed it already."""
     version = resync.versions[resource, namespace]
-    pause = _PAUSE
+    pause = _PAUSE / 2
     while True:
         wait = 0.0
+        pause = min(pause * 2, _LONGEST_PAUSE)
         try:
             if not version:
                 version = await resync.list(resource, namespace)
@@ -40,7 +41,6 @@ async def follow(context: Context, resync: Resync, resource: Resource, namespace
                 version = ""  # what was missed is unknown: a list tells, deletions too
             logger.log(logging.INFO if error.is_expired else logging.WARNING, "the watch of %s: %s", resource, error)
             wait = error.retry_after or 0.0
-            pause = min(pause * 2, _LONGEST_PAUSE)
         await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads load
 
 

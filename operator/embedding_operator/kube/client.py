@@ -118,7 +118,7 @@ class KubeClient:
         try:
             response = await self._request("watch", resource, path, query, None, "application/json", timeout)
             async with response:
-                if response.status >= 400:
+                if response.status != 200:  # a redirect would look like a watch that has ended
                     raise ApiError.from_response(response.status, response.headers, await response.read())
                 yield response.content.iter_any()
         except TRANSPORT_ERRORS as error:

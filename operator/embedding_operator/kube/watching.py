@@ -20,7 +20,7 @@ from embedding_operator.kube.shapes import shape_of
 
 _WATCH_SECONDS: Final = 290  # then the server ends the watch, and it is asked again from where it was
 _SILENCE: Final = 75.0  # seconds: bookmarks come every minute, so a longer silence is a dead connection
-_CONNECT: Final = 10.0
+_CONNECT: Final = 10.0  # seconds, all that a proxy and TLS need included
 
 
 class News(NamedTuple):
@@ -55,7 +55,7 @@ async def watch(
         "labelSelector": selector or None,
         "timeoutSeconds": int(_WATCH_SECONDS * random.uniform(0.8, 1.0)),  # noqa: S311 - spreads load
     }
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
+    timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT, sock_read=_SILENCE)
     async with client.streaming(resource, namespace, query, timeout) as chunks:
         decoder = _decoder_of(resource.kind)
         async for lines in in_lines(chunks):

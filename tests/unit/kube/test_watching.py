@@ -7,10 +7,11 @@ import pytest
 from aiohttp import web
 
 from embedding_operator.kube import watching
+from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import CHILD_KINDS, PODS
 from embedding_operator.kube.watching import in_lines, watch
-from tests.unit.kube.serving import answering, serving
+from tests.unit.kube.serving import answering, connected, serving
 
 
 def said(kind, version):
@@ -140,6 +141,24 @@ async def test_a_connection_that_is_silent_for_too_long_is_given_up(tmp_path, mo
     async with serving(handler, tmp_path) as client:
         with pytest.raises(ApiError) as caught:
             await heard(client)
+        assert caught.value.reason == "Timeout"
+
+
+async def test_what_is_not_a_stream_of_news_is_no_watch_that_ended(tmp_path):
+    async with serving(answering(302, "", Location="/login"), tmp_path) as client:
+        with pytest.raises(ApiError) as caught:
+            await heard(client)
+        assert caught.value.status == 302
+
+
+async def test_a_proxy_that_never_opens_the_way_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "_CONNECT", 0.1)
+    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    proxy = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    async with silent, connected(tmp_path, "https://10.96.0.1", proxy) as connection:
+        with pytest.raises(ApiError) as caught:
+            async with asyncio.timeout(10):
+                await heard(KubeClient(connection))
         assert caught.value.reason == "Timeout"
 
 
