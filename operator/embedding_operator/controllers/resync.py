@@ -39,15 +39,15 @@ class Resync:
 
     async def first(self) -> None:
         """Fill the cache, however long the API server lets us wait."""
-        delay = 0.5
         for resource in self._selectors:
             for namespace in self.scopes(resource):
+                delay = 0.5
                 while (resource, namespace) not in self.versions:
                     try:
                         self.versions[resource, namespace] = await self.list(resource, namespace)
                     except ApiError as error:
                         logger.warning("cannot list %s yet, trying again: %s", resource.plural, error)
-                        await asyncio.sleep(delay)
+                        await asyncio.sleep(max(delay, error.retry_after or 0.0))
                         delay = min(delay * 2, 15.0)
         self.synced.set()
 
@@ -99,11 +99,11 @@ class Resync:
         task.add_done_callback(self._tasks.discard)
 
     async def _try(self, resource: Resource) -> None:
-        try:
-            for namespace in self.scopes(resource):
+        for namespace in self.scopes(resource):
+            try:
                 await self.list(resource, namespace)
-        except ApiError as error:
-            logger.warning("the list of %s failed and comes again later: %s", resource.plural, error)
+            except ApiError as error:
+                logger.warning("the list of %s failed and comes again later: %s", resource.plural, error)
 
     async def list(self, resource: Resource, namespace: str | None) -> str:
         """Take in all that exists of a kind, forget what does not. Returns the resourceVersion of the list."""

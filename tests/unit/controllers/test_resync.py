@@ -1,0 +1,52 @@
+"""Lists of an API server that refuses some of them; the clock jumps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from embedding_operator.controllers.resync import Resync
+from embedding_operator.kube.client import Listing
+from embedding_operator.kube.errors import ApiError
+from embedding_operator.kube.resources import PODS, ObjectKey, Resource
+from tests.unit.controllers import given
+
+
+class Client:
+    """Each namespace has one pod; `refused` says how often a list of a namespace fails first, and with what."""
+
+    def __init__(self, **refused: list[ApiError]) -> None:
+        self._refused = refused
+
+    async def pages(self, resource: Resource, namespace: str, selector: str) -> AsyncIterator[Listing]:
+        if errors := self._refused.get(namespace):
+            raise errors.pop(0)
+        metadata = {"name": "x", "namespace": namespace, "resourceVersion": "5"}
+        yield Listing([{"kind": resource.kind, "metadata": metadata}], "7")
+
+
+def resync_of(client: Client) -> Resync:
+    return Resync(given.context(client, namespaces=("a", "b", "c")), {PODS: ""})
+
+
+def test_a_namespace_that_is_refused_does_not_keep_those_after_it_from_being_listed() -> None:
+    resync = resync_of(Client(b=[ApiError(403, "Forbidden", "no rights in b")]))
+    given.timeless(resync._try(PODS))
+    cache = resync._context.cache
+    assert [key.namespace for key in cache.keys("Pod")] == ["a", "c"]
+
+
+def test_the_first_list_waits_for_as_long_as_the_server_asks() -> None:
+    resync = resync_of(Client(b=[ApiError(429, "TooManyRequests", "slow down", 40.0)]))
+    _, seconds = given.timeless(resync.first())
+    assert seconds == 40.0
+    assert resync.synced.is_set()
+
+
+def test_each_first_list_is_tried_again_soon_however_long_another_took() -> None:
+    away = ApiError(0, "Unreachable", "nobody there")
+    resync = resync_of(Client(a=[away] * 10, b=[away]))
+    _, both = given.timeless(resync.first())
+    _, first = given.timeless(resync_of(Client(a=[away] * 10)).first())
+    assert both - first == 0.5
+    assert resync.versions == {(PODS, namespace): "7" for namespace in ("a", "b", "c")}
+    assert ObjectKey("Pod", "c", "x") in resync._context.cache
