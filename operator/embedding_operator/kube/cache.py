@@ -131,7 +131,8 @@ class Cache:
     def _remember_deleted(self, uid: str, version: str) -> None:
         if not uid:
             return
-        self._deleted[uid] = version
+        if not _is_newer_version(self._deleted.get(uid, ""), version):
+            self._deleted[uid] = version
         self._deleted.move_to_end(uid)
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
@@ -181,5 +182,9 @@ def _is_same(obj: Mapping[str, Any], old: Object) -> bool:
 
 
 def _is_newer(obj: Mapping[str, Any], than: str) -> bool:
-    mine, theirs = _version(obj["metadata"].get("resourceVersion")), _version(than)
+    return _is_newer_version(obj["metadata"].get("resourceVersion"), than)
+
+
+def _is_newer_version(version: object, than: str) -> bool:
+    mine, theirs = _version(version), _version(than)
     return mine is not None and theirs is not None and mine > theirs

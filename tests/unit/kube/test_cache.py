@@ -54,6 +54,15 @@ def test_news_that_are_older_than_what_is_known_change_nothing():
     assert cache.get(KEY)["status"]["phase"] == "Failed"
 
 
+def test_an_object_that_a_newer_list_did_not_show_is_not_brought_back_by_an_older_one():
+    cache = Cache()
+    cache.upsert(obj(version=10))
+    assert cache.prune("Pod", set(), as_of="100") == [KEY]
+    cache.discard(KEY, "Pod-a-x", "10")  # what was last known of it is told to who must know
+    assert not cache.upsert(obj(version=60))
+    assert cache.upsert(obj(version=101))
+
+
 def test_versions_are_compared_as_numbers():
     cache = Cache()
     cache.upsert(obj(version=9))
