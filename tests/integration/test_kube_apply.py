@@ -273,6 +273,27 @@ async def test_a_name_that_became_free_is_used(applier, client, namespace, owner
     assert made["metadata"]["uid"] != theirs["metadata"]["uid"]
 
 
+async def test_what_a_stranger_makes_between_our_look_and_our_apply_is_not_merged_into(
+    applier, client, namespace, owner, monkeypatch
+):
+    other = await client.apply(config_map(namespace, "other"))
+    await watched(applier, client, await client.apply(owned_by(config_map(namespace), other)))
+    bare = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": namespace}}
+    await client.delete(key_of(bare))
+    look = client.get
+
+    async def look_and_be_overtaken(key):
+        seen = await look(key)
+        assert await raw(client, "POST", CONFIG_MAPS.path(namespace) + "?fieldManager=kubectl-create", bare) == 201
+        return seen
+
+    monkeypatch.setattr(client, "get", look_and_be_overtaken)
+    with pytest.raises(ApiError) as caught:
+        await applier.apply(owned_by(config_map(namespace, a="ours"), owner))
+    assert caught.value.is_conflict
+    assert "data" not in await look(key_of(bare))
+
+
 async def test_after_a_restart_our_own_edited_child_is_taken_back(client, namespace, owner):
     desired = owned_by(deployment(namespace), owner)
     await Applier(client, Cache()).apply(desired)

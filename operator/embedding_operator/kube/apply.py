@@ -63,31 +63,36 @@ class Applier:
         if observed is not None and is_ours(observed, desired):
             answer = await self._client.apply(marked(desired, digest), force=True)
         elif observed is None:
-            answer = await self._apply_new(key, desired, digest)
+            answer = await self._apply_first(key, desired, digest)
         else:
             answer = await self._apply_seen(key, desired, digest)
         self.counts["applied"] += 1
         return self._learn(key, digest, desired, answer)
 
-    async def _apply_new(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
-        """The first apply of a child: it makes one, or changes nothing at all.
-
-        Even an unforced apply merges into a stranger's object where no field conflicts, so it carries a version that
-        no object has: what exists is refused, in the same transaction that would have changed it.
-        """
-        first = marked(desired, digest)
-        first["metadata"]["resourceVersion"] = NOBODYS_VERSION
+    async def _apply_first(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
+        """The first apply of a child needs no look: mostly there is none."""
         try:
-            return await self._client.apply(first, force=False)
+            return await self._make(desired, digest)
         except ApiError as error:
             if not error.is_conflict:
                 raise
             return await self._apply_seen(key, desired, digest)
 
     async def _apply_seen(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
-        """Look whose it is, and apply if it is ours."""
-        ours = await self._exists_as_ours(key, desired)
-        return await self._client.apply(marked(desired, digest), force=ours)
+        """Look whose it is, and apply if it is ours; if it has gone, make it."""
+        if await self._exists_as_ours(key, desired):
+            return await self._client.apply(marked(desired, digest), force=True)
+        return await self._make(desired, digest)
+
+    async def _make(self, desired: Mapping[str, Any], digest: str) -> Object:
+        """An apply that makes a child, or is refused and changes nothing at all.
+
+        Even an unforced apply merges into a stranger's object where no field conflicts, so it carries a version that
+        no object has: what exists is refused, in the same transaction that would have changed it.
+        """
+        first = marked(desired, digest)
+        first["metadata"]["resourceVersion"] = NOBODYS_VERSION
+        return await self._client.apply(first, force=False)
 
     async def create(self, desired: Mapping[str, Any]) -> Object:
         """Create what is never changed afterwards (Jobs). If it exists and is ours, that is returned."""
