@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ipaddress
 import logging
 import os
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -135,11 +137,24 @@ async def connect(kubeconfig: Path | str | None = None, context: str | None = No
 
 
 def proxy_for(host: str) -> str | None:
-    """The proxy that the environment asks for, honouring NO_PROXY."""
+    """The proxy that the environment asks for, honouring NO_PROXY; both may be written as Go programs read them."""
     url = urlsplit(host)
-    if not url.hostname or urllib.request.proxy_bypass(url.hostname):
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(url.scheme)
+    if not proxy or not url.hostname or urllib.request.proxy_bypass(url.hostname):
         return None
-    return urllib.request.getproxies().get(url.scheme)
+    if _is_in_a_network_of(proxies.get("no", ""), url.hostname):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_in_a_network_of(no_proxy: str, host: str) -> bool:
+    """Whether NO_PROXY names the host's network, as clusters' pod and service ranges are written (10.96.0.0/12)."""
+    for entry in no_proxy.split(","):
+        with suppress(ValueError):  # a name, not an address or a network
+            if ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip(), strict=False):
+                return True
+    return False
 
 
 async def _keep_token_fresh(loader: Any, configuration: Any) -> None:

@@ -20,11 +20,27 @@ def test_the_environments_proxy_is_used(monkeypatch):
     assert proxy_for("https://10.96.0.1:443") == "http://proxy.example:3128"
 
 
-@pytest.mark.parametrize("no_proxy", ["10.96.0.1", "*", "other,10.96.0.1"])
+def test_a_proxy_may_be_written_without_its_scheme(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
+    assert proxy_for("https://10.96.0.1:443") == "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    "no_proxy", ["10.96.0.1", "*", "other,10.96.0.1", "10.96.0.0/12", ".svc, 10.0.0.0/8", "fd00::/8"]
+)
 def test_no_proxy_is_honoured(monkeypatch, no_proxy):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", no_proxy)
-    assert proxy_for("https://10.96.0.1:443") is None
+    host = "[fd00:10:96::1]" if ":" in no_proxy else "10.96.0.1"
+    assert proxy_for(f"https://{host}:443") is None
+
+
+@pytest.mark.parametrize("no_proxy", ["10.244.0.0/16", "other", "", "10.96.0.10", "fd00::/8"])
+@pytest.mark.parametrize("host", ["10.96.0.1", "api.example", "[2001:db8::1]"])
+def test_who_is_not_named_in_no_proxy_is_reached_through_the_proxy(monkeypatch, no_proxy, host):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
+    assert proxy_for(f"https://{host}:443") == "http://proxy.example:3128"
 
 
 def test_without_a_proxy_there_is_none():
