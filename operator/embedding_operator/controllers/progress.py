@@ -47,5 +47,5 @@ async def fetch_progress(http: aiohttp.ClientSession, pod: Object) -> Progress |
             if response.status != 200:
                 return None
             return Progress.from_dict(json.loads(await response.content.read(_LIMIT)))
-    except (aiohttp.ClientError, TimeoutError, ValueError, ApiValueError):
+    except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError, ApiValueError):
         return None
