@@ -87,11 +87,11 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
     add = context.queue.add
     if key.kind == names.EMBEDDING_SERVICE:
         add(key)
-        for cache in context.users.update(key, caches_used(context, key)):
+        changed = context.users.update(key, caches_used(context, key))
+        # and what kept us from making one (a profile that is not there) may be mended
+        absent = {cache for cache in context.users.caches_of(key) if cache not in context.cache}
+        for cache in changed | absent:
             _count_users(context, cache)
-        for cache in context.users.caches_of(key):
-            if cache not in context.cache:  # what kept us from making it (a profile that is not there) may be mended
-                add(cache)
         if not exists:
             add(ObjectKey(SCRIPTS, key.namespace, ""))
     elif key.kind == names.MODEL_CACHE:
