@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from embedding_operator.kube.resources import EMBEDDING_SERVICES
 from tests.cluster.controlplane import ControlPlane
+from tests.integration import kinds
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import DIGEST, Namespace, until
 from tests.operator_process import OperatorProcess
@@ -58,6 +61,25 @@ def test_a_job_that_may_not_be_made_stalls_the_cache_and_its_service(namespace: 
     assert namespace.condition("mcache", cache["metadata"]["name"], "Stalled")["reason"] == "ApplyRefused"
     namespace.kubectl("delete", "quota", "none")
     until(lambda: len(namespace.items("job")) == 1)
+
+
+def test_a_manifest_nested_as_deeply_as_the_server_takes_it_keeps_the_operator_from_nothing(
+    namespace: Namespace, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    deep = json.dumps(kinds.service(runtime__profile="cpu", scheduling__affinity={"nodeAffinity": "deep"}))
+    deep = deep.replace('"deep"', '{"a": ' * 9000 + "{}" + "}" * 9000)
+    path = EMBEDDING_SERVICES.path(namespace.name)
+    namespace.kubectl("create", f"--raw={path}", "-f", "-", input=deep)
+    try:
+        namespace.service("other")
+        until(lambda: namespace.condition("emb", "other")["reason"] == "WaitingForWeights")
+        reason = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
+        name = kinds.service()["metadata"]["name"]
+        until(lambda: namespace.kubectl("get", "emb", name, "-o", reason) == "WaitingForWeights", 30)
+        with OperatorProcess(control_plane.kubeconfig, tmp_path, name="next") as started:
+            assert "Traceback" not in started.log.read_text()
+    finally:
+        namespace.kubectl("delete", "emb", "--all")
 
 
 def test_a_service_with_another_source_leaves_its_old_cache_once_no_pod_reads_it(namespace: Namespace) -> None:

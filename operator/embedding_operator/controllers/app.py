@@ -7,6 +7,7 @@ ends the process; a fresh one takes part in the next election without any memory
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -32,9 +33,14 @@ from embedding_operator.kube.resources import CHILD_KINDS
 
 logger = logging.getLogger(__name__)
 
+# Calls. An API server keeps what is nested 10,000 deep (in an affinity, say), and a list shows everybody's objects: one
+# that cannot be read would stop the operator for all. Tried with twice that depth on a stack of 8 MiB.
+_DEEPEST = 50_000
+
 
 async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
     """Run until SIGTERM or SIGINT (returns 0) or until the lease is lost (returns 1)."""
+    sys.setrecursionlimit(_DEEPEST)
     stop = asyncio.Event()
     _stop_on_signals(stop)
     async with AsyncExitStack() as stack:
