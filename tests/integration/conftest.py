@@ -1,4 +1,4 @@
-"""A client of the control plane, and a namespace of the test's own."""
+"""A client of the control plane, a namespace of the test's own, and an applier with an owner for its children."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from embedding_operator.kube.apply import Applier
+from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
+from embedding_operator.kube.resources import Object
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.kube_support import client_of, namespace_of
+from tests.integration.kube_support import client_of, config_map, namespace_of
 
 
 @pytest.fixture
@@ -21,3 +24,14 @@ async def client(control_plane: ControlPlane) -> AsyncIterator[KubeClient]:
 async def namespace(client: KubeClient) -> AsyncIterator[str]:
     async with namespace_of(client) as name:
         yield name
+
+
+@pytest.fixture
+def applier(client: KubeClient) -> Applier:
+    return Applier(client, Cache())
+
+
+@pytest.fixture
+async def owner(client: KubeClient, namespace: str) -> Object:
+    """Any object will do as the owner; the applier does not look into it."""
+    return await client.apply(config_map(namespace, "owner"))

@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import connect
-from embedding_operator.kube.resources import OWN_KINDS
+from embedding_operator.kube.resources import OWN_KINDS, Resource, key_of
 
 Object = dict[str, Any]
 CRDS = Path(__file__).parents[2] / "crds"
+MERGE = "application/merge-patch+json"
 
 
 @contextlib.asynccontextmanager
@@ -58,6 +60,19 @@ async def raw(
     response = await client._connection.request(method, path, body=data, content_type=content_type)
     await response.read()
     return int(response.status)
+
+
+async def edit(client: KubeClient, resource: Resource, namespace: str, name: str, patch: Object) -> None:
+    """What a person with kubectl edit does; the watch then tells the cache."""
+    path = resource.path(namespace, name) + "?fieldManager=kubectl-edit"
+    assert await raw(client, "PATCH", path, patch, MERGE) == 200
+
+
+async def watched(applier: Applier, client: KubeClient, obj: Object) -> None:
+    """What the watch tells of an object."""
+    seen = await client.get(key_of(obj))
+    assert seen is not None
+    applier._cache.upsert(seen)
 
 
 async def install_crds(client: KubeClient) -> None:

@@ -19,9 +19,8 @@ from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.resources import CONFIG_MAPS, Object, ObjectKey, key_of
 from embedding_operator.planning.stagejob import StagingSite
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.kube_support import client_of, config_map, namespace_of, raw, until
+from tests.integration.kube_support import MERGE, client_of, config_map, namespace_of, raw, until
 
-MERGE = "application/merge-patch+json"
 SCOPED = pytest.mark.parametrize("scoped", [True, False], ids=["one namespace", "all namespaces"])
 
 
