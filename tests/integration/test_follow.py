@@ -129,10 +129,13 @@ async def test_a_watch_whose_connection_is_cut_goes_on_from_where_it_was_without
     control_plane: ControlPlane,
 ) -> None:
     async with listed(control_plane, True, "kept", "gone") as it, it.following():
-        await it.until_known("kept", "gone")
+        known = ["kept", "gone"]
+        await it.until_known(*known)
         lists = it.context.client.requests["list", "ConfigMap"]
         for cut in ("first", "second"):
             await it.make(cut)
+            known.append(cut)
+            await it.until_known(*known)  # so there is a watch to be cut
             session = it.context.client._connection._session
             assert session is not None
             assert session.connector is not None
