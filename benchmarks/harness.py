@@ -58,13 +58,13 @@ async def create_and_wait(
     children = {kind: asyncio.Event() for kind in wanted}
     ready = asyncio.Event()
     stamps: dict[str, float] = {}
-    async with contextlib.AsyncExitStack() as stack:
-        group = await stack.enter_async_context(_cancelled_at_the_end())
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        watching = []
         for kind, number in wanted.items():
             lines = await stack.enter_async_context(api.watch(_CHILDREN[kind] + _SELECTOR, METADATA))
-            group.create_task(_count(lines, number, children[kind]))
+            watching.append(group.create_task(_count(lines, number, children[kind])))
         rows = await stack.enter_async_context(api.watch(f"{SERVICES}?includeObject=None", TABLE))
-        group.create_task(_all_ready(rows, existing + services, replicas, ready))
+        watching.append(group.create_task(_all_ready(rows, existing + services, replicas, ready)))
         began = time.monotonic()
 
         async def stamp(name: str, *events: asyncio.Event) -> None:
@@ -77,22 +77,9 @@ async def create_and_wait(
         await _create(api, existing, services, replicas)
         stamps["created"] = time.monotonic() - began
         await _until_done(waiting, began + seconds, check)
-    return Times(**stamps)
-
-
-@contextlib.asynccontextmanager
-async def _cancelled_at_the_end() -> AsyncIterator[asyncio.TaskGroup]:
-    tasks: list[asyncio.Task[Any]] = []
-
-    class Group(asyncio.TaskGroup):
-        def create_task(self, *arguments: Any, **options: Any) -> asyncio.Task[Any]:
-            tasks.append(super().create_task(*arguments, **options))
-            return tasks[-1]
-
-    async with Group() as group:
-        yield group
-        for task in tasks:
+        for task in watching:
             task.cancel()
+    return Times(**stamps)
 
 
 async def _until_done(waiting: list[asyncio.Task[None]], deadline: float, check: Callable[[], None]) -> None:
