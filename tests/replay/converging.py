@@ -10,52 +10,23 @@ client, applier and workers are the real ones. Strangers' objects and drift are 
 
 from __future__ import annotations
 
-import copy
 import random
-from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from embedding_operator.kube.resources import ObjectKey, key_of
+from embedding_operator.kube.resources import ObjectKey
 from tests.replay.apiserver import ApiServer
+from tests.replay.people import edit_label, edit_spec, new_object, remove_label, remove_mark, specs
 from tests.replay.process import RESYNC, Process, Request
 from tests.replay.recording import Object
+from tests.replay.resting import CHILDREN, plain, rest, settle, undisturbed
 from tests.replay.surroundings import ENDS, steps
 from tests.replay.telling import KINDS
 from tests.unit.kube.timeless import TimelessLoop
 
 NAMES = st.sampled_from(["a", "b"])
 CHANCE = st.integers(0, 2**32).map(random.Random)
-REPOS = ("org/one", "org/two")
-CHILDREN = frozenset({"Deployment", "Service", "PodDisruptionBudget", "ConfigMap"})
-BACKOFF = 400.0  # seconds: longer than the longest pause between two tries
-OF_CHANCE = frozenset(
-    {"uid", "resourceVersion", "generation", "creationTimestamp", "lastTransitionTime", "embedding-operator.io/applied"}
-)
-
-
-def specs() -> st.SearchStrategy[Object]:
-    """What users write."""
-    return st.builds(
-        _spec,
-        repo=st.sampled_from(REPOS),
-        replicas=st.integers(0, 3),
-        length=st.sampled_from([None, 1024, 2048]),
-        made_claim=st.booleans(),
-        suspend=st.booleans(),
-        profile=st.sampled_from(["cpu", "cpu", "cpu", "none-such"]),
-    )
-
-
-def _spec(repo: str, replicas: int, length: int | None, made_claim: bool, suspend: bool, profile: str) -> Object:
-    spec: Object = {
-        "model": {"source": {"modelScope": {"repo": repo, "revision": "master"}}},
-        "cache": {"claimTemplate": {"size": "1Gi"}} if made_claim else {"claimName": "weights"},
-        "runtime": {"profile": profile},
-        "replicas": replicas,
-    }
-    return spec | ({"serving": {"maxModelLen": length}} if length else {}) | ({"suspend": True} if suspend else {})
 
 
 class Converge(RuleBasedStateMachine):
@@ -85,7 +56,7 @@ class Converge(RuleBasedStateMachine):
         if key in self.api.objects:
             self.api.change(key, lambda obj: obj.update(spec=spec))
         else:
-            self.api.create(_object(key, spec=spec))
+            self.api.create(new_object(key, spec=spec))
 
     @rule(name=NAMES, replicas=st.integers(0, 3))
     def service_is_scaled(self, name: str, replicas: int) -> None:
@@ -100,13 +71,13 @@ class Converge(RuleBasedStateMachine):
             spec = self.api.objects[key]["spec"]
             self.api.delete(key)
             if again:
-                self.api.create(_object(key, spec=spec))
+                self.api.create(new_object(key, spec=spec))
 
     @rule()
     def claim_is_made(self) -> None:
         key = ObjectKey("PersistentVolumeClaim", "search", "weights")
         if key not in self.api.objects:
-            self.api.create(_object(key, "v1", spec={}))
+            self.api.create(new_object(key, "v1", spec={}))
 
     @rule(value=st.sampled_from(["1", "2"]))
     def profile_is_changed(self, value: str) -> None:
@@ -135,9 +106,9 @@ class Converge(RuleBasedStateMachine):
         if at_rest:
             self.everything_settles()
         if keys := [key for key in self.api.objects if key.kind == kind]:
-            edits = [_edit_spec, _edit_label, _remove_label]
+            edits = [edit_spec, edit_label, remove_label]
             if kind != "PodDisruptionBudget":  # who takes our mark off one that is not wanted any more has it for good
-                edits.append(_remove_mark)
+                edits.append(remove_mark)
             edit = chance.choice(edits)
             self.api.change(chance.choice(keys), edit)
         if at_rest:
@@ -147,7 +118,7 @@ class Converge(RuleBasedStateMachine):
     def stranger_has_the_name(self, name: str) -> None:
         key = ObjectKey("Service", "search", name)
         if key not in self.api.objects:
-            self.api.create(_object(key, "v1", spec={"ports": []}))
+            self.api.create(new_object(key, "v1", spec={"ports": []}))
 
     @rule(name=NAMES)
     def stranger_goes(self, name: str) -> None:
@@ -210,9 +181,7 @@ class Converge(RuleBasedStateMachine):
     @rule()
     def everything_settles(self) -> None:
         """Then to look again at everything changes nothing: nobody has missed any news."""
-        settle(self.process)
-        self.process.wait(BACKOFF)
-        settle(self.process)
+        rest(self.process)
         if not self.process.deletions_lost:
             self.process.look_again()
             self._assert_silent("nobody was woken for this")
@@ -243,9 +212,7 @@ class Converge(RuleBasedStateMachine):
         self.api.nodes_are_full = False
         for name in ("a", "b"):
             self._stranger_goes(name)
-        settle(self.process)
-        self.process.wait(BACKOFF)
-        settle(self.process)
+        rest(self.process)
         if self.process.deletions_lost:
             self.process.wait(3 * RESYNC)
             settle(self.process)
@@ -254,103 +221,9 @@ class Converge(RuleBasedStateMachine):
         self.process.die()
         self.process = Process(self.loop, self.api)
         self._assert_silent("after a restart")
-        assert plain(self._undisturbed()) == state
+        assert plain(undisturbed(self.loop, self.api)) == state
 
     def _assert_silent(self, when: str) -> None:
         self.api.writes.clear()
-        settle(self.process)
-        self.process.wait(BACKOFF)
-        settle(self.process)
+        rest(self.process)
         assert self.api.writes == [], when
-
-    def _undisturbed(self) -> ApiServer:
-        """Another world, in which an operator finds the users' objects, and makes all the rest."""
-        api = ApiServer()
-        api.version, api._uids = self.api.version, self.api._uids
-        for key, obj in self.api.objects.items():
-            if not _is_child(obj):
-                api.objects[key] = copy.deepcopy(obj)
-                if key.kind == "EmbeddingService":
-                    api.objects[key].pop("status", None)
-        process = Process(self.loop, api)
-        settle(process)
-        process.wait(BACKOFF)
-        settle(process)
-        process.die()
-        return api
-
-
-def settle(process: Process) -> None:
-    """Everything is answered, told and done, until nothing is left to do; only little time passes."""
-    for _ in range(2000):
-        if sent := process.client.sent:
-            process.answer(sent[0])
-        elif streams := [*process.streams]:
-            process.tell(streams[0])
-        elif todo := steps(process.api):
-            todo[0]()
-        else:
-            version = process.api.version
-            process.wait(5.0)
-            if process.api.version == version and not process.client.sent:
-                return
-    raise AssertionError(f"it never comes to rest: {process.api.writes[-6:]}")
-
-
-def plain(api: ApiServer) -> dict[ObjectKey, Any]:
-    """All objects, without what no two runs have in common."""
-    state = {key: _without_chance(obj) for key, obj in sorted(api.objects.items(), key=lambda item: item[0])}
-    for key in [key for key in state if key.kind == "Deployment"]:
-        del state[key]["status"]["observedGeneration"]  # it counts edits
-    kinds = {key.kind for key in state}
-    for key in [key for key in state if key.kind == "ConfigMap" and "EmbeddingService" in kinds]:
-        if not any(key.name in str(obj["data"]) for other, obj in state.items() if other.kind == "ControllerRevision"):
-            del state[key]  # kept for revisions to come as long as there is any service
-    return state
-
-
-def _without_chance(value: Any) -> Any:
-    if isinstance(value, dict):
-        kept = {name: _without_chance(item) for name, item in value.items() if name not in OF_CHANCE}
-        return {name: item for name, item in kept.items() if name != "annotations" or item}
-    if isinstance(value, list):
-        return [_without_chance(item) for item in value]
-    return value
-
-
-def _is_child(obj: Object) -> bool:
-    """What the operator can make again from what users wrote."""
-    metadata = obj["metadata"]
-    if obj["kind"] == "Pod":
-        return bool(metadata["ownerReferences"][0]["kind"] == "Deployment")
-    return obj["kind"] in CHILDREN and "labels" in metadata
-
-
-def _object(key: ObjectKey, version: str = "embedding-operator.io/v1alpha1", **fields: Any) -> Object:
-    metadata = {"name": key.name, "namespace": key.namespace}
-    made = {"apiVersion": version, "kind": key.kind, "metadata": metadata, **copy.deepcopy(fields)}
-    assert key_of(made) == key
-    return made
-
-
-def _edit_spec(obj: Object) -> None:
-    spec = obj["spec"]
-    if "replicas" in spec:
-        spec["replicas"] += 1
-    elif spec.get("ports"):
-        spec["ports"][0]["port"] += 1
-    elif "maxUnavailable" in spec:
-        spec["maxUnavailable"] = 2
-
-
-def _edit_label(obj: Object) -> None:
-    if "labels" in obj["metadata"]:
-        obj["metadata"]["labels"]["app.kubernetes.io/name"] = "other"
-
-
-def _remove_label(obj: Object) -> None:
-    obj["metadata"].get("labels", {}).pop("embedding-operator.io/service", None)
-
-
-def _remove_mark(obj: Object) -> None:
-    obj["metadata"].get("labels", {}).pop("app.kubernetes.io/managed-by", None)
