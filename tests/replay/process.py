@@ -247,7 +247,7 @@ class Process:
     def _list(self, request: Request) -> Object:
         token = request.query.get("continue")
         if token:
-            left, version = self._snapshots.pop(token)
+            left, version = self._snapshots[token]  # two lists at one version have the same token
         else:
             if request.resource not in OWN_KINDS and request.key.kind not in self._told_of:
                 self._show(request.key.kind)  # children are followed from their list on
