@@ -249,15 +249,15 @@ class Process:
         if token:
             left, version = self._snapshots[token]  # two lists at one version have the same token
         else:
-            if request.resource not in OWN_KINDS and request.key.kind not in self._told_of:
+            whole = not request.key.namespace  # the operator asks for one namespace only to look once
+            if whole and request.resource not in OWN_KINDS and request.key.kind not in self._told_of:
                 self._show(request.key.kind)  # children are followed from their list on
-            selected = request.query.get("labelSelector")
             objects = sorted(self.api.objects.items())
-            left = [obj for key, obj in objects if key.kind == request.key.kind and (not selected or is_shown(obj))]
+            left = [obj for key, obj in objects if key.kind == request.key.kind and _is_selected(obj, request.query)]
             version = str(self.api.version)
         metadata = {"resourceVersion": version}
         if len(left) > PAGE:
-            metadata["continue"] = f"{request.key.kind}-{len(left)}-{version}"
+            metadata["continue"] = f"{request.key.kind}-{request.query.get('labelSelector')}-{len(left)}-{version}"
             self._snapshots[metadata["continue"]] = (left[PAGE:], version)
         return {"metadata": metadata, "items": [dict(obj) for obj in left[:PAGE]]}
 
@@ -269,6 +269,12 @@ class Process:
         for task in self._tasks:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 raise AssertionError("a task of the operator died") from task.exception()
+
+
+def _is_selected(obj: Object, query: Any) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    wanted = [part.split("=") for part in (query.get("labelSelector") or "").split(",") if part]
+    return all(labels.get(name) == value for name, value in wanted)
 
 
 async def _turns(count: int) -> None:

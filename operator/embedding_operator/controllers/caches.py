@@ -13,8 +13,14 @@ from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import profiles_known
 from embedding_operator.controllers.status import now, seconds_since, write_status
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import Object, ObjectKey
-from embedding_operator.planning.cacheplan import needs_claim_check, plan_cache, running_pod, waits
+from embedding_operator.kube.resources import PODS, Object, ObjectKey
+from embedding_operator.planning.cacheplan import (
+    has_ended_in_silence,
+    needs_claim_check,
+    plan_cache,
+    running_pod,
+    waits,
+)
 from embedding_operator.planning.cachestate import CachePlan, ObservedCache, of_task
 from embedding_operator.planning.ending import needs_cleanup
 from embedding_operator.planning.errors import PlanError
@@ -129,6 +135,8 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
     labels = {names.CACHE_LABEL: key.name}
     jobs = context.cache.list("Job", key.namespace, labels)
     pods = context.cache.list("Pod", key.namespace, labels)
+    if has_ended_in_silence(cache, jobs, pods):  # before the result is called lost, and all is hashed once more
+        pods = await _pods_now(context, key, labels)
     look = needs_claim_check(cache, jobs) or any(waits(pod) for pod in of_task(pods, names.STAGING_TASK))
     claim = await _claim(context, key, cache) if look else None
     where = context.settings
@@ -151,6 +159,14 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         unused_for=seconds_since(cache.status.unused_since),
         verified_for=seconds_since(cache.status.verified_at),
     )
+
+
+async def _pods_now(context: Context, key: ObjectKey, labels: dict[str, str]) -> list[Object]:
+    """The pods of a ModelCache as the API server knows them, whatever their watch has told."""
+    selector = ",".join(f"{name}={value}" for name, value in labels.items())
+    for pod in (await context.client.list(PODS, key.namespace, selector)).items:
+        context.cache.upsert(pod)
+    return context.cache.list("Pod", key.namespace, labels)
 
 
 async def _claim(context: Context, key: ObjectKey, cache: ModelCache) -> Object | None:

@@ -51,6 +51,7 @@ class Context:
     users: CacheUsers = field(default_factory=CacheUsers)
     identity: Identity = field(default_factory=Identity)
     looks: Looks = field(default_factory=Looks)
+    bereft: set[ObjectKey] = field(default_factory=set)  # services that lost a child, and may be gone themselves
 
 
 @cache

@@ -15,7 +15,8 @@ from embedding_operator.planning.status import PASSING
 from embedding_operator.planning.weights import cache_name
 
 USERS_SETTLE = 2.0  # seconds in which the users of a ModelCache that come or go are counted together
-_CHILDREN = frozenset({"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "Pod", "Job"})
+_APPLIED = frozenset({"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision"})
+_CHILDREN = _APPLIED | {"Pod", "Job"}
 
 
 def observed(context: Context, obj: Object) -> None:
@@ -107,6 +108,8 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
                 add(cache)
     elif key.kind in _CHILDREN:
         parents = _enqueue_parents(context, key, obj)
+        if key.kind in _APPLIED and not exists:
+            context.bereft.update(parents)
         if key.kind == "Pod" and news:
             for parent in parents:
                 users_changed(context, parent)

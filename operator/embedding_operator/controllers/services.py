@@ -25,6 +25,9 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     """Bring one service closer to its spec. Returns the seconds until it must be looked at again, or None."""
     obj = context.cache.get(key)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
+        context.bereft.discard(key)
+        return None
+    if key in context.bereft and not await _is_there(context, key, obj):
         return None
     try:
         service = EmbeddingService.from_dict(obj)
@@ -46,6 +49,19 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)
     return None
+
+
+async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
+    """Whether a service that lost a child exists: the end of its children may be told before its own, or in its place,
+    and what is made for an owner that is gone is collected at once, again and again."""
+    now = await context.client.get(key)
+    context.bereft.discard(key)
+    if now is not None and now["metadata"]["uid"] == obj["metadata"]["uid"]:
+        return True
+    routing.gone(context, key, obj)
+    if now is not None:
+        routing.observed(context, now)
+    return False
 
 
 async def _say(context: Context, obj: Object, service: EmbeddingService, plan: Plan) -> None:

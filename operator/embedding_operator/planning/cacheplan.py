@@ -83,6 +83,15 @@ def needs_claim_check(cache: ModelCache, jobs: Sequence[JsonObject]) -> bool:
     return not is_staged(cache) and all(name_of(other) != job_name(cache) for other in jobs)
 
 
+def has_ended_in_silence(cache: ModelCache, jobs: Sequence[JsonObject], pods: Sequence[JsonObject]) -> bool:
+    """Whether a Job is told to have ended and no pod of it says how: news of the two kinds overtake each other."""
+    task = names.CLEANUP_TASK if needs_cleanup(cache) else names.STAGING_TASK
+    if task == names.STAGING_TASK and is_staged(cache):
+        return False
+    ended = [one for one in of_task(jobs, task) if has_condition(one, "Complete") or has_condition(one, "Failed")]
+    return bool(ended) and newest_report(of_task(pods, task)) is None
+
+
 def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:
     """The pod to ask for progress, or None."""
     running = [pod for pod in pods if _phase(pod) == "Running"]
