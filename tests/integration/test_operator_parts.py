@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.refusal import refuse
 from embedding_operator.controllers.resync import Resync
+from embedding_operator.controllers.services import reconcile_service
 from embedding_operator.controllers.shared import make_built_in
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
@@ -74,3 +76,42 @@ async def test_built_in_profiles_are_there_before_anybody_works_and_what_fails_i
     context.client.gate = None
     await make_built_in(context)
     assert {key.name for key in context.cache.keys("RuntimeProfile")} == {one["metadata"]["name"] for one in BUILT_IN}
+
+
+async def test_a_service_whose_end_nobody_told_gets_no_children_again(context: Context) -> None:
+    """Its children are collected with it, and their ends are told."""
+    async with namespace_of(context.client) as namespace:
+        manifest = kinds.service()
+        manifest["metadata"]["namespace"] = namespace
+        service = await context.client.create(manifest)
+        context.cache.upsert(service)
+        await context.client.delete(key_of(service))
+        child = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {
+                "name": service["metadata"]["name"],
+                "namespace": namespace,
+                "uid": "child",
+                "resourceVersion": "1",
+                "labels": {"embedding-operator.io/service": service["metadata"]["name"]},
+            },
+        }
+        routing.deleted(context, child)
+        assert await reconcile_service(context, key_of(service)) is None
+        assert context.applier.counts == {}
+        assert key_of(service) not in context.cache
+
+
+async def test_a_service_that_lost_a_child_and_is_there_is_asked_for_once(context: Context) -> None:
+    async with namespace_of(context.client) as namespace:
+        manifest = kinds.service()
+        manifest["metadata"]["namespace"] = namespace
+        service = await context.client.create(manifest)
+        key = key_of(service)
+        context.cache.upsert(service)
+        context.bereft.add(key)
+        for _ in range(2):
+            await reconcile_service(context, key)
+        assert context.client.requests["get", "EmbeddingService"] == 1
+        assert context.applier.counts["status"] == 1

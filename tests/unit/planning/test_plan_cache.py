@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.api import names
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache, Progress
-from embedding_operator.planning.cacheplan import human_bytes, plan_cache
+from embedding_operator.planning.cacheplan import has_ended_in_silence, human_bytes, plan_cache
 from embedding_operator.planning.cachestate import CachePlan, ObservedCache
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
@@ -126,6 +127,27 @@ def test_a_lost_result_runs_the_job_again(pods: list[dict[str, Any]]) -> None:
     planned = plan(cache, jobs=[stage_job(cache, "Complete")], pods=pods)
     assert planned.delete == (("Job", job_name(cache)),)
     assert ready(planned)[1] == "Retrying"
+
+
+@pytest.mark.parametrize(
+    ("staged", "condition", "pods", "silent"),
+    [
+        (False, None, [], False),
+        (False, "Complete", [], True),
+        (False, "Failed", [], True),
+        (False, "Complete", [ended_pod("not json")], True),
+        (False, "Complete", [ended_pod(STAGED)], False),
+        (True, "Complete", [], False),  # long known, and the pod long gone
+    ],
+)
+def test_a_job_that_has_ended_without_a_word_is_asked_for_its_pods_before_that_is_believed(
+    staged: bool, condition: str | None, pods: list[dict[str, Any]], silent: bool
+) -> None:
+    cache = given.cache(staged=staged)
+    jobs = [stage_job(given.cache(staged=False), condition)]
+    for one in (*jobs, *pods):
+        one["metadata"].setdefault("labels", {})["app.kubernetes.io/name"] = names.STAGING_TASK
+    assert has_ended_in_silence(cache, jobs, pods) is silent
 
 
 def test_a_failed_job_stalls_in_the_stagers_words_and_says_how_to_try_again() -> None:
