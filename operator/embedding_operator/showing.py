@@ -58,8 +58,9 @@ def _status(obj: Object) -> Object:
     return status
 
 
-async def show(kubeconfig: Path | None, namespace: str | None, *, watch: bool, out: TextIO = sys.stdout) -> int:
+async def show(kubeconfig: Path | None, namespace: str | None, *, watch: bool, out: TextIO | None = None) -> int:
     """Print it once, or over and over in the same place until interrupted; gives the exit code."""
+    out = out or sys.stdout
     connection = await connect(kubeconfig)
     try:
         client = KubeClient(connection)

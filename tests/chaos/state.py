@@ -9,6 +9,7 @@ is left out but the following, because no two runs have it in common, fault or n
 | every point in time | runs happen at different times |
 | the random end of generated names | replaced by `*` wherever the name is mentioned |
 | the names of the namespace and of its volume | the harness makes them up |
+| who signed for a published directory | by uids; that somebody did is compared |
 | addresses, node names, node ports | the cluster gives them out; hence also `on 2 nodes` in a message |
 | statuses of kinds that are not ours | but for counts of replicas, pods' phase and readiness, and a Job's success |
 | generations of what Kubernetes' own controllers write | they count how often pods came and went |
@@ -45,7 +46,8 @@ _DROPPED_METADATA = ("uid", "resourceVersion", "creationTimestamp", "managedFiel
 _DROPPED_SPEC = ("nodeName", "clusterIP", "clusterIPs", "healthCheckNodePort")
 _DIGEST = "embedding-operator.io/applied"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
-_UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_UID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f])")
+_SIGNATURE = re.compile(r"_[^_/]+_[0-9a-f-]{36}$")
 _NODES = re.compile(r" on \d+ nodes?\b")
 
 
@@ -81,7 +83,7 @@ def volume(directory: Path) -> State:
             content = path.read_bytes()
             is_manifest = path.name == "manifest.json"
             told = json.loads(_TIME.sub("TIME", content.decode())) if is_manifest else sha256(content).hexdigest()
-            state[f"file {relative}"] = [told]
+            state[f"file {_SIGNATURE.sub('_NAMESPACE_UID', str(relative))}"] = [told]
         elif relative.parts[0] == ".staging" and len(relative.parts) > 1:
             state[f"file {relative}"] = ["left behind"]
     return state

@@ -258,7 +258,7 @@ def test_kubectl_get_shows_the_path_of_weights_in_place(kubectl: Kubectl) -> Non
 def test_kubectl_get_shows_a_cache_in_one_line(kubectl: Kubectl) -> None:
     kubectl("apply", "-n", NAMESPACE, "-f", "-", input=as_yaml(cache()))
     try:
-        progress = {"phase": "Downloading", "percent": 42, "bytes": 42, "totalBytes": 100}
+        progress = {"phase": "Downloading", "percent": 42, "bytes": 42, "totalBytes": 100, "secondsLeft": 7}
         status = {"conditions": [ready("False", "Downloading")], "progress": progress, "bytes": 100}
         patch_status(kubectl, "mcache", {"status": status})
         shown = columns(kubectl, "mcache")
@@ -268,6 +268,7 @@ def test_kubectl_get_shows_a_cache_in_one_line(kubectl: Kubectl) -> None:
             "READY": "False",
             "REASON": "Downloading",
             "PROGRESS": "42",
+            "LEFT": "7",
             "SIZE": "100",
         }
     finally:
