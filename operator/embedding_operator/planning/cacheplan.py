@@ -79,7 +79,7 @@ def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> 
 def needs_claim_check(cache: ModelCache, jobs: Sequence[JsonObject]) -> bool:
     """Whether a Job is about to be made, so that the claim must be looked for."""
     if needs_cleanup(cache):
-        return is_staged(cache) and all(name_of(other) != cleanup_job_name(cache) for other in jobs)
+        return all(name_of(other) != cleanup_job_name(cache) for other in jobs)
     return not is_staged(cache) and all(name_of(other) != job_name(cache) for other in jobs)
 
 

@@ -9,6 +9,7 @@ import json
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.planning.cachestate import is_staged
 from embedding_operator.planning.stagejob import (
     CACHE_MOUNT,
     PERMANENT_EXIT_CODE,
@@ -24,12 +25,11 @@ def cleanup_job_name(cache: ModelCache) -> str:
 
 
 def cleanup_job(cache: ModelCache, site: StagingSite, cluster: str) -> JsonObject:
-    """Remove what this ModelCache has published, unless somebody else signed for it."""
+    """Remove what this ModelCache has published, or begun to, unless somebody else signed for it."""
     labels = names.cache_labels(cache.metadata.name, names.CLEANUP_TASK)
-    spec = {
+    published = {"path": cache.status.path, "digest": cache.status.digest} if is_staged(cache) else {}
+    spec = published | {
         "root": CACHE_MOUNT,
-        "path": cache.status.path,
-        "digest": cache.status.digest,
         "user": names.signature(cluster, cache.metadata.namespace or "", cache.metadata.uid or ""),
     }
     container = volume_container(cache, "clean", site.image, ["clean", "--spec", json.dumps(spec, sort_keys=True)])

@@ -84,13 +84,11 @@ def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> C
         return _let_go(cache, seen, _kept(cache, "the namespace ends, and no clean-up can start there"))
     if not removes_files(cache):
         return _let_go(cache, seen, _kept(cache, "deletionPolicy is not Delete"))
-    if not is_staged(cache):
-        return _let_go(
-            cache, seen, Verdict(Reason.FILES_KEPT, "nothing was published that could be removed", ready=True)
-        )
-    current = next(
-        (job for job in of_task(seen.jobs, names.CLEANUP_TASK) if name_of(job) == cleanup_job_name(cache)), None
-    )
+    done = of_task(seen.jobs, names.CLEANUP_TASK)
+    busy = tuple(("Job", name_of(job)) for job in seen.jobs if job not in done)
+    current = next((job for job in done if name_of(job) == cleanup_job_name(cache)), None)
+    if current is None and not is_staged(cache) and not _has_begun(seen):
+        return _let_go(cache, seen, Verdict(Reason.FILES_KEPT, "nothing was staged that could be removed", ready=True))
     if current is not None and has_condition(current, "Complete"):
         return _let_go(cache, seen, _result(cache, seen))
     if current is not None and has_condition(current, "Failed"):
@@ -98,19 +96,29 @@ def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> C
         words = (report.words if report else "") or job_message(current)
         return _let_go(cache, seen, _kept(cache, f"the clean-up could not run: {words}"))
     if current is not None:
-        verdict = Verdict(Reason.CLEANING_UP, f"Job {name_of(current)} removes {cache.status.path} from claim {claim}")
-        return CachePlan(said(cache, seen, cache.status, verdict))
+        verdict = Verdict(Reason.CLEANING_UP, f"Job {name_of(current)} removes {_files(cache)} from claim {claim}")
+        return CachePlan(said(cache, seen, cache.status, verdict), delete=busy)
     if seen.claim_exists is False:
         return _let_go(cache, seen, _kept(cache, f"claim {claim} is gone"))
     if seen.serving:
         return CachePlan(said(cache, seen, cache.status, _in_use(seen)))
     if seen.refused is not None:
         return _let_go(cache, seen, _kept(cache, f"the clean-up could not start: {seen.refused.message}"))
-    done = of_task(seen.jobs, names.CLEANUP_TASK)
-    busy = tuple(("Job", name_of(job)) for job in seen.jobs if job not in done)
     verdict = Verdict(Reason.CLEANING_UP, "the clean-up Job is being made")
     status = said(cache, seen, cache.status, verdict)
-    return CachePlan(status, create=(cleanup_job(cache, site, seen.cluster),), delete=busy)
+    made = (cleanup_job(cache, site, seen.cluster),)
+    # a download ends STRICTLY AFTER: its pods are what tells that there is something to remove
+    return CachePlan(status, create=made, delete=busy if is_staged(cache) else ())
+
+
+def _has_begun(seen: ObservedCache) -> bool:
+    """Whether a stager ran, and so may have left something on the volume."""
+    pods = [pod for pod in seen.pods if pod not in of_task(seen.pods, names.CLEANUP_TASK)]
+    return any((pod.get("status") or {}).get("phase") in ("Running", "Succeeded", "Failed") for pod in pods)
+
+
+def _files(cache: ModelCache) -> str:
+    return cache.status.path or "what was not finished"
 
 
 def _in_use(seen: ObservedCache) -> Verdict:
@@ -127,7 +135,7 @@ def _result(cache: ModelCache, seen: ObservedCache) -> Verdict:
 
 
 def _kept(cache: ModelCache, why: str) -> Verdict:
-    where = f"{cache.status.path} stays on claim {cache.spec.storage.claim_name}"
+    where = f"{_files(cache)} stays on claim {cache.spec.storage.claim_name}"
     return Verdict(Reason.FILES_KEPT, f"{where}: {why}", ready=True)
 
 

@@ -1,7 +1,7 @@
 """What the clean-up Job does: take a directory that we wrote off the volume, unless somebody else needs it.
 
 Nothing is removed on a guess: the manifest must say that we wrote it, and be the very one that this ModelCache was
-told of. The directory is renamed into `.trash` first, where no reader finds it, and removed only after that. Killed
+told of. What is published is renamed into `.trash` first, where no reader finds it, and removed only after that. Killed
 at any moment, the next run goes on. No link is followed.
 """
 
@@ -14,16 +14,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from .errors import StageError
-from .layout import OURS, TRASH, fsync_path, make_directories, unsafe_path
+from .layout import OURS, TRASH, fsync_path, is_real_directory, make_directories, size_of, unsafe_path
 from .manifest import BadManifestError, read_manifest
 from .progress import human
 from .spec import SIGNATURE
+from .unfinished import remove_unfinished
 from .users import others, unsign
 
 log = logging.getLogger(__name__)
@@ -38,18 +39,27 @@ class CleanSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=True)
 
     root: Annotated[str, Field(pattern=r"^/")]
-    path: str
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    path: str | None = None
+    """What was published; left out where nothing was."""
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     user: Annotated[str, Field(pattern=SIGNATURE, max_length=200)]
 
     @field_validator("path")
     @classmethod
-    def _inside_the_volume(cls, value: str) -> str:
+    def _inside_the_volume(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if problem := unsafe_path(value):
             raise ValueError(f"{value!r} {problem}")
         if set(PurePosixPath(value).parts) & set(OURS):
             raise ValueError(f"{value!r} is no published directory")
         return value
+
+    @model_validator(mode="after")
+    def _with_its_digest(self) -> Self:
+        if (self.path is None) != (self.digest is None):
+            raise ValueError("path and digest belong together")
+        return self
 
 
 @dataclass(frozen=True)
@@ -71,63 +81,68 @@ def parse_clean_spec(text: str) -> CleanSpec:
 
 
 def clean(spec: CleanSpec, pause: Callable[[float], None] = time.sleep) -> CleanResult:
-    """Remove the directory if it is ours alone; OSErrors are the caller's."""
+    """Remove the directory, and downloads that were not finished, if they are ours alone; OSErrors are the caller's."""
     root = Path(spec.root)
-    result = _clean(root, spec, pause)
-    _tidy(root, spec.path)
-    return result
+    published = None if spec.path is None else _clean(root, spec, spec.path, pause)
+    unfinished = remove_unfinished(root, spec.user, pause, SETTLE)
+    _tidy(root, spec.path or "")
+    told = [published.message] if published else []
+    if unfinished is not None:
+        told.append(f"an unfinished download is removed, {human(unfinished)}")
+    removed = published.removed if published else unfinished is not None
+    return CleanResult(removed, "; ".join(told) or "nothing was there that could be removed")
 
 
-def _clean(root: Path, spec: CleanSpec, pause: Callable[[float], None]) -> CleanResult:
+def _clean(root: Path, spec: CleanSpec, path: str, pause: Callable[[float], None]) -> CleanResult:
     trash = root / TRASH / spec.user
     going = trash.with_name(f"{spec.user}.going")
-    if not _is_directory(trash) and not _is_directory(going):  # else an earlier run was killed in the middle
-        unsign(root, spec.path, spec.user)
-        if kept := _reason_to_keep(root, spec):
+    if not is_real_directory(trash) and not is_real_directory(going):  # else an earlier run was killed in the middle
+        unsign(root, path, spec.user)
+        if kept := _reason_to_keep(root, spec, path):
             return CleanResult(False, kept)
         make_directories(trash.parent, root)
-        _rename(root / spec.path, trash)
-    if _is_directory(trash):
-        if kept := _second_look(root, spec, trash, pause):
+        _rename(root / path, trash)
+    if is_real_directory(trash):
+        if kept := _second_look(root, spec, path, trash, pause):
             with suppress(OSError):  # fails where somebody staged it anew meanwhile
-                _rename(trash, root / spec.path)
+                _rename(trash, root / path)
                 return CleanResult(False, kept)
         _rename(trash, going)  # from here on it is not whole, and never goes back
-    size = _bytes(going)
+    size = size_of(going)
     shutil.rmtree(going)
-    return CleanResult(True, f"{spec.path} is removed, {human(size)}")
+    return CleanResult(True, f"{path} is removed, {human(size)}")
 
 
-def _second_look(root: Path, spec: CleanSpec, trash: Path, pause: Callable[[float], None]) -> str | None:
+def _second_look(root: Path, spec: CleanSpec, path: str, trash: Path, pause: Callable[[float], None]) -> str | None:
     """Why it has to go back, now that nobody finds it any more."""
     pause(SETTLE)
-    if users := others(root, spec.path, spec.user):
+    if users := others(root, path, spec.user):
         return _used_by(users)
-    return _not_ours(trash, spec)
+    return _not_ours(trash, spec, path)
 
 
-def _reason_to_keep(root: Path, spec: CleanSpec) -> str | None:
+def _reason_to_keep(root: Path, spec: CleanSpec, path: str) -> str | None:
     """Why the directory must stay; None if it is ours alone."""
     directory = root
-    for part in PurePosixPath(spec.path).parts:
+    for part in PurePosixPath(path).parts:
         directory /= part
-        if not _is_directory(directory):
+        if not is_real_directory(directory):
             return f"{directory.relative_to(root)} is not there, or is a link: nothing is removed"
-    if foreign := _not_ours(directory, spec):
+    if foreign := _not_ours(directory, spec, path):
         return foreign
-    users = others(root, spec.path, spec.user)
+    users = others(root, path, spec.user)
     return _used_by(users) if users else None
 
 
-def _not_ours(directory: Path, spec: CleanSpec) -> str | None:
+def _not_ours(directory: Path, spec: CleanSpec, path: str) -> str | None:
     try:
         manifest = read_manifest(directory)
     except BadManifestError as error:
-        return f"the manifest of {spec.path} is damaged ({error}): remove the directory by hand if it may go"
+        return f"the manifest of {path} is damaged ({error}): remove the directory by hand if it may go"
     if manifest is None:
-        return f"{spec.path} has no manifest of ours: whoever made it removes it"
+        return f"{path} has no manifest of ours: whoever made it removes it"
     if manifest.digest != spec.digest:
-        return f"{spec.path} has digest {manifest.digest}, not {spec.digest}: somebody else staged it"
+        return f"{path} has digest {manifest.digest}, not {spec.digest}: somebody else staged it"
     return None
 
 
@@ -136,18 +151,10 @@ def _used_by(users: list[str]) -> str:
     return f"others still use the files: {', '.join(users[:3])}{more}"
 
 
-def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
 def _rename(source: Path, target: Path) -> None:
     source.rename(target)
     fsync_path(source.parent)
     fsync_path(target.parent)
-
-
-def _bytes(directory: Path) -> int:
-    return sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
 
 
 def _tidy(root: Path, relative: str) -> None:

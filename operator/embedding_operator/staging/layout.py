@@ -4,6 +4,7 @@
     <root>/.staging/<key>/{writer.json,journal.jsonl}    a run's own notes
     <root>/.staging/<key>/partials/…/<file>.partial      bytes that nobody has checked yet
     <root>/.staging/<key>/files/…                        checked files, renamed into place as a whole
+    <root>/.staging/.users/<key>/                        who has written there (users.py)
 
 Names come from a hub, that is from strangers: a name that could leave its directory is refused, never repaired.
 """
@@ -23,6 +24,7 @@ MANIFEST = "manifest.json"
 STAGING = ".staging"
 TRASH = ".trash"
 USERS = ".users"
+CLAIM = "writer.json"
 OURS = (STAGING, TRASH, USERS)
 """Directories of the volume that hold no weights: what is in them may change or go at any moment."""
 
@@ -45,6 +47,10 @@ class Layout:
         return self.root / STAGING / self.key
 
     @property
+    def relative_staging(self) -> str:
+        return f"{STAGING}/{self.key}"
+
+    @property
     def files(self) -> Path:
         return self.staging / "files"
 
@@ -54,7 +60,7 @@ class Layout:
 
     @property
     def claim(self) -> Path:
-        return self.staging / "writer.json"
+        return self.staging / CLAIM
 
     @property
     def partials(self) -> Path:
@@ -139,6 +145,16 @@ def make_directories(directory: Path, root: Path) -> None:
         with contextlib.suppress(FileExistsError):
             path.mkdir()
         open_up(path)
+
+
+def is_real_directory(path: Path) -> bool:
+    """A directory, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def size_of(directory: Path) -> int:
+    """Bytes of all files below it."""
+    return sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
 
 
 def open_up(path: Path) -> None:

@@ -18,6 +18,7 @@ from .found import fitting
 from .layout import STAGING, Layout, fsync_path, make_directories
 from .manifest import Manifest, write_manifest
 from .select import RemoteFile
+from .users import forget
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def publish(
 
     `require_claim` raises where the claim was lost: another stager may be changing the files by then.
     """
-    _drop_strangers(layout.files, {file.path for file in manifest.files})
+    drop_strangers(layout.files, {file.path for file in manifest.files})
     write_manifest(layout.files, manifest)
     make_directories(layout.published.parent, layout.root)
     require_claim()
@@ -55,7 +56,9 @@ def replace_files(layout: Layout, names: Iterable[str]) -> None:
 
 
 def remove_staging(layout: Layout) -> None:
+    """The work is done: it is published, or was there already."""
     shutil.rmtree(layout.staging, ignore_errors=True)
+    forget(layout.root, layout.relative_staging)
 
 
 def _sync_up(directory: Path, root: Path) -> None:
@@ -66,8 +69,8 @@ def _sync_up(directory: Path, root: Path) -> None:
     fsync_path(root)
 
 
-def _drop_strangers(directory: Path, known: set[str]) -> None:
-    """Nothing but the manifest's files is published, whatever an earlier run left."""
+def drop_strangers(directory: Path, known: set[str]) -> None:
+    """Leave nothing there but the files that are named, whatever an earlier run left."""
     for parent, _, names in os.walk(directory):
         for name in names:
             path = Path(parent) / name

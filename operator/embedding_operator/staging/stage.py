@@ -34,7 +34,7 @@ from .source import Listing, Origin, Source
 from .spec import StageSpec
 from .threads import in_thread
 from .transport import Transport
-from .unpack import unpack
+from .unpack import discard, make_room, unpack
 from .users import sign
 from .verify import require_digest, verify_path
 
@@ -140,7 +140,7 @@ class _Run:
     async def _adopt(self, hub: Source, found: Found) -> StageResult:
         """STRICTLY in this order: sign, look. Whoever removes the directory looks at who signed after it is away."""
         try:
-            await in_thread(self._sign)
+            await in_thread(self._sign, self.layout.relative)
         except OSError as error:  # a claim that is read-only here: its files serve as well
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                 raise
@@ -179,7 +179,7 @@ class _Run:
         not what it said."""
         log.warning("%s: %d files are fetched again", self.layout.relative, len(found.wanting))
         files = await self._fetch(hub, found.wanting)
-        await in_thread(self._sign)
+        await in_thread(self._sign, self.layout.relative)
         claim.require()
         if set(files) <= set(found.manifest.files):
             await in_thread(replace_files, self.layout, [file.path for file in files])
@@ -192,27 +192,38 @@ class _Run:
         """The result, or None if somebody else published meanwhile."""
         files = await self._fetch(hub, self.selection.files)
         if self.listing.archive:
-            (archive,) = self.selection.files
-            self.progress.start("Verifying", archive.size)
-            files = await unpack(self.layout, archive, self.progress.work)
+            files = await self._unpack(claim)
         require_digest(self.spec.digest, files_digest(files), self.origin.name)
         self.progress.start("Publishing", self.selection.bytes)
         self.progress.credit(self.selection.bytes)
         manifest = self._manifest(files)
-        await in_thread(self._sign)
+        await in_thread(self._sign, self.layout.relative)
         published = await in_thread(publish, self.layout, manifest, self.listing.files, claim.require)
         return self._result(manifest, adopted=False) if published else None
+
+    async def _unpack(self, claim: Claim) -> list[ManifestFile]:
+        (archive,) = self.selection.files
+        self.progress.start("Verifying", archive.size)
+        try:
+            return await unpack(self.layout, archive, self.progress.work)
+        except (StageError, OSError):
+            claim.require()  # else it is another stager's work that lies there
+            await in_thread(discard, self.layout)  # it may be all that fills the volume
+            raise
 
     async def _fetch(self, hub: Source, files: Sequence[RemoteFile]) -> list[ManifestFile]:
         journal = Journal(self.layout, listing_id(self.selection.files))
         await in_thread(journal.open)
+        await in_thread(self._sign, self.layout.relative_staging)
+        if self.listing.archive:
+            await in_thread(make_room, self.layout, files[0], self.settings.free_bytes)
         self.progress.start("Downloading", sum(file.size for file in files))
         download = Download(hub, self.transport, self.layout, journal, self.progress, self.settings, self.pace)
         return await download.all(files, self.spec.parallelism)
 
-    def _sign(self) -> None:
+    def _sign(self, relative: str) -> None:
         if self.spec.user is not None:
-            sign(self.layout.root, self.layout.relative, self.spec.user)
+            sign(self.layout.root, relative, self.spec.user)
 
     def _fitting(self) -> Manifest | None:
         if self.listing.archive:  # nobody lists what is in it: its digest is known, or it is unpacked anew

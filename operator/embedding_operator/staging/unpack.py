@@ -23,6 +23,8 @@ from typing import BinaryIO, Protocol
 from .errors import StageError
 from .layout import MANIFEST, Layout, make_directories, open_up, unsafe_path
 from .manifest import ManifestFile
+from .progress import human
+from .publish import drop_strangers
 from .select import RemoteFile
 from .threads import in_thread
 
@@ -47,6 +49,25 @@ _BROKEN = (
 )
 
 
+def make_room(layout: Layout, archive: RemoteFile, free_bytes: Callable[[Path], int | None]) -> None:
+    """Refuse, before the first byte, a volume that cannot hold both the archive and what is in it.
+
+    Weights hardly compress, so that is at least as much again. STRICTLY after the journal was opened, which sees to
+    links: what a run that was killed has unpacked goes first, for it is unpacked anew.
+    """
+    discard(layout)
+    drop_strangers(layout.files, {archive.path})
+    present = sum(_size(path) for path in (layout.final(archive.path), layout.partial(archive.path)))
+    missing, free = max(0, archive.size - present), free_bytes(layout.staging)
+    if free is not None and missing + archive.size > free:
+        raise StageError(
+            "DiskFull",
+            f"{human(missing + archive.size - free)} too little: {human(missing)} are still to be downloaded, what is "
+            f"in the archive needs at least {human(archive.size)} beside it, and the volume has {human(free)} free: "
+            "enlarge the claim or remove models that are no longer used",
+        )
+
+
 async def unpack(layout: Layout, archive: RemoteFile, worked: Callable[[int], None]) -> list[ManifestFile]:
     """The files of the checked archive, put where the archive lies; `worked` is told how much of it is done."""
     done = _Done()
@@ -57,6 +78,11 @@ async def unpack(layout: Layout, archive: RemoteFile, worked: Callable[[int], No
         before = done.read
     worked(archive.size - before)
     return sorted(done.files)
+
+
+def discard(layout: Layout) -> None:
+    """Take away what was unpacked and is not in its place."""
+    shutil.rmtree(_scratch(layout), ignore_errors=True)
 
 
 class _Readable(Protocol):
@@ -74,8 +100,8 @@ class _Done:
 
 def _steps(layout: Layout, archive: RemoteFile, done: _Done) -> Iterator[bool]:
     """Unpack beside the archive, then move the files into its place."""
-    scratch = layout.staging / "unpacked"
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = _scratch(layout)
+    discard(layout)
     make_directories(scratch, layout.root)
     try:
         with layout.final(archive.path).open("rb") as stream:
@@ -212,6 +238,14 @@ class _Slice:
         data = self._reader.read(min(size, self.left))
         self.left -= len(data)
         return data
+
+
+def _scratch(layout: Layout) -> Path:
+    return layout.staging / "unpacked"
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size if path.is_file() else 0
 
 
 def _common_top(names: list[str]) -> str:

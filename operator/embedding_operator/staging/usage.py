@@ -21,4 +21,7 @@ EPILOG = (
 )
 
 CLEAN_HELP = "remove a staged model that nobody else on the volume uses (what the clean-up Job runs)"
-CLEAN_SPEC_HELP = "the run as JSON; fields: root, path (below it), digest (of the manifest), user (whose ModelCache)"
+CLEAN_SPEC_HELP = (
+    "the run as JSON; fields: root, user (whose ModelCache); of what was published: path (below root), digest (of its "
+    "manifest)"
+)

@@ -11,6 +11,7 @@ after the directory was renamed away. So of two that meet, at least one sees the
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,6 +50,20 @@ def unsign(root: Path, relative: str, user: str) -> None:
     for directory in (place, place.parent):
         with suppress(OSError):  # somebody else signed
             directory.rmdir()
+
+
+def signed_for(root: Path, relative: str, user: str) -> list[str]:
+    """The names of what this user has signed for in a directory."""
+    place = root / relative / USERS
+    return [name for name in _names(place) if any(_uid(one) == _uid(user) for one in _names(place / name))]
+
+
+def forget(root: Path, relative: str) -> None:
+    """Nobody needs it any more: it is not there."""
+    place = signatures(root, relative)
+    shutil.rmtree(place, ignore_errors=True)
+    with suppress(OSError):  # there are others beside it
+        place.parent.rmdir()
 
 
 def others(root: Path, relative: str, user: str) -> list[str]:

@@ -55,6 +55,12 @@ def clean_pod(message: dict[str, Any]) -> dict[str, Any]:
     return pod
 
 
+def stager(phase: str) -> dict[str, Any]:
+    pod = given.pod("stage-x", phase=phase, conditions=[])
+    pod["metadata"]["labels"] = {"app.kubernetes.io/name": "model-staging"}
+    return pod
+
+
 # ---- the finalizer
 
 
@@ -207,16 +213,36 @@ def test_a_clean_up_that_cannot_run_lets_go_in_its_own_words_or_the_jobs() -> No
     assert "Job's own words" in ready(plan(gone, jobs=[clean_job(gone, "Failed")]))[1]
 
 
-def test_what_was_never_published_is_let_go_at_once() -> None:
-    planned = plan(cache(deleted=True, staged=False))
-    assert (planned.create, planned.patch) == ((), LET_GO)
+def test_what_never_began_is_let_go_at_once() -> None:
+    gone = cache(deleted=True, staged=False)
+    for seen in ({}, {"jobs": [job(gone, SITE)]}, {"jobs": [job(gone, SITE)], "pods": [stager("Pending")]}):
+        planned = plan(gone, **seen)
+        assert (planned.create, planned.patch) == ((), LET_GO)
+        assert ready(planned) == ("FilesKept", "nothing was staged that could be removed")
+
+
+@pytest.mark.parametrize("phase", ["Running", "Failed", "Succeeded"])
+def test_what_was_begun_and_not_finished_is_removed_too(phase: str) -> None:
+    gone = cache(deleted=True, staged=False)
+    downloading = job(gone, SITE)
+    begun = plan(gone, jobs=[downloading], pods=[stager(phase)], cluster="c1")
+    (made,) = begun.create
+    spec = parse_clean_spec(made["spec"]["template"]["spec"]["containers"][0]["args"][2])
+    assert (spec.path, spec.digest, spec.user) == (None, None, "c1_search_u-2")
+    assert (begun.delete, begun.patch) == ((), {})  # were it killed here, the next one could not tell
+    removing = plan(gone, jobs=[downloading, clean_job(gone)], pods=[stager(phase)])
+    assert removing.delete == (("Job", downloading["metadata"]["name"]),)
+    assert "removes what was not finished from claim" in ready(removing)[1]
+    assert plan(gone, jobs=[clean_job(gone)]).patch == {}  # the stager's pods are gone, and it goes on
+    kept = plan(gone, jobs=[clean_job(gone, "Failed")])
+    assert kept.patch == LET_GO
+    assert ready(kept)[1].startswith("what was not finished stays on claim model-weights")
 
 
 def test_the_claim_is_looked_for_before_a_clean_up_is_made_and_not_after() -> None:
     gone = cache(deleted=True)
     assert needs_claim_check(gone, [])
     assert not needs_claim_check(gone, [clean_job(gone)])
-    assert not needs_claim_check(cache(deleted=True, staged=False), [])
 
 
 def test_nobody_new_is_served_from_files_that_go() -> None:

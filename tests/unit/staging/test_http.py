@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import hashlib
 import io
@@ -14,7 +15,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -79,9 +80,16 @@ def below(folder: str, members: dict[str, bytes]) -> dict[str, bytes]:
     return {f"{folder}{name}": data for name, data in members.items()}
 
 
-async def staged(volume: Volume, http: dict[str, Any], digest: str | None = None, **kwargs: Any) -> StageResult:
+async def staged(
+    volume: Volume,
+    http: dict[str, Any],
+    digest: str | None = None,
+    free: int | Callable[[Path], int] | None = None,
+    **kwargs: Any,
+) -> StageResult:
     spec = {"source": {"http": http}, "root": str(volume.root), "digest": digest, "progressPort": 0}
-    return await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK), **kwargs)  # type: ignore[arg-type]
+    room = {} if free is None else {"free_bytes": free if callable(free) else lambda path: free}
+    return await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK | room), **kwargs)  # type: ignore[arg-type]
 
 
 async def refused(volume: Volume, http: dict[str, Any], **kwargs: Any) -> StageError:
@@ -292,6 +300,66 @@ async def test_a_run_that_was_killed_while_unpacking_goes_on_with_the_archive_th
     hub.requests.clear()
     result = await staged(volume, source)
     assert published(volume, result) == MODEL
+    assert [r.server for r in hub.requests] == ["hub", "cdn"]  # once, for its size
+
+
+async def test_room_for_what_is_in_an_archive_is_seen_to_before_the_first_byte(volume: Volume, hub: ModelHub) -> None:
+    packed = tar(MODEL)
+    source, both = archive(volume, hub, packed, "tiny.bin"), 2 * len(packed)
+    error = await refused(volume, source, free=both - 1)
+    assert (error.reason, error.exit_code) == ("DiskFull", 3)
+    assert error.message.startswith(
+        "1 B too little: 300.0 KiB are still to be downloaded, what is in the archive needs"
+    )
+    assert not list(volume.root.glob(".staging/*/partials/*"))
+    assert published(volume, await staged(volume, source, free=both)) == MODEL
+
+
+async def test_what_a_killed_run_unpacked_is_not_held_against_the_next_one(
+    volume: Volume, hub: ModelHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a volume that holds the archive and its files, and nothing more."""
+    packed = tar(MODEL)
+    source = archive(volume, hub, packed, "tiny.bin")
+
+    def room(path: Path) -> int:
+        return 2 * len(packed) + 4096 - sum(each.stat().st_size for each in volume.root.rglob("*") if each.is_file())
+
+    renames = iter([True, True, False])
+    replace = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if "unpacked" in self.parts and not next(renames):
+            raise Killed
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(Killed):
+            await staged(volume, source)
+    assert room(volume.root) < len(packed)
+    result = await staged(volume, source, free=room)
+    assert published(volume, result) == MODEL
+
+
+async def test_a_volume_that_runs_full_while_unpacking_is_given_back_what_was_unpacked(
+    volume: Volume, hub: ModelHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = archive(volume, hub, tar(MODEL), "tiny.bin")
+    create = unpacking._create
+
+    def until_full(scratch: Path, name: str) -> BinaryIO:
+        if name == "model.safetensors":
+            raise OSError(errno.ENOSPC, "No space left on device", str(scratch / name))
+        return create(scratch, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "_create", until_full)
+        error = await refused(volume, source)
+    assert error.reason == "DiskFull"
+    assert [path.suffix for path in volume.root.rglob("*") if path.is_file()] == [".jsonl", ".archive"]
+    hub.requests.clear()
+    assert published(volume, await staged(volume, source)) == MODEL
     assert [r.server for r in hub.requests] == ["hub", "cdn"]  # once, for its size
 
 
