@@ -11,7 +11,7 @@ import pytest
 from embedding_operator.cli import main
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import install_kinds
-from tests.integration.operating import DIGEST, Namespace, until
+from tests.integration.operating import DIGEST, Namespace, end, until
 from tests.operator_process import OperatorProcess
 
 FINALIZER = "embedding-operator.io/cleanup"
@@ -51,20 +51,6 @@ def jobs(namespace: Namespace, task: str) -> list[dict[str, Any]]:
 
 def clean_jobs(namespace: Namespace) -> list[dict[str, Any]]:
     return jobs(namespace, "model-cleanup")
-
-
-def end(namespace: Namespace, task: str, message: dict[str, Any], code: int = 0) -> None:
-    """A Job's pod ends, as a kubelet would tell."""
-    selector = f"app.kubernetes.io/name={task}"
-    until(lambda: len(namespace.items("pod", selector)) == 1)
-    (pod,) = namespace.items("pod", selector)
-    ended = {"exitCode": code, "message": json.dumps(message), "startedAt": None, "finishedAt": None}
-    container = pod["spec"]["containers"][0]["name"]
-    status = {"name": container, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
-    phase = "Failed" if code else "Succeeded"
-    patch = {"status": {"phase": phase, "containerStatuses": [status | {"state": {"terminated": ended}}]}}
-    name = pod["metadata"]["name"]
-    namespace.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
 
 
 def events(namespace: Namespace) -> set[str]:
