@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +10,11 @@ import pytest
 
 from tests.chaos import state
 from tests.cluster.controlplane import ControlPlane
+from tests.integration.killing import dies
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import DIGEST, Namespace, until
-from tests.operator_process import IMAGE, OperatorProcess
+from tests.operator_process import OperatorProcess
 
-ROOT = Path(__file__).parents[2]
 MOST = 150  # calls that one service could ever need
 KINDS = "emb,modelcache,job,deployment,service,pdb,controllerrevision,configmap"
 OWN = frozenset({"EmbeddingService", "ModelCache"})
@@ -42,7 +38,7 @@ def test_killed_after_each_of_its_calls_it_ends_where_it_would_have_ended(
     while len(killed) < MOST:
         namespace = _given(control_plane)
         killed.append(namespace)
-        if not _dies(control_plane, namespace, calls=len(killed)):
+        if not dies(control_plane, namespace, calls=len(killed), go_on=_stage_if_asked, is_over=_is_settled):
             break
     assert 30 < len(killed) < MOST, "the operator makes more calls than that, and comes to an end"
     with OperatorProcess(control_plane.kubeconfig, tmp_path, name="heir") as heir:
@@ -60,25 +56,6 @@ def _given(control_plane: ControlPlane) -> Namespace:
     namespace.claim()
     namespace.service()
     return namespace
-
-
-def _dies(control_plane: ControlPlane, namespace: Namespace, *, calls: int) -> bool:
-    """Run an operator of this namespace until its n-th call killed it (True), or it has no more to do."""
-    command = [sys.executable, "-m", "tests.killed_operator", str(calls), "calls", "run", f"--image={IMAGE}"]
-    command += [f"--kubeconfig={control_plane.kubeconfig}", "--health-port=0", "--log-level=error"]
-    command += [f"--namespace={namespace.name}", f"--lease-namespace={namespace.name}"]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": "operator:."})
-    try:
-        while process.poll() is None:
-            _stage_if_asked(namespace)
-            if _is_settled(namespace):
-                return False
-            time.sleep(0.2)
-        assert process.returncode == -9
-        return True
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _stage_when_asked(namespace: Namespace) -> None:
