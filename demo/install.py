@@ -3,14 +3,15 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from demo import screen
 from demo.claim import Claim
 from demo.errors import DemoError
 from demo.mark import HUB_NAMESPACE, MARK, OPERATOR_NAMESPACE, crds
+from embedding_operator import showing
 from images.build import IMAGES, image_archive
 from images.delivery import Delivery, content_of
 from tests.cluster.cluster import Cluster
@@ -85,10 +86,10 @@ def manifest(name: str, images: Mapping[str, Delivered], replace: Mapping[str, s
     return text
 
 
-def install_hub(kubectl: Kubectl, images: Mapping[str, Delivered] | None = None) -> None:
-    """The stand-in model hub, ready to answer."""
+def install_hub(kubectl: Kubectl, images: Mapping[str, Delivered] | None = None, bytes_per_second: int = 0) -> None:
+    """The stand-in model hub, ready to answer, as fast as it can if no rate is given."""
     content = images["standins"].content if images else "unknown"
-    text = manifest("model-hub.yaml", images or {}, {"CONTENT": content})
+    text = manifest("model-hub.yaml", images or {}, {"CONTENT": content, "RATE": str(bytes_per_second)})
     kubectl("apply", "-f", "-", input=text)
     kubectl("-n", HUB_NAMESPACE, "rollout", "status", "deployment/model-hub", "--timeout=180s")
 
@@ -107,20 +108,45 @@ def claim(kubectl: Kubectl, namespace: str, volume: str, name: str = "model-weig
 
 
 def watch_until_ready(kubectl: Kubectl, namespace: str, service: str, seconds: float = 900) -> None:
-    """Show `kubectl get emb,mcache` whenever it says something new, until the service is ready."""
-    shown, deadline = "", time.monotonic() + seconds
+    """Show how things stand whenever that changes, until the service is ready: in their place on a terminal, with a bar
+    while weights are staged, and else as `kubectl get emb,mcache` prints it."""
+    deadline = time.monotonic() + seconds
+    show = _in_place(kubectl, namespace) if screen.is_terminal() else _as_tables(kubectl, namespace)
     while time.monotonic() < deadline:
-        output = kubectl("-n", namespace, "get", "emb,mcache")
-        told = "\n".join(line.rsplit(maxsplit=1)[0] for line in output.splitlines() if line.strip())  # without the age
-        if told != shown:
-            screen.shell(f"kubectl -n {namespace} get emb,mcache", output)
-            shown = told
+        show()
         if _condition(kubectl, namespace, service, "Ready") == "True":
+            show()  # as it is in the end
             return
         if _condition(kubectl, namespace, service, "Stalled") == "True":
             break
         time.sleep(2)
     raise SystemExit(kubectl("-n", namespace, "describe", "emb", service))
+
+
+def _as_tables(kubectl: Kubectl, namespace: str) -> Callable[[], None]:
+    shown = ""
+
+    def show() -> None:
+        nonlocal shown
+        output = kubectl("-n", namespace, "get", "emb,mcache")
+        told = "\n".join(line.rsplit(maxsplit=1)[0] for line in output.splitlines() if line.strip())  # without the age
+        if told != shown:
+            screen.shell(f"kubectl -n {namespace} get emb,mcache", output)
+            shown = told
+
+    return show
+
+
+def _in_place(kubectl: Kubectl, namespace: str) -> Callable[[], None]:
+    """The picture of `embedding-operator status --watch`."""
+    screen.shell(f"embedding-operator status --watch --namespace {namespace}", "")
+    moving = screen.Moving()
+
+    def items(kind: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(kubectl("-n", namespace, "get", kind, "-o", "json"))["items"]
+        return found
+
+    return lambda: moving.show(showing.lines(items("mcache"), items("emb"), moving.width))
 
 
 def embed(kubectl: Kubectl, base_url: str, model: str, texts: list[str]) -> list[list[float]]:

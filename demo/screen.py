@@ -1,12 +1,17 @@
 """What the demo shows: headings, notes, commands and their output, and a line that moves while something runs."""
 
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
+
+from embedding_operator import showing
 
 _COLOUR = sys.stdout.isatty()
+_INDENT = " " * 5  # as of what a command printed
 
 
 def heading(text: str) -> None:
@@ -21,8 +26,27 @@ def shell(command: str, output: str) -> None:
     """A command as a person would type it, and what it printed."""
     print(f"   {_bold('$ ' + command)}")
     for line in output.rstrip().splitlines():
-        print(f"     {line}")
+        print(f"{_INDENT}{line}")
     sys.stdout.flush()
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+class Moving:
+    """Lines that stay in their place while what they say changes."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._shown: list[str] = []
+        self.width = shutil.get_terminal_size().columns - len(_INDENT)
+
+    def show(self, lines: Sequence[str]) -> None:
+        now = [_INDENT + line for line in lines]
+        if now != self._shown:
+            showing.redraw(now, self._shown, self._out)
+            self._shown = now
 
 
 @contextmanager

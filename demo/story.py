@@ -20,6 +20,7 @@ COLUMNS = (
     "custom-columns=NODE:.metadata.name,VERSION:.status.nodeInfo.kubeletVersion,"
     r"NPUS:.status.allocatable.huawei\.com/Ascend910"
 )
+HUB_RATE = 8_000_000  # bytes a second and file
 SERVED = "embedding-operator.io/service=qwen3-vl-embedding"
 TASK = "Given a web search query, retrieve relevant passages that answer the query"
 QUERIES = ["What is the capital of China?", "Explain gravity"]
@@ -49,7 +50,8 @@ def tell(target: Target) -> bool:
 
     screen.heading("3. One manifest")
     screen.note("A stand-in for the ModelScope hub runs in the cluster, since nodes may have no way out.")
-    install.install_hub(kubectl, images)
+    # where somebody watches, as slow as a good line to the real one, so that there is something to see
+    install.install_hub(kubectl, images, HUB_RATE if screen.is_terminal() else 0)
     if not target.claim.existing:
         install.ensure_namespace(kubectl, target.claim.namespace, "baseline")
         kubectl("apply", "-f", "-", input=json.dumps(target.claim.manifest()))

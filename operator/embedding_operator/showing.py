@@ -68,7 +68,7 @@ async def show(kubeconfig: Path | None, namespace: str | None, *, watch: bool, o
         while True:
             now = await _look(client, namespace)
             if now != before:
-                _print(now, before, out)
+                redraw(now, before, out)
             if not watch:
                 return 0
             before = now
@@ -86,7 +86,7 @@ async def _look(client: KubeClient, namespace: str | None) -> list[str]:
     return lines(caches.items, services.items)
 
 
-def _print(now: Sequence[str], before: Sequence[str], out: TextIO) -> None:
+def redraw(now: Sequence[str], before: Sequence[str], out: TextIO) -> None:
     """In the place of what was there, on a terminal; below it, in a file."""
     if before and out.isatty():
         out.write(f"\x1b[{len(before)}F\x1b[J")

@@ -45,7 +45,7 @@ class Terminal(io.StringIO):
 def test_on_a_terminal_it_stays_in_its_place_and_in_a_file_it_goes_on() -> None:
     terminal, file = Terminal(), io.StringIO()
     for out in (terminal, file):
-        showing._print(["a", "b"], [], out)
-        showing._print(["c"], ["a", "b"], out)
+        showing.redraw(["a", "b"], [], out)
+        showing.redraw(["c"], ["a", "b"], out)
     assert terminal.getvalue() == "a\nb\n\x1b[2F\x1b[Jc\n"
     assert file.getvalue() == "a\nb\nc\n"

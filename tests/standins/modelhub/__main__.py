@@ -19,11 +19,16 @@ def main() -> int:
     parser.add_argument(
         "--token", action="append", default=[], metavar="OWNER/NAME=TOKEN", help="make a repository private"
     )
+    parser.add_argument(
+        "--bytes-per-second", type=int, default=0, metavar="N", help="how fast it sends a file; 0: as it can"
+    )
     args = parser.parse_args()
     if not args.root.is_dir():
         parser.error(f"there is no directory {args.root}")
     tokens = dict(pair.split("=", 1) for pair in args.token)
     hub = ModelHub(args.root, host=args.host, port=args.port, cdn_port=args.cdn_port, tokens=tokens)
+    if args.bytes_per_second:
+        hub.fault("slow", value=args.bytes_per_second)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"model hub on port {hub.port}, its CDN on port {hub.cdn_port}", flush=True)
     serve_until_interrupted(hub)
