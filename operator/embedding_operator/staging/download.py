@@ -12,14 +12,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import aiohttp
-
+from .bodies import Body
 from .errors import StageError
 from .journal import Journal
 from .layout import Layout, fsync_path, make_directories, open_up
 from .manifest import ManifestFile
 from .pace import Pace
-from .partial import PartialFile
+from .partial import MismatchError, PartialFile
 from .progress import Progress, human
 from .select import RemoteFile
 from .settings import Settings
@@ -29,14 +28,9 @@ from .transport import StatusError, TransientError, Transport
 
 log = logging.getLogger(__name__)
 
+PIECE = 64 << 20
+
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-
-
-class MismatchError(Exception):
-    """The bytes are not those of the listing."""
-
-    def __init__(self, expected: str, got: str) -> None:
-        super().__init__(f"expected {expected}, got {got}")
 
 
 class OtherFileError(MismatchError):
@@ -123,7 +117,7 @@ class Download:
         for attempt in range(1, self._settings.checksum_attempts + 1):
             if attempt > 1:  # a mirror that is being filled, or a proxy's page of apology, takes a moment
                 await asyncio.sleep(self._settings.delay(attempt - 1))
-            partial = PartialFile(self._layout.partial(file.path), self._layout.root)
+            partial = PartialFile(self._layout.partial(file.path), self._layout.root, self._settings.chunk)
             try:
                 await self._complete(file, partial)
                 return await in_thread(self._settle, file, partial)
@@ -165,39 +159,29 @@ class Download:
         location = await self._source.locate(file)
         wanted = {"Range": f"bytes={partial.offset}-"} if partial.offset else {}
         try:
-            async with self._transport.get(location.url, location.headers, wanted) as response:
-                _check_length(response, file, partial.offset)
-                if response.status == 200 and partial.offset:
+            async with self._transport.open(location.url, location.headers, wanted) as body:
+                _check_length(body, file, partial.offset)
+                if body.status == 200 and partial.offset:
                     log.info("%s: the server sends no ranges; starting over", file.path)
                     self._progress.credit(-partial.offset)
                     await in_thread(partial.restart)
-                await self._copy(response, file, partial)
+                await self._copy(body, file, partial)
         except StatusError as error:
             raise self._source.refused(file, error) from None
         if partial.offset < file.size:
             raise TransientError("the answer ended early")
 
-    async def _copy(self, response: aiohttp.ClientResponse, file: RemoteFile, partial: PartialFile) -> None:
-        """Collect small reads into big writes; what has arrived is kept also when the line breaks."""
-        waiting = bytearray()
-        try:
-            async for data in response.content.iter_any():
-                waiting += data
-                if partial.offset + len(waiting) > file.size:
-                    raise MismatchError(f"{file.size} bytes", "more")
-                if len(waiting) >= self._settings.chunk:
-                    block, waiting = waiting, bytearray()  # STRICTLY BEFORE: a stop must not write it twice
-                    await self._write(partial, block)
-        finally:
-            if partial.offset + len(waiting) <= file.size:
-                await self._write(partial, waiting)
-
-    async def _write(self, partial: PartialFile, data: bytearray) -> None:
-        if data:
-            await in_thread(partial.write, data)
-            self._progress.work(len(data))
+    async def _copy(self, body: Body, file: RemoteFile, partial: PartialFile) -> None:
+        """Piece by piece until the answer's end; what has arrived is counted also when the line breaks."""
+        count, most = 1, self._pace.piece if self._pace else PIECE
+        while count:
+            before = partial.offset
+            try:
+                count = await body.in_thread(partial.take, body.readinto, file.size, most)
+            finally:
+                self._progress.work(partial.offset - before)
             if self._pace is not None:
-                await self._pace(len(data))
+                await self._pace(count)
 
     def _settle(self, file: RemoteFile, partial: PartialFile) -> ManifestFile:
         """The bytes are right: make them last, give them their name, and note it."""
@@ -216,15 +200,15 @@ class Download:
         return checked
 
 
-def _check_length(response: aiohttp.ClientResponse, file: RemoteFile, offset: int) -> None:
+def _check_length(body: Body, file: RemoteFile, offset: int) -> None:
     """A server that tells another size than the listing has another file; do not fetch gigabytes of it."""
-    if response.status == 416:
+    if body.status == 416:
         raise OtherFileError(f"{file.size} bytes", f"at most {offset}")
-    if response.status == 200:
-        if response.content_length not in (None, file.size):
-            raise OtherFileError(f"{file.size} bytes", str(response.content_length))
+    if body.status == 200:
+        if body.length not in (None, file.size):
+            raise OtherFileError(f"{file.size} bytes", str(body.length))
         return
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    match = _CONTENT_RANGE.fullmatch(body.headers.get("Content-Range", ""))
     if match is None or int(match[1]) != offset:
         raise TransientError("the server sends another range than was asked for")
     if match[3] not in ("*", str(file.size)):

@@ -21,6 +21,11 @@ class Pace:
         self._sleep = sleep
         self._until = clock()
 
+    @property
+    def piece(self) -> int:
+        """Bytes to move at once: some, but no burst."""
+        return max(64 << 10, self._rate // 16)
+
     async def __call__(self, count: int) -> None:
         now = self._clock()
         self._until = max(self._until, now) + count / self._rate

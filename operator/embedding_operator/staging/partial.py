@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -18,14 +19,26 @@ from typing import BinaryIO
 from .layout import make_directories
 from .threads import hash_stream, in_thread, open_for_reading
 
+A_WHILE = 0.25
+"""Seconds after which whoever adds bytes says how many there are."""
+
+
+class MismatchError(Exception):
+    """The bytes are not those of the listing."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(f"expected {expected}, got {got}")
+
 
 class PartialFile:
     """The `.partial` of one file. Its methods do disk work: call the synchronous ones in a thread."""
 
-    def __init__(self, path: Path, root: Path) -> None:
+    def __init__(self, path: Path, root: Path, chunk: int) -> None:
         self.path = path
         self.offset = 0
         self._root = root
+        self._chunk = chunk
+        self._buffer = memoryview(b"")
         self._hasher = hashlib.sha256()
         self._stream: BinaryIO | None = None
 
@@ -36,9 +49,34 @@ class PartialFile:
                 self.offset = await hash_stream(stream, self._hasher, worked, limit=size)
         await in_thread(self._open)
 
-    def write(self, data: bytes | bytearray) -> None:
+    def take(self, read: Callable[[memoryview], int], size: int, most: int) -> int:
+        """Add what `read` gives, for a while; 0 when it gives no more. Small reads are collected into big writes.
+
+        What has arrived is kept also when reading fails.
+        """
+        before, waiting, until = self.offset, 0, time.monotonic() + A_WHILE
+        self._buffer = self._buffer or memoryview(bytearray(self._chunk))
+        try:
+            while self.offset + waiting - before < most and time.monotonic() < until:
+                left = size - self.offset - waiting
+                count = read(self._buffer[waiting : waiting + max(1, left)])
+                if count > left:
+                    raise MismatchError(f"{size} bytes", "more")
+                waiting += count
+                if waiting == len(self._buffer):
+                    full, waiting = waiting, 0  # STRICTLY BEFORE: a full disk must not be asked twice
+                    self.write(self._buffer[:full])
+                if count == 0:
+                    break
+        finally:
+            self.write(self._buffer[:waiting])
+        return self.offset - before
+
+    def write(self, data: memoryview) -> None:
         assert self._stream is not None
-        self._stream.write(data)
+        written = 0
+        while written < len(data):
+            written += self._stream.write(data[written:])
         self._hasher.update(data)
         self.offset += len(data)
 
@@ -55,7 +93,6 @@ class PartialFile:
     def sync(self) -> int:
         """Make the bytes last; gives how many the disk holds, which another writer may have changed."""
         assert self._stream is not None
-        self._stream.flush()
         os.fsync(self._stream.fileno())
         return os.fstat(self._stream.fileno()).st_size
 
@@ -88,4 +125,4 @@ class PartialFile:
         self._stream.seek(self.offset)
 
     def _open_file(self) -> BinaryIO:
-        return os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb")
+        return os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb", buffering=0)

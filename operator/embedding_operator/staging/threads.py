@@ -16,6 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 HASH_CHUNK = 8 << 20
+READ_CHUNK = 1 << 20
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -38,10 +39,14 @@ async def hash_stream(
 ) -> int:
     """Feed the rest of a file into a hash; gives the number of bytes read."""
 
+    buffer = memoryview(bytearray(READ_CHUNK))  # small enough to be hashed while it is in the processor's own memory
+
     def piece(size: int) -> int:
-        data = stream.read(size)
-        hasher.update(data)
-        return len(data)
+        done = 0
+        while done < size and (count := os.readv(stream.fileno(), [buffer[: size - done]])):
+            hasher.update(buffer[:count])
+            done += count
+        return done
 
     total = 0
     while limit is None or total < limit:
