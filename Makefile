@@ -105,6 +105,10 @@ benchmark: venv cluster-build ## the operator against its limit (N=100,500 RUNS=
 	@$(BIN)/python -m benchmarks.control_plane --services $(or $(N),$(SIZES)) --runs $(or $(RUNS),3) \
 	  --quiet $(or $(QUIET),300) $(if $(OUTPUT),--output $(OUTPUT)) $(if $(PICTURE),--picture $(PICTURE)) $(BENCHMARK_ARGS)
 
+benchmark-staging: venv ## the stager beside others who fetch weights (GB=6 ROUNDS=1 OUTPUT=FILE; docs/performance.md)
+	@$(BIN)/python -m benchmarks.staging --gigabytes $(or $(GB),6) --rounds $(or $(ROUNDS),1) \
+	  $(if $(OUTPUT),--output $(OUTPUT)) $(BENCHMARK_ARGS)
+
 manifests: venv ## copy the CRDs into the chart, render install.yaml
 	@$(BIN)/python -m charts.manifests
 
@@ -118,4 +122,4 @@ lock-images: venv ## resolve the images' locks again (needs uv)
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: golden help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down benchmark manifests lock lock-images clean
+.PHONY: golden help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down benchmark benchmark-staging manifests lock lock-images clean

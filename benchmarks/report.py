@@ -183,3 +183,8 @@ def _plain(header: Sequence[str], table: list[list[str]]) -> str:
 def _markdown(header: Sequence[str], table: list[list[str]]) -> str:
     lines = [list(header), ["---"] * len(header), *table]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def tabulated(header: Sequence[str], table: list[list[str]], *, markdown: bool) -> str:
+    """Rows under their header."""
+    return (_markdown if markdown else _plain)(header, table)
