@@ -87,6 +87,7 @@ class _Line:
                 self._sock.do_handshake()
             self._http = http.client.HTTPSConnection(way.host, way.origin.port, context=tls)
         self._http.sock = self._sock
+        self._http.auto_open = 0  # of itself it would go another way
 
     def ask(self, url: URL, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         """Send a GET; gives the answer's head. What is no file's body is read, to use the connection again."""
@@ -154,6 +155,10 @@ class Body:
         """Wait for bytes; gives how many there were, 0 at the end."""
         with self._line.words():
             return self._response.readinto1(view[: self._most])
+
+    def cut(self) -> None:
+        """Whoever reads gets no more."""
+        self._line.cut()
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Work that reads. When the caller is cancelled, the connection is cut, and the work's end awaited."""

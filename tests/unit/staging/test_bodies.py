@@ -11,12 +11,13 @@ import hashlib
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from yarl import URL
 
+from embedding_operator.staging.bodies import LineError
 from embedding_operator.staging.errors import StageError
 from embedding_operator.staging.partial import MismatchError, PartialFile
 from embedding_operator.staging.settings import Settings
@@ -220,7 +221,6 @@ async def test_a_silent_server_is_told_with_its_name_and_what_came_is_kept(parti
 
 @pytest.mark.parametrize("tls", [False, True])
 async def test_a_stop_does_not_wait_for_a_silent_server(partial: PartialFile, authority: Authority, tls: bool) -> None:
-    """With TLS, no byte that was not decrypted gets into the file."""
     served = serving_tls(authority) if tls else None
     async with Server(goes_silent).running(served) as server, transport(600, authority.certificate) as line:
         work = asyncio.create_task(fetched(line, server.url("https" if tls else "http", "localhost"), partial))
@@ -229,6 +229,22 @@ async def test_a_stop_does_not_wait_for_a_silent_server(partial: PartialFile, au
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
+    assert CONTENT.startswith(partial.path.read_bytes())
+
+
+async def test_a_stop_in_the_middle_lets_no_byte_into_the_file_that_was_not_decrypted(
+    partial: PartialFile, authority: Authority
+) -> None:
+    await partial.resume(len(CONTENT), lambda count: None)
+    async with (
+        Server(keeps_alive).running(serving_tls(authority)) as server,
+        transport(ca_file=authority.certificate) as line,
+        line.open(server.url("https", "localhost"), {}, {}) as body,
+    ):
+        await asyncio.sleep(0.1)  # much of it waits in the socket
+        body.cut()
+        with suppress(TransientError, LineError):
+            await body.in_thread(partial.take, body.readinto, len(CONTENT), 1 << 30)
     assert CONTENT.startswith(partial.path.read_bytes())
 
 
