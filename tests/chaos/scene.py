@@ -29,10 +29,10 @@ ASKED = 8
 class Scene:
     """A namespace with the service `qwen`."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, product: Product, beside: Place | None = None) -> None:
         self.product = product
         self.cluster = product.cluster
-        self.place: Place = product.place()
+        self.place: Place = product.place(beside=beside)
 
     # ---- what happens to it without any fault
 

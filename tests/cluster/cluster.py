@@ -133,9 +133,10 @@ class Cluster:
                 return node
         raise ClusterError(f"cluster {self.name} has no node {name}")
 
-    def add_volume(self, name: str) -> Path:
-        """Another shared directory with its PersistentVolume (one binds one claim); returns it."""
-        return storage.create_volume(self.kubectl, self._volumes, name)
+    def add_volume(self, name: str, directory_of: str = "") -> Path:
+        """Another shared directory with its PersistentVolume (one binds one claim), or one more of a directory that is
+        there; returns it."""
+        return storage.create_volume(self.kubectl, self._volumes, name, directory_of)
 
     def load_image(self, archive: Path | str) -> None:
         """Import an image archive on every node that runs."""

@@ -15,16 +15,16 @@ SHARED = "shared-weights"
 _ON_NODES = "/var/lib/volumes"
 
 
-def create_volume(kubectl: Kubectl, volumes: Path, name: str) -> Path:
-    """Make the directory and its PersistentVolume; returns the directory on the host."""
-    directory = volumes / name
+def create_volume(kubectl: Kubectl, volumes: Path, name: str, directory_of: str = "") -> Path:
+    """Make the directory and its PersistentVolume, or one more of another's directory; returns it on the host."""
+    directory = volumes / (directory_of or name)
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o777)
-    kubectl("apply", "-f", "-", input=json.dumps(_volume(name)))
+    kubectl("apply", "-f", "-", input=json.dumps(_volume(name, directory.name)))
     return directory
 
 
-def _volume(name: str) -> dict[str, object]:
+def _volume(name: str, directory: str) -> dict[str, object]:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -34,6 +34,6 @@ def _volume(name: str) -> dict[str, object]:
             "accessModes": ["ReadWriteMany"],
             "persistentVolumeReclaimPolicy": "Retain",
             "storageClassName": "",
-            "hostPath": {"path": f"{_ON_NODES}/{name}", "type": "Directory"},
+            "hostPath": {"path": f"{_ON_NODES}/{directory}", "type": "Directory"},
         },
     }

@@ -39,9 +39,12 @@ class Product:
         self.kubectl = cluster.kubectl
         self._places: list[Place] = []
 
-    def place(self, level: str = "privileged") -> Place:
-        """A namespace with the claim `model-weights`; `privileged` admits the driver mounts of ascend-910b."""
-        self._places.append(Place(self, level))
+    def place(self, level: str = "privileged", beside: Place | None = None) -> Place:
+        """A namespace with the claim `model-weights`; `privileged` admits the driver mounts of ascend-910b.
+
+        `beside`: its volume is the same directory as that of another place.
+        """
+        self._places.append(Place(self, level, beside))
         return self._places[-1]
 
     def leave(self) -> None:
@@ -78,13 +81,13 @@ class Product:
 class Place(Namespace):
     """A namespace, and the directory behind its claim as this machine sees it."""
 
-    def __init__(self, product: Product, level: str) -> None:
+    def __init__(self, product: Product, level: str, beside: Place | None) -> None:
         super().__init__(product.kubectl)
         self._product = product
         label = f"pod-security.kubernetes.io/enforce={level}"
         product.kubectl("label", "namespace", self.name, label)
         volume = f"weights-{secrets.token_hex(4)}"
-        self.directory: Path = product.cluster.add_volume(volume)
+        self.directory: Path = product.cluster.add_volume(volume, beside.directory.name if beside else "")
         install.claim(product.kubectl, self.name, volume)
 
     def double(self, name: str = "qwen", repo: str = QWEN, **spec: Any) -> None:

@@ -119,7 +119,7 @@ class Reason(StrEnum):
     """The ModelCache is deleted and its files stay; the message says why."""
 
     CLAIM_NOT_SHARED = "ClaimNotShared"
-    """The claim can be mounted by one pod only, and the service has more."""
+    """The claim can be mounted by one pod, or on one node, and there are more."""
     CLAIM_PENDING = "ClaimPending"
     """The claim exists and has no volume yet."""
     CLAIM_NOT_FOUND = "ClaimNotFound"

@@ -182,12 +182,28 @@ def _running_verdict(cache: ModelCache, seen: ObservedCache, progress: Progress 
         return Verdict(Reason(progress.phase), _told(progress) + failed)
     if running_pod(seen.pods) is not None:
         return Verdict(Reason.STAGING, f"the staging Job runs{failed}")
+    if elsewhere := _held_elsewhere(cache, seen):
+        return Verdict(Reason.CLAIM_NOT_SHARED, elsewhere)
     starting = [name_of(pod) for pod in seen.pods if _phase(pod) == "Pending"]
     if starting:
         return Verdict(
             Reason.STAGING, f"pod {starting[0]} has not started yet; `kubectl describe pod` says more{failed}"
         )
     return Verdict(Reason.RETRYING if failed else Reason.STAGING, f"the staging Job makes a pod{failed}")
+
+
+def _held_elsewhere(cache: ModelCache, seen: ObservedCache) -> str | None:
+    """Why a stager that has its node may never start there: the claim is mounted on another one."""
+    for pod in seen.pods:
+        node = (pod.get("spec") or {}).get("nodeName")
+        others = sorted(set(seen.nodes) - {node})
+        if node and others and _phase(pod) == "Pending":
+            return (
+                f"pod {name_of(pod)} is on node {node}, and pods on {', '.join(others[:3])} have mounted claim "
+                f"{cache.spec.storage.claim_name!r}, which one node can at a time: use a ReadWriteMany claim, or end "
+                "those pods until it has started"
+            )
+    return None
 
 
 def _told(progress: Progress) -> str:

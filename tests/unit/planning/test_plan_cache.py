@@ -292,6 +292,23 @@ def test_a_claim_without_a_volume_is_told_as_that_and_not_as_a_lack_of_nodes() -
     assert ready(soon)[1] == "Staging"
 
 
+def test_a_stager_on_another_node_than_those_who_have_mounted_the_claim_says_so() -> None:
+    cache = given.cache(staged=False, accessModes=["ReadWriteOnce"])
+    pod = given.pod("stage-x", phase="Pending", conditions=[], node="c")
+
+    def told(*nodes: str, phase: str = "Pending") -> tuple[str, str]:
+        seen = pod | {"status": pod["status"] | {"phase": phase}}
+        _, reason, message = ready(plan(cache, jobs=[stage_job(cache)], pods=[seen], nodes=nodes))
+        return reason, message
+
+    reason, message = told("a", "b", "c")
+    assert reason == "ClaimNotShared"
+    assert message.startswith("pod stage-x is on node c, and pods on a, b have mounted claim 'model-weights'")
+    assert told("c")[0] == "Staging"
+    assert told()[0] == "Staging"
+    assert told("a", phase="Running")[0] == "Staging"  # a file system that can, whatever the claim says
+
+
 def test_how_the_claim_may_be_mounted_is_remembered() -> None:
     cache = given.cache(staged=False)
     assert plan(cache, claim_exists=True, claim_modes=["ReadWriteOnce"]).status.access_modes == ("ReadWriteOnce",)
