@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -236,4 +237,4 @@ def test_status_is_shown_on_the_command_line(
     assert main(["status", "--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace.name]) == 0
     told = capsys.readouterr().out
     assert f"{namespace.name}/mcache/{name}  Verified" in told
-    assert f"{namespace.name}/emb/qwen  Starting" in told
+    assert re.search(rf"^{namespace.name}/emb/qwen +Starting +0 of 2 replicas serving", told, re.MULTILINE)
