@@ -22,6 +22,7 @@
 | status | code | that answer, instead of the right one |
 | rate-limit | seconds | 429 with Retry-After |
 | redirect | "port", "path" or "raw" | 302 to the CDN on its own port, below /cdn of this one, or there unquoted |
+| redirect-loop | | 302 to the very same address |
 | code | code | a listing is HTTP 200, whose body says Success false and this Code |
 | cdn-status | code | the CDN answers so |
 

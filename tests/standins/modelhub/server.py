@@ -222,6 +222,8 @@ class Handler(BaseHTTPRequestHandler):
         file = self.hub.repositories.file(directory, path)
         if file is None:
             return self._error(404, f"file {path} not found")
+        if self.hub.faults.take("redirect-loop", path):
+            return self.answer_raw(302, b"", {"Location": self.path})
         if redirect := self.hub.faults.take("redirect", path):
             host = (self.headers.get("Host") or "127.0.0.1").rsplit(":", 1)[0]
             base = f"http://{host}:{self.hub.cdn_port}" if redirect.value == "port" else ""

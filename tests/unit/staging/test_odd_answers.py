@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from embedding_operator.staging.errors import StageError
 from embedding_operator.staging.manifest import read_manifest
 from tests.standins.modelhub import ModelHub
 
-from .kit import BIG, Volume
+from .kit import BIG, Volume, selected_files
 
 ODD_NAMES = [
     "with space.json",
@@ -142,3 +143,34 @@ async def test_an_answer_that_is_no_listing_is_told(volume: Volume, body: bytes)
             await volume.stage(endpoint=endpoint)
     assert caught.value.reason == "HubUnavailable"
     assert f"{endpoint} answers no " in caught.value.message
+
+
+async def test_redirects_in_a_circle_are_left(volume: Volume, hub: ModelHub) -> None:
+    hub.fault("redirect-loop", match=BIG)
+    with pytest.raises(StageError) as caught:
+        await volume.stage()
+    assert caught.value.reason == "HubUnavailable"
+    assert caught.value.message.endswith(f"{BIG}: gave up after 4 attempts: 127.0.0.1 redirects without end")
+    assert not (volume.root / "modelscope").exists()
+    hub.faults.clear()
+    hub.fault("redirect-loop", match=BIG, times=2)
+    volume.assert_published((await volume.stage()).path)
+
+
+@pytest.mark.parametrize("kind", ["modelScope", "huggingFace"])
+@pytest.mark.parametrize("count", [500, pytest.param(5000, marks=pytest.mark.long)])
+async def test_thousands_of_files_are_staged_and_found_again(
+    volume: Volume, hub: ModelHub, kind: str, count: int
+) -> None:
+    few = len(selected_files(volume.source))
+    for number in range(count):
+        place = volume.source / f"part-{number % 7}"
+        place.mkdir(exist_ok=True)
+        (place / f"{number:04}.txt").write_text(str(number))
+    both = replace(volume, kind=kind)
+    result = await both.stage()
+    assert result.files == few + count
+    both.assert_published(result.path)
+    hub.requests.clear()
+    assert (await both.stage()).adopted
+    assert hub.bytes_sent() == 0
