@@ -96,15 +96,27 @@ async def show(kubeconfig: Path | None, namespace: str | None, *, watch: bool, o
 
 async def _look(client: KubeClient, namespace: str | None, before: Sequence[str], out: TextIO) -> list[str]:
     """How things stand; while the API server is away, what was seen last, and that it is."""
-    width = shutil.get_terminal_size().columns if out.isatty() else None  # a line that wraps would not be drawn over
+    size = shutil.get_terminal_size() if out.isatty() else None
     try:
         caches = await client.list(MODEL_CACHES, namespace)
         services = await client.list(EMBEDDING_SERVICES, namespace)
     except ApiError as error:
         if not (before and error.is_temporary):
             raise
-        return [*(line for line in before if not line.startswith(_AWAY)), f"{_AWAY}{error.message}"[:width]]
-    return lines(caches.items, services.items, width)
+        return [
+            *(line for line in before if not line.startswith(_AWAY)),
+            f"{_AWAY}{error.message}"[: size and size.columns],
+        ]
+    picture = lines(caches.items, services.items, size and size.columns)
+    return picture if size is None else fitted(picture, size.lines)
+
+
+def fitted(picture: Sequence[str], height: int) -> list[str]:
+    """As much as can be drawn over again: what scrolled out of a terminal, or wraps, cannot."""
+    room = max(2, height - 2)  # for the cursor, and for a word on an API server that is away
+    if len(picture) <= room:
+        return list(picture)
+    return [*picture[: room - 1], f"… and {len(picture) - room + 1} more: name a --namespace"]
 
 
 def _in_words(error: ApiError) -> str:

@@ -49,6 +49,13 @@ def test_time_is_told_as_people_say_it(seconds: int, told: str) -> None:
     assert showing.duration(seconds) == told
 
 
+def test_what_a_terminal_has_no_lines_for_is_counted() -> None:
+    picture = [str(number) for number in range(10)]
+    assert showing.fitted(picture, 12) == picture
+    assert showing.fitted(picture, 11) == [*picture[:8], "… and 2 more: name a --namespace"]
+    assert showing.fitted(picture, 1) == ["0", "… and 9 more: name a --namespace"]
+
+
 class Client:
     """An API server that answers, is away, or refuses."""
 
