@@ -116,6 +116,23 @@ class Mind:
             return self.client.deleted or None
         return None if key in self.context.cache else "make it"
 
+    def carried_out(self, decision: Decision) -> Decision:
+        """A decision once the script ConfigMap that it makes is there.
+
+        It is immutable and named by what it holds. So when it comes it says nothing new to the services that make it,
+        which may be a thousand, and does not wake them; that it goes does.
+        """
+        if not isinstance(decision, tuple):
+            return decision
+        plan, children = decision
+        return plan, [self._as_made(*pair) for pair in zip(plan.apply, children, strict=True)]
+
+    def _as_made(self, desired: Object, before: Object | None) -> Object | None:
+        made = self.context.cache.get(key_of(desired))
+        if before is None and desired["kind"] == "ConfigMap" and made is not None and made["data"] == desired["data"]:
+            return _as_applied(made)
+        return before
+
     def decisions(self) -> dict[ObjectKey, Decision]:
         """What a worker would do about everything."""
         return {key: self.decide(key) for key in sorted(self.keys())}

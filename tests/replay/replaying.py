@@ -118,7 +118,7 @@ class Replay(RuleBasedStateMachine):
     def whoever_would_decide_otherwise_is_in_the_queue(self) -> None:
         waiting = self.mind.waiting() | self.busy
         for key in (self.mind.keys() | self.decided.keys()) - waiting:
-            before = self.decided.get(key)
+            before = self.mind.carried_out(self.decided.get(key))
             assert waits_for_a_claim(before) or self.mind.decide(key) == before, f"nobody woke {key}"
 
     def teardown(self) -> None:
@@ -131,6 +131,7 @@ class Replay(RuleBasedStateMachine):
         self.telling.tell_all()
         self._work()
         self.whoever_would_decide_otherwise_is_in_the_queue()
+        self.decided = {key: self.mind.carried_out(decision) for key, decision in self.decided.items()}
         for key in [key for key, decision in self.decided.items() if waits_for_a_claim(decision)]:
             self.decided[key] = self.mind.decide(key)  # its time to look again comes
         assert_as_if_seen_plainly(self.loop, self.telling, self.decided)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Set
 from typing import Any
 
 from embedding_operator.kube.resources import Object, ObjectKey
@@ -11,6 +12,7 @@ from tests.replay.process import Process
 from tests.replay.surroundings import steps
 from tests.unit.kube.timeless import TimelessLoop
 
+REVISION = "ControllerRevision"
 CHILDREN = frozenset({"Deployment", "Service", "PodDisruptionBudget", "ConfigMap"})
 BACKOFF = 400.0  # seconds: longer than the longest pause between two tries
 OF_CHANCE = frozenset(
@@ -49,17 +51,21 @@ def plain(api: ApiServer) -> dict[ObjectKey, Any]:
         del state[key]["status"]["observedGeneration"]  # it counts edits
     kinds = {key.kind for key in state}
     for key in [key for key in state if key.kind == "ConfigMap" and "EmbeddingService" in kinds]:
-        if not any(key.name in str(obj["data"]) for other, obj in state.items() if other.kind == "ControllerRevision"):
+        if not any(key.name in str(obj["data"]) for other, obj in state.items() if other.kind == REVISION):
             del state[key]  # kept for revisions to come as long as there is any service
     return state
 
 
-def undisturbed(loop: TimelessLoop, disturbed: ApiServer) -> ApiServer:
-    """Another world, in which an operator finds the users' objects, and makes all the rest."""
+def undisturbed(loop: TimelessLoop, disturbed: ApiServer, robbed: Set[str]) -> ApiServer:
+    """Another world, in which an operator finds the users' objects, and makes all the rest.
+
+    Of the services that were `robbed` of a revision, those that have none now keep what was made from it.
+    """
     api = ApiServer()
+    keeping = robbed - {_owner(obj).get("name") for key, obj in disturbed.objects.items() if key.kind == REVISION}
     api.version, api._uids = disturbed.version, disturbed._uids
     for key, obj in disturbed.objects.items():
-        if not _is_child(obj):
+        if not _is_child(obj) or (key.kind in CHILDREN and _owner(obj).get("name") in keeping):
             api.objects[key] = copy.deepcopy(obj)
             if key.kind == "EmbeddingService":
                 api.objects[key].pop("status", None)
@@ -78,9 +84,14 @@ def _without_chance(value: Any) -> Any:
     return value
 
 
+def _owner(obj: Object) -> Object:
+    owners: list[Object] = obj["metadata"].get("ownerReferences") or [{}]
+    return owners[0]
+
+
 def _is_child(obj: Object) -> bool:
     """What the operator can make again from what users wrote."""
     metadata = obj["metadata"]
     if obj["kind"] == "Pod":
-        return bool(metadata["ownerReferences"][0]["kind"] == "Deployment")
+        return bool(_owner(obj)["kind"] == "Deployment")
     return obj["kind"] in CHILDREN and "labels" in metadata

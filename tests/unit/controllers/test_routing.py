@@ -185,3 +185,15 @@ async def test_a_revision_that_is_kept_no_longer_wakes_the_weights_it_was_served
     for news in (routing.observed, routing.deleted):
         news(context, former)
         assert OLD in await woken(context)
+
+
+async def test_scripts_that_come_wake_no_service_and_scripts_that_go_wake_all_of_their_namespace(
+    context: Context,
+) -> None:
+    routing.observed(context, service("u", 5))
+    await woken(context)
+    scripts, collecting = child("ConfigMap", 6, {}), ObjectKey("Scripts", "search", "")
+    routing.observed(context, scripts)
+    assert await woken(context) == {collecting}
+    routing.deleted(context, scripts)
+    assert await woken(context) == {collecting, SERVICE}

@@ -259,6 +259,17 @@ def test_a_service_goes_on_serving_when_its_model_cache_was_deleted() -> None:
     assert conditions["WeightsReady"][0] == "False"
 
 
+def test_who_deletes_the_last_revision_while_the_next_waits_for_weights_stops_no_pods() -> None:
+    observed = given.seen(
+        cache=given.cache(staged=False),
+        deployment=given.deployment(replicas=4, ready=4),
+        has_budget=True,
+        pods=[given.pod("p")],
+    )
+    planned = given.plan(given.service(), observed)
+    assert (planned.create, planned.apply, planned.delete) == ((), (), ())
+
+
 def test_history_keeps_its_limit_and_whatever_live_pods_use() -> None:
     revisions = []
     for length in range(100, 900, 100):
