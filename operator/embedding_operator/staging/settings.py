@@ -30,8 +30,9 @@ class Settings:
     idle_timeout: float = 60.0
     """Seconds without a byte. There is no limit on the whole: a 5 GB file on a slow line is no error."""
     checksum_attempts: int = 3
-    chunk: int = 1 << 20
-    """Bytes of one write. Each file that is being fetched holds about twice as many in memory."""
+    chunk: int = 256 << 10
+    """Bytes of one write, held in memory for each file that is being fetched: few enough that they are still in the
+    processor's own when they are written and hashed."""
     log_every: float = 10.0
     claim_beat: float = 3.0
     """Seconds between two signs of life of the writer of a staging directory."""

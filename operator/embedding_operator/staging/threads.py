@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 HASH_CHUNK = 8 << 20
-READ_CHUNK = 1 << 20
+READ_CHUNK = 256 << 10
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -39,7 +39,7 @@ async def hash_stream(
 ) -> int:
     """Feed the rest of a file into a hash; gives the number of bytes read."""
 
-    buffer = memoryview(bytearray(READ_CHUNK))  # small enough to be hashed while it is in the processor's own memory
+    buffer = memoryview(bytearray(READ_CHUNK))  # small enough to be hashed while it is in the processor's own
 
     def piece(size: int) -> int:
         done = 0
