@@ -42,15 +42,23 @@ class Asking(KubeClient):
         self.state: Mapping[ObjectKey, Object] = {}
         self.deleted: list[str] = []
 
-    async def _exchange(self, verb: str, resource: Resource, path: str, *_: Any) -> Object:
+    async def _exchange(self, verb: str, resource: Resource, path: str, query: Any, *_: Any) -> Object:
         if verb == "delete":
             self.deleted.append(path)
             return {}
+        if verb == "list":
+            return {"metadata": {}, "items": self._listed(resource, path, query["labelSelector"])}
         assert verb == "get", f"nothing is written here: {verb} {path}"
         for key, obj in self.state.items():
             if key.kind == resource.kind and resource.path(key.namespace or None, key.name) == path:
                 return obj
         raise ApiError(404, "NotFound", path)
+
+    def _listed(self, resource: Resource, path: str, selector: str) -> list[Object]:
+        wanted = {tuple(part.split("=")) for part in selector.split(",")}
+        of_kind = sorted(key for key in self.state if key.kind == resource.kind)
+        there = [self.state[key] for key in of_kind if resource.path(key.namespace or None) == path]
+        return [obj for obj in there if (obj["metadata"].get("labels") or {}).items() >= wanted]
 
 
 class NoConnection:
@@ -119,8 +127,8 @@ class Mind:
     def carried_out(self, decision: Decision) -> Decision:
         """A decision once the script ConfigMap that it makes is there.
 
-        It is immutable and named by what it holds. So when it comes it says nothing new to the services that make it,
-        which may be a thousand, and does not wake them; that it goes does.
+        It is immutable and named by what it holds. So when it comes, or another in its place, it says nothing new to
+        the services that make it, which may be a thousand, and does not wake them; that it goes does.
         """
         if not isinstance(decision, tuple):
             return decision
@@ -129,9 +137,10 @@ class Mind:
 
     def _as_made(self, desired: Object, before: Object | None) -> Object | None:
         made = self.context.cache.get(key_of(desired))
-        if before is None and desired["kind"] == "ConfigMap" and made is not None and made["data"] == desired["data"]:
-            return _as_applied(made)
-        return before
+        if desired["kind"] != "ConfigMap" or made is None or made["data"] != desired["data"]:
+            return before
+        is_other = before is None or before["metadata"]["uid"] != made["metadata"]["uid"]
+        return _as_applied(made) if is_other else before
 
     def decisions(self) -> dict[ObjectKey, Decision]:
         """What a worker would do about everything."""

@@ -51,10 +51,12 @@ class Telling:
         self.began = self.now
         self.streams = Streams()
         self.lists: dict[str, Listing] = {}
+        self.listed: dict[str, int] = {}  # how many events had happened when a kind was first listed
         self.due: set[str] = set()
         self.mind.client.state = self._state
         self._resync = Resync(self.mind.context, dict.fromkeys(WATCHED, ""))
         for kind, more in zip(KINDS, meanwhile, strict=True):
+            self.listed[kind] = self.now
             self.begin_list(kind)
             self.read_list(kind, len(self.lists[kind].left))
             self.happen(more)
@@ -78,9 +80,12 @@ class Telling:
     def tell_again(self, position: int) -> None:
         """Old news: an event that was told, or is on its way, or something that another answer showed back then.
 
-        Only of objects as they were while this operator lived: all that it ever asks is answered from then on.
+        Only of objects as they were since this operator first listed their kind: all that it ever asks about them is
+        answered from then on.
         """
         event = self._history[position]
+        if position < self.listed[event.key.kind]:
+            return
         later = [other for other in self._history[position + 1 : self.now] if other.uid == event.uid]
         if event.watched and (event.type != "DELETED" or not later):
             self._tell(event)
