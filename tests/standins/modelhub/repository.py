@@ -17,6 +17,11 @@ class Repositories:
         self._root = root.resolve()
         self._lock = threading.Lock()
         self._sums: dict[tuple[str, int, int], str] = {}
+        self._commits: dict[Path, str] | None = None
+
+    def freeze(self) -> None:
+        """Nothing changes any more: a commit is computed once, not for each request, which takes long of many files."""
+        self._commits = {}
 
     def exists(self, repo: str) -> bool:
         return bool(self.revisions(repo))
@@ -48,8 +53,14 @@ class Repositories:
         return target if directory.resolve() in target.parents and target.is_file() else None
 
     def commit(self, directory: Path) -> str:
+        known = None if self._commits is None else self._commits.get(directory)
+        if known is not None:
+            return known
         rows = "".join(f"{e['Path']}\0{e['Size']}\0{e['Sha256']}\n" for e in self.entries(directory, "", True))
-        return hashlib.sha1(rows.encode()).hexdigest()
+        commit = hashlib.sha1(rows.encode()).hexdigest()
+        if self._commits is not None:
+            self._commits[directory] = commit
+        return commit
 
     def entries(self, directory: Path, below: str, recursive: bool) -> list[dict[str, Any]]:
         """Files, and directories without a trailing slash, as the hub lists them."""

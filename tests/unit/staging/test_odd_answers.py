@@ -167,6 +167,7 @@ async def test_thousands_of_files_are_staged_and_found_again(
         place = volume.source / f"part-{number % 7}"
         place.mkdir(exist_ok=True)
         (place / f"{number:04}.txt").write_text(str(number))
+    hub.repositories.freeze()
     both = replace(volume, kind=kind)
     result = await both.stage()
     assert result.files == few + count
