@@ -19,7 +19,7 @@ from embedding_operator.kube.resources import Object, Resource
 from embedding_operator.kube.shapes import shape_of
 
 _WATCH_SECONDS: Final = 290  # then the server ends the watch, and it is asked again from where it was
-_SILENCE: Final = 75.0  # seconds: bookmarks come every minute, so a longer silence is a dead connection
+_SILENCE: Final = 150.0  # seconds: bookmarks come about every minute, so a longer silence is a dead connection
 _CONNECT: Final = 10.0  # seconds, all that a proxy and TLS need included
 
 
