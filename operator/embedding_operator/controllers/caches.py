@@ -123,7 +123,7 @@ def _wanted(context: Context, key: ObjectKey, obj: Object | None) -> Object | No
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         return None
     try:
-        service = context.views.of(obj, EmbeddingService)
+        service = EmbeddingService.from_dict(obj)  # no view is kept of what is many times as many
         if service.spec.model.source is None:
             return None
         wanted = model_cache(service, choose_profile(service, profiles_known(context)).spec.pod)

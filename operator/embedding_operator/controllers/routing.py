@@ -116,8 +116,8 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         if key.kind == "ControllerRevision":
             if not exists:
                 add(ObjectKey(SCRIPTS, key.namespace, ""))
-            kept = cache_of(obj)  # to go back to, from now on or until now
-            if kept is not None and kept in context.cache:
+            kept = cache_of(obj)  # to go back to, from now on or until now; that counts where nobody uses it
+            if kept is not None and kept in context.cache and not context.users.of(kept):
                 add(kept)
     elif key.kind == "ConfigMap":
         add(ObjectKey(SCRIPTS, key.namespace, ""))
