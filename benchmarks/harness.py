@@ -7,7 +7,6 @@ services the columns that `kubectl get` shows. When all is done it lists everyth
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -58,13 +57,16 @@ async def create_and_wait(
     children = {kind: asyncio.Event() for kind in wanted}
     ready = asyncio.Event()
     stamps: dict[str, float] = {}
-    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-        watching = []
+    async with asyncio.TaskGroup() as group:
+        rows = _Lines(api, f"{SERVICES}?includeObject=None", TABLE)
+        watching = [group.create_task(_all_ready(rows, existing + services, replicas, ready))]
+        begun = [rows.begun]
         for kind, number in wanted.items():
-            lines = await stack.enter_async_context(api.watch(_CHILDREN[kind] + _SELECTOR, METADATA))
+            lines = _Lines(api, _CHILDREN[kind] + _SELECTOR, METADATA)
             watching.append(group.create_task(_count(lines, number, children[kind])))
-        rows = await stack.enter_async_context(api.watch(f"{SERVICES}?includeObject=None", TABLE))
-        watching.append(group.create_task(_all_ready(rows, existing + services, replicas, ready)))
+            begun.append(lines.begun)
+        for event in begun:
+            await event.wait()
         began = time.monotonic()
 
         async def stamp(name: str, *events: asyncio.Event) -> None:
@@ -80,6 +82,21 @@ async def create_and_wait(
         for task in watching:
             task.cancel()
     return Times(**stamps)
+
+
+class _Lines:
+    """Of a watch that is opened again when the API server ends it, as it does with who reads too slowly."""
+
+    def __init__(self, api: Api, path: str, accept: str) -> None:
+        self._api, self._path, self._accept = api, path, accept
+        self.begun = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            async with self._api.watch(self._path, self._accept) as lines:
+                self.begun.set()
+                async for line in lines:
+                    yield line
 
 
 async def _until_done(waiting: list[asyncio.Task[None]], deadline: float, check: Callable[[], None]) -> None:
@@ -101,15 +118,16 @@ async def _create(api: Api, first: int, services: int, replicas: int) -> None:
     await asyncio.gather(*(worker() for _ in range(_CREATING)))
 
 
-async def _count(lines: AsyncIterator[bytes], number: int, done: asyncio.Event) -> None:
-    seen = 0
+async def _count(lines: _Lines, number: int, done: asyncio.Event) -> None:
+    seen: set[str] = set()
     async for line in lines:
-        seen += line.startswith(b'{"type":"ADDED"')
-        if seen >= number:
+        if line.startswith(b'{"type":"ADDED"'):
+            seen.add(json.loads(line)["object"]["metadata"]["name"])
+        if len(seen) >= number:
             done.set()
 
 
-async def _all_ready(lines: AsyncIterator[bytes], services: int, replicas: int, done: asyncio.Event) -> None:
+async def _all_ready(lines: _Lines, services: int, replicas: int, done: asyncio.Event) -> None:
     ready: set[str] = set()
     columns: dict[str, int] = {}
     async for line in lines:
