@@ -197,10 +197,8 @@ def _port(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import yaml
-    from kubernetes.aio.config import ConfigException
-
     from embedding_operator.controllers.app import run
+    from embedding_operator.kube.access import AccessError
 
     if not arguments.image:
         return _refused("--image (or OPERATOR_IMAGE) is needed: staging Jobs run it")
@@ -210,9 +208,8 @@ def _run(arguments: argparse.Namespace) -> int:
         os.environ["KUBECONFIG"] = str(arguments.kubeconfig)  # the watches read it there
     try:
         return asyncio.run(run(_settings(arguments), arguments.kubeconfig))
-    except (ConfigException, yaml.YAMLError) as error:
-        told = " ".join(str(error).split())
-        return _refused(f"no usable kubeconfig ({told}): name one with --kubeconfig or $KUBECONFIG")
+    except AccessError as error:
+        return _refused(f"no way to an API server ({error}): name a kubeconfig with --kubeconfig or $KUBECONFIG")
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -253,17 +250,15 @@ def _stage(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    import yaml
-    from kubernetes.aio.config import ConfigException
-
+    from embedding_operator.kube.access import AccessError
     from embedding_operator.showing import show
 
     try:
         return asyncio.run(show(arguments.kubeconfig, arguments.namespace, watch=arguments.watch))
     except KeyboardInterrupt:
         return 0
-    except (ConfigException, yaml.YAMLError, FileNotFoundError) as error:
-        print(f"embedding-operator status: no usable kubeconfig: {' '.join(str(error).split())}", file=sys.stderr)
+    except AccessError as error:
+        print(f"embedding-operator status: no way to an API server: {error}", file=sys.stderr)
         return 2
 
 

@@ -63,8 +63,8 @@ def test_a_file_that_is_no_kubeconfig_is_refused_in_one_line(
     broken.write_text(content)
     assert cli.main([*RUN, "--kubeconfig", str(broken)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("embedding-operator run: no usable kubeconfig (")
-    assert line.endswith("name one with --kubeconfig or $KUBECONFIG")
+    assert line.startswith("embedding-operator run: no way to an API server (")
+    assert line.endswith("name a kubeconfig with --kubeconfig or $KUBECONFIG")
 
 
 def test_a_health_port_that_is_taken_is_told_with_the_way_out(

@@ -16,8 +16,11 @@ from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
+from embedding_operator.kube.access import AccessError
 from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource
+
+logger = logging.getLogger(__name__)
 
 WATCHED = (*OWN_KINDS, *CHILD_KINDS)
 _LOGIN_PAUSE = 5.0  # seconds between two logins in a row, which say that what the last one brought was refused
@@ -128,6 +131,11 @@ def _login(connection: Connection) -> Callable[..., Awaitable[kopf.ConnectionInf
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(last + _LOGIN_PAUSE - clock())
         logins, last = logins + 1, clock()
-        return kopf.ConnectionInfo(**await connection.credentials(), priority=logins)
+        while True:
+            try:
+                return kopf.ConnectionInfo(**await connection.credentials(), priority=logins)
+            except AccessError as error:
+                logger.warning("No credentials for the API server, trying again: %s", error)
+                await asyncio.sleep(_LOGIN_PAUSE)
 
     return login

@@ -1,14 +1,9 @@
-"""Where the API server is and how to authenticate: in-cluster first, else a kubeconfig.
-
-Uses the official client's loaders, because they know tokens that rotate, exec plugins and TLS options.
-"""
+"""One authenticated way to the API server: in-cluster first, else a kubeconfig."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
+import dataclasses
 import ipaddress
-import logging
 import os
 import urllib.request
 from collections.abc import Mapping
@@ -18,35 +13,32 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from kubernetes.aio import client as k8s
-from kubernetes.aio import config as k8s_config
 from yarl import URL
 
-logger = logging.getLogger(__name__)
+from embedding_operator.kube.access import Access, AccessError, Certificate, Credential
+from embedding_operator.kube.incluster import is_in_a_pod, of_the_pod
+from embedding_operator.kube.kubeconfig import files, of_kubeconfig
 
-TRANSPORT_ERRORS: Final = (aiohttp.ClientError, OSError, TimeoutError)
-_TOKEN_CHECK_SECONDS: Final = 60
+TRANSPORT_ERRORS: Final = (aiohttp.ClientError, OSError, TimeoutError, AccessError)
 _USER_AGENT: Final = "embedding-operator"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30.0, sock_connect=5.0)
 _READ_BUFFER: Final = 2**20  # bytes: an object may be that large, and a watch tells many at once
 
 
 class Connection:
-    """An authenticated transport; close it when done.
+    """An authenticated transport; close it when done."""
 
-    The official client brings the credentials and the TLS settings. Requests go through a session of our own, because
-    its `call_api` copies headers and queries several times: as much CPU time as the rest of a request takes.
-    """
-
-    def __init__(self, api: Any, refresher: asyncio.Task[None] | None = None) -> None:
-        self.configuration = api.configuration
-        self._api = api
-        self._refresher = refresher
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._server = access.server
         self._session: aiohttp.ClientSession | None = None
+        self._certificate: Certificate | None = None  # the session's
+        self._told: Credential | None = None
 
     @property
     def host(self) -> str:
-        return str(self.configuration.host)
+        """The API server's URL."""
+        return self._server.url
 
     async def request(
         self,
@@ -58,82 +50,84 @@ class Connection:
         content_type: str = "application/json",
         timeout: aiohttp.ClientTimeout | None = None,
     ) -> aiohttp.ClientResponse:
-        """Send it, and return the response as soon as its head is there. Raises one of TRANSPORT_ERRORS."""
-        configuration = self.configuration
+        """Send it, and return the response as soon as its head is there.
+
+        Raises one of TRANSPORT_ERRORS: among them, that there are no credentials to be had just now.
+        """
+        server, credential = self._server, await self._access.credential()
         headers = {"Accept": "application/json", "User-Agent": _USER_AGENT}
         if body is not None:
             headers["Content-Type"] = content_type
-        if (authorization := await self._authorization()) is not None:
-            headers["Authorization"] = authorization
-        return await self._open_session().request(
+        if credential.header is not None:
+            headers["Authorization"] = credential.header
+        session = await self._open_session(credential.certificate)
+        response = await session.request(
             method,
-            URL(f"{configuration.host}{path}{'?' + urlencode(query) if query else ''}", encoded=True),
+            URL(f"{server.url}{path}{'?' + urlencode(query) if query else ''}", encoded=True),
             data=body,
             headers=headers,
             timeout=timeout or _TIMEOUT,
-            server_hostname=configuration.tls_server_name or None,
-            proxy=configuration.proxy,
-            proxy_headers=configuration.proxy_headers,
+            server_hostname=server.name,
+            proxy=server.proxy,
             allow_redirects=False,
         )
+        if response.status == 401:
+            self._access.refused(credential)
+        return response
 
     async def credentials(self) -> dict[str, Any]:
-        """How to reach the server, in the words of Kopf's ConnectionInfo; the token as it is now."""
-        configuration = self.configuration
-        header = await self._authorization()
+        """How to reach the server, in the words of Kopf's ConnectionInfo. Asked again, the last were refused."""
+        if self._told is not None:
+            self._access.refused(self._told)
+        self._told = credential = await self._access.credential()
+        username, password = credential.basic or (None, None)
+        certificate = credential.certificate
         return {
-            "server": configuration.host,
-            "ca_path": configuration.ssl_ca_cert,
-            "insecure": not configuration.verify_ssl,
-            "token": header.rpartition(" ")[2] if header else None,
-            "certificate_path": configuration.cert_file,
-            "private_key_path": configuration.key_file,
-            "proxy_url": configuration.proxy,
+            "server": self._server.url,
+            "ca_data": self._server.authority,
+            "insecure": self._server.insecure,
+            "token": credential.token,
+            "username": username,
+            "password": password,
+            "certificate_data": certificate.certificate if certificate else None,
+            "private_key_data": certificate.key if certificate else None,
+            "proxy_url": self._server.proxy,
         }
 
     async def close(self) -> None:
-        if self._refresher is not None:
-            self._refresher.cancel()
-            await asyncio.gather(self._refresher, return_exceptions=True)
+        """End what it holds open."""
         if self._session is not None:
             await self._session.close()
-        await self._api.close()
 
-    async def _authorization(self) -> str | None:
-        header = self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        value: str | None = await header if inspect.isawaitable(header) else header
-        return value
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        """In the event loop that first needs it."""
-        if self._session is None:
+    async def _open_session(self, certificate: Certificate | None) -> aiohttp.ClientSession:
+        """In the event loop that first needs it; another, where the client certificate was renewed."""
+        if self._session is None or certificate != self._certificate:
+            old, self._certificate = self._session, certificate
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._api.rest_client.ssl_context),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._server.tls(certificate)),
                 read_bufsize=_READ_BUFFER,
                 # The environment's proxy was looked up once, by proxy_for: aiohttp would look for each request.
                 trust_env=False,
             )
+            if old is not None:
+                await old.close()
         return self._session
 
 
 async def connect(kubeconfig: Path | str | None = None, context: str | None = None) -> Connection:
-    """In a pod (and no kubeconfig named): its service account. Otherwise the kubeconfig, as kubectl would."""
-    configuration = k8s.Configuration()
-    refresher: asyncio.Task[None] | None = None
-    in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    """In a pod (and no kubeconfig named): its service account. Otherwise the kubeconfig, as kubectl would.
+
+    Raises AccessError if there is no usable one.
+    """
+    in_cluster = is_in_a_pod() and "KUBECONFIG" not in os.environ
     if kubeconfig is None and context is None and in_cluster:
-        k8s_config.load_incluster_config(client_configuration=configuration)
+        access = of_the_pod()
     else:
-        loader = await k8s_config.load_kube_config(
-            config_file=str(kubeconfig) if kubeconfig is not None else None,
-            context=context,
-            client_configuration=configuration,
-            persist_config=False,
-        )
-        refresher = asyncio.create_task(_keep_token_fresh(loader, configuration), name="token-refresh")
-    if configuration.proxy is None:
-        configuration.proxy = proxy_for(configuration.host)
-    return Connection(k8s.ApiClient(configuration=configuration), refresher)
+        access = of_kubeconfig(files(kubeconfig), context)
+    if access.server.proxy is None:
+        access.server = dataclasses.replace(access.server, proxy=proxy_for(access.server.url))
+    await access.credential()  # what is wrong with them is told now
+    return Connection(access)
 
 
 def proxy_for(host: str) -> str | None:
@@ -155,14 +149,3 @@ def _is_in_a_network_of(no_proxy: str, host: str) -> bool:
             if ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip(), strict=False):
                 return True
     return False
-
-
-async def _keep_token_fresh(loader: Any, configuration: Any) -> None:
-    """Run the kubeconfig's credential plugin again from time to time; ends at once if there is none."""
-    while True:
-        try:
-            await k8s_config.refresh_token(loader, configuration, interval=_TOKEN_CHECK_SECONDS)
-        except Exception as error:
-            logger.warning("The kubeconfig's credentials could not be renewed, trying again: %s", error)
-        else:
-            return

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import PODS, ObjectKey
-from tests.unit.kube.serving import answering, serving
+from tests.unit.kube.serving import answering, connected, serving
 
 POD = ObjectKey("Pod", "a", "x")
 LEASE = ObjectKey("Lease", "a", "x")
@@ -47,10 +48,9 @@ async def test_a_connection_that_ends_in_the_middle_of_an_answer_is_a_temporary_
 
 
 async def test_nobody_listening_is_a_temporary_error(tmp_path):
-    async with serving(answering(200, "{}"), tmp_path) as client:
-        client._connection.configuration.host = "http://127.0.0.1:1"
+    async with connected(tmp_path, "http://127.0.0.1:1") as connection:
         with pytest.raises(ApiError) as caught:
-            await client.get(POD)
+            await KubeClient(connection).get(POD)
         assert caught.value.is_temporary
 
 
