@@ -135,7 +135,7 @@ def text_of(path: Path) -> str:
 def decoded(data: str, what: str) -> str:
     """PEM that is written in base64. Raises AccessError."""
     try:
-        return base64.b64decode(data, validate=True).decode("ascii")
+        return base64.b64decode("".join(data.split()), validate=True).decode("ascii")
     except ValueError:
         raise AccessError(f"{what} is not base64 of a PEM file") from None
 

@@ -62,7 +62,7 @@ def service_status(service: EmbeddingService, facts: Facts) -> EmbeddingServiceS
         replicas=counts.total,
         ready_replicas=counts.ready,
         selector=",".join(f"{key}={value}" for key, value in names.service_selector(service.metadata.name).items()),
-        endpoint=facts.endpoint if shown else None,
+        endpoint=facts.endpoint if shown or facts.deployment else None,
         model=_model(shown) if shown else ModelStatus(cache=facts.cache_name),
         resolved=ResolvedStatus.from_dict(shown.resolved) if shown else ResolvedStatus(),
     )
@@ -77,7 +77,7 @@ _Row = tuple[Type, bool, Reason, str]
 
 def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tuple[Condition, ...]:
     rows = [_weights_row(facts)]
-    if facts.revision:
+    if facts.revision or facts.deployment:  # pods may serve on whose revision somebody has deleted
         rows.append(_available_row(facts, counts))
     if facts.newer_profile:
         message = "the RuntimeProfile changed after these pods were made; the next change of the spec adopts it"

@@ -125,6 +125,15 @@ def test_a_missing_profile_stalls_a_new_service_and_leaves_a_running_one_alone()
     assert given.child(running, "Deployment")["spec"]["template"] == kept[0].template
 
 
+def test_pods_that_serve_are_told_though_their_revision_was_deleted_and_none_can_be_made() -> None:
+    running = given.deployment(replicas=4, ready=4)
+    planned = given.plan(given.service(), given.seen(cache=given.cache(), profiles={}, deployment=running))
+    assert given.conditions(planned)["Stalled"][1] == "ProfileNotFound"
+    assert given.conditions(planned)["Available"][0] == "True"
+    assert planned.status.endpoint == "http://qwen.search.svc:8000/v1"
+    assert planned.apply == ()
+
+
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [
