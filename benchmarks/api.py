@@ -70,6 +70,24 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         yield line
 
 
+class Lines:
+    """Of a watch that is opened again when the API server ends it, as it does with who reads too slowly.
+
+    What exists comes first, as ADDED, and so it does again then.
+    """
+
+    def __init__(self, api: Api, path: str, accept: str) -> None:
+        self._api, self._path, self._accept = api, path, accept
+        self.begun = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            async with self._api.watch(self._path, self._accept) as lines:
+                self.begun.set()
+                async for line in lines:
+                    yield line
+
+
 @contextlib.asynccontextmanager
 async def connected(kubeconfig: Path) -> AsyncIterator[Api]:
     """A client with the credentials of a kubeconfig that stands alone."""

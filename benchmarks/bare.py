@@ -16,11 +16,11 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.api import METADATA, TABLE, Api, connected
+from benchmarks.api import METADATA, TABLE, Api, Lines, connected
 from benchmarks.manifests import NAMESPACE
 from benchmarks.recording import Recording, Write, from_text
 
@@ -44,27 +44,30 @@ class Bare:
 
     async def run(self) -> None:
         """Until cancelled."""
-        shared = False
-        async with (
-            self._api.watch(_SERVICES, METADATA) as services,
-            self._api.watch(_DEPLOYMENTS + _SELECTOR, TABLE) as deployments,
-            asyncio.TaskGroup() as group,
-        ):
+        services = Lines(self._api, _SERVICES, METADATA)
+        deployments = Lines(self._api, _DEPLOYMENTS + _SELECTOR, TABLE)
+        async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
                 group.create_task(self._work())
-            group.create_task(self._tell())
+            for loop in (self._tell(), self._follow_services(services), self._follow_deployments(deployments)):
+                group.create_task(loop)
+            await services.begun.wait()
+            await deployments.begun.wait()
             print("ready", flush=True)
-            group.create_task(self._follow(deployments))
-            async for line in services:
-                if line.startswith(b'{"type":"ADDED"'):
-                    if not shared:
-                        shared = True
-                        self._todo.put_nowait(self._share)
-                    metadata = json.loads(line)["object"]["metadata"]
-                    self._todo.put_nowait(self._begin(metadata["name"], metadata["uid"], metadata["resourceVersion"]))
-            raise RuntimeError("the watch of services ended")
 
-    async def _follow(self, deployments: AsyncIterator[bytes]) -> None:
+    async def _follow_services(self, services: Lines) -> None:
+        begun: set[str] = set()
+        async for line in services:
+            if line.startswith(b'{"type":"ADDED"'):
+                metadata = json.loads(line)["object"]["metadata"]
+                if metadata["uid"] in begun:  # told again, by a watch that was opened again
+                    continue
+                if not begun:
+                    self._todo.put_nowait(self._share)
+                begun.add(metadata["uid"])
+                self._todo.put_nowait(self._begin(metadata["name"], metadata["uid"], metadata["resourceVersion"]))
+
+    async def _follow_deployments(self, deployments: Lines) -> None:
         """Learn which Deployments have all their pods ready: the READY column says 2/2."""
         async for line in deployments:
             for row in json.loads(line)["object"]["rows"]:

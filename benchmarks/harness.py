@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks.api import METADATA, METADATA_LIST, TABLE, Api
+from benchmarks.api import METADATA, METADATA_LIST, TABLE, Api, Lines
 from benchmarks.manifests import NAMESPACE, service, service_name
 
 _CREATING: Final = 16
@@ -58,11 +58,11 @@ async def create_and_wait(
     ready = asyncio.Event()
     stamps: dict[str, float] = {}
     async with asyncio.TaskGroup() as group:
-        rows = _Lines(api, f"{SERVICES}?includeObject=None", TABLE)
+        rows = Lines(api, f"{SERVICES}?includeObject=None", TABLE)
         watching = [group.create_task(_all_ready(rows, existing + services, replicas, ready))]
         begun = [rows.begun]
         for kind, number in wanted.items():
-            lines = _Lines(api, _CHILDREN[kind] + _SELECTOR, METADATA)
+            lines = Lines(api, _CHILDREN[kind] + _SELECTOR, METADATA)
             watching.append(group.create_task(_count(lines, number, children[kind])))
             begun.append(lines.begun)
         for event in begun:
@@ -84,21 +84,6 @@ async def create_and_wait(
     return Times(**stamps)
 
 
-class _Lines:
-    """Of a watch that is opened again when the API server ends it, as it does with who reads too slowly."""
-
-    def __init__(self, api: Api, path: str, accept: str) -> None:
-        self._api, self._path, self._accept = api, path, accept
-        self.begun = asyncio.Event()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            async with self._api.watch(self._path, self._accept) as lines:
-                self.begun.set()
-                async for line in lines:
-                    yield line
-
-
 async def _until_done(waiting: list[asyncio.Task[None]], deadline: float, check: Callable[[], None]) -> None:
     pending = set(waiting)
     while pending:
@@ -118,7 +103,7 @@ async def _create(api: Api, first: int, services: int, replicas: int) -> None:
     await asyncio.gather(*(worker() for _ in range(_CREATING)))
 
 
-async def _count(lines: _Lines, number: int, done: asyncio.Event) -> None:
+async def _count(lines: Lines, number: int, done: asyncio.Event) -> None:
     seen: set[str] = set()
     async for line in lines:
         if line.startswith(b'{"type":"ADDED"'):
@@ -127,7 +112,7 @@ async def _count(lines: _Lines, number: int, done: asyncio.Event) -> None:
             done.set()
 
 
-async def _all_ready(lines: _Lines, services: int, replicas: int, done: asyncio.Event) -> None:
+async def _all_ready(lines: Lines, services: int, replicas: int, done: asyncio.Event) -> None:
     ready: set[str] = set()
     columns: dict[str, int] = {}
     async for line in lines:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks.api import METADATA, STRATEGIC, Api, Object, connected
+from benchmarks.api import METADATA, STRATEGIC, Api, Lines, Object, connected
 
 _WORKERS: Final = 8
 _BOUND: Final = "/api/v1/pods?fieldSelector=spec.nodeName!=,status.phase=Pending"
@@ -26,15 +26,24 @@ async def simulate(kubeconfig: Path) -> None:
     """Until cancelled."""
     waiting: asyncio.Queue[str] = asyncio.Queue()
     addresses = (f"10.{64 + n // 62500}.{n // 250 % 250}.{n % 250 + 1}" for n in itertools.count())
-    async with connected(kubeconfig) as api, api.watch(_BOUND, METADATA) as lines, asyncio.TaskGroup() as group:
+    async with connected(kubeconfig) as api, asyncio.TaskGroup() as group:
         for _ in range(_WORKERS):
             group.create_task(_start_pods(api, waiting, addresses))
+        lines = Lines(api, _BOUND, METADATA)
+        group.create_task(_bound(lines, waiting))
+        await lines.begun.wait()
         print("ready", flush=True)
-        async for line in lines:
-            if line.startswith(b'{"type":"ADDED"'):
-                metadata = json.loads(line)["object"]["metadata"]
+
+
+async def _bound(lines: Lines, waiting: asyncio.Queue[str]) -> None:
+    """Each pod once, though the watch be opened again."""
+    seen: set[str] = set()
+    async for line in lines:
+        if line.startswith(b'{"type":"ADDED"'):
+            metadata = json.loads(line)["object"]["metadata"]
+            if metadata["uid"] not in seen:
+                seen.add(metadata["uid"])
                 waiting.put_nowait(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status")
-        raise RuntimeError("the watch of pods ended")
 
 
 async def _start_pods(api: Api, waiting: asyncio.Queue[str], addresses: Iterator[str]) -> None:
