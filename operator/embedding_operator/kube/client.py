@@ -23,7 +23,7 @@ from embedding_operator.kube.resources import EVENTS, LEASES, Object, ObjectKey,
 
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE: Final = "application/merge-patch+json"
-_CHUNK: Final = 500
+_CHUNK: Final = 100  # objects, of up to 10 kB as JSON and several times that as dicts
 _MAX_RESTARTS: Final = 5
 
 _encode: Final = msgspec.json.Encoder().encode
