@@ -107,6 +107,7 @@ class ModelCacheStatus(View):
     excluded: Excluded | None = None
     progress: Progress | None = None
     used_by: tuple[UserReference, ...] | None = None
+    started_at: str | None = None
     verified_at: str | None = None
     unused_since: str | None = None
     access_modes: tuple[str, ...] | None = None

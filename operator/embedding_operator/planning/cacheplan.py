@@ -16,6 +16,7 @@ from embedding_operator.api.modelcache import ModelCache, ModelCacheStatus, Prog
 from embedding_operator.planning.cachestate import (
     CachePlan,
     ObservedCache,
+    has_begun,
     has_condition,
     is_staged,
     job_message,
@@ -51,9 +52,12 @@ def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> Cac
 
 
 def _with_facts(cache: ModelCache, seen: ObservedCache) -> ModelCache:
-    """What Jobs are placed by is remembered in the status."""
+    """What Jobs are placed by is remembered in the status, and that one of them ran: of its pod nothing may be left."""
     modes = tuple(seen.claim_modes) or cache.status.access_modes
-    return replace(cache, status=replace(cache.status, access_modes=modes, used_by=users_of(seen)))
+    started = cache.status.started_at or (seen.now if has_begun(cache, seen) else None)
+    return replace(
+        cache, status=replace(cache.status, access_modes=modes, used_by=users_of(seen), started_at=started or None)
+    )
 
 
 def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:

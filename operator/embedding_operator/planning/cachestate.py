@@ -53,6 +53,13 @@ def is_staged(cache: ModelCache) -> bool:
     return cache.status.digest is not None and cache.status.path is not None
 
 
+def has_begun(cache: ModelCache, seen: ObservedCache) -> bool:
+    """Whether a stager ever ran, and so may have left something on the volume: its pods may be gone long since."""
+    pods = [pod for pod in seen.pods if pod not in of_task(seen.pods, names.CLEANUP_TASK)]
+    ran = any((pod.get("status") or {}).get("phase") in ("Running", "Succeeded", "Failed") for pod in pods)
+    return ran or cache.status.started_at is not None
+
+
 def of_task(things: Iterable[JsonObject], task: str) -> list[JsonObject]:
     """The Jobs, or the pods, of one task."""
     return [

@@ -16,6 +16,7 @@ from embedding_operator.api.quantity import parse_duration
 from embedding_operator.planning.cachestate import (
     CachePlan,
     ObservedCache,
+    has_begun,
     has_condition,
     is_staged,
     job_message,
@@ -87,7 +88,7 @@ def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> C
     done = of_task(seen.jobs, names.CLEANUP_TASK)
     busy = tuple(("Job", name_of(job)) for job in seen.jobs if job not in done)
     current = next((job for job in done if name_of(job) == cleanup_job_name(cache)), None)
-    if current is None and not is_staged(cache) and not _has_begun(seen):
+    if current is None and not is_staged(cache) and not has_begun(cache, seen):
         return _let_go(cache, seen, Verdict(Reason.FILES_KEPT, "nothing was staged that could be removed", ready=True))
     if current is not None and has_condition(current, "Complete"):
         return _let_go(cache, seen, _result(cache, seen))
@@ -109,12 +110,6 @@ def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> C
     made = (cleanup_job(cache, site, seen.cluster),)
     # a download ends STRICTLY AFTER: its pods are what tells that there is something to remove
     return CachePlan(status, create=made, delete=busy if is_staged(cache) else ())
-
-
-def _has_begun(seen: ObservedCache) -> bool:
-    """Whether a stager ran, and so may have left something on the volume."""
-    pods = [pod for pod in seen.pods if pod not in of_task(seen.pods, names.CLEANUP_TASK)]
-    return any((pod.get("status") or {}).get("phase") in ("Running", "Succeeded", "Failed") for pod in pods)
 
 
 def _files(cache: ModelCache) -> str:

@@ -7,30 +7,33 @@ at any moment, the next run goes on. No link is followed.
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from .displaced import remove_displaced
 from .errors import StageError
 from .layout import OURS, TRASH, fsync_path, is_real_directory, make_directories, size_of, unsafe_path
 from .manifest import BadManifestError, read_manifest
 from .progress import human
 from .spec import SIGNATURE
 from .unfinished import remove_unfinished
-from .users import others, unsign
+from .users import others, take_signature, unsign
 
 log = logging.getLogger(__name__)
 
 SETTLE = 60.0
 """Seconds between the rename and the last look at who signed: file systems that cache names show a new one late."""
+_NOTE_MAX = 4096
 
 
 class CleanSpec(BaseModel):
@@ -81,19 +84,58 @@ def parse_clean_spec(text: str) -> CleanSpec:
 
 
 def clean(spec: CleanSpec, pause: Callable[[float], None] = time.sleep) -> CleanResult:
-    """Remove the directory, and downloads that were not finished, if they are ours alone; OSErrors are the caller's."""
+    """Remove the directory, and all else that this ModelCache has signed for, if it is ours alone; OSErrors are the
+    caller's."""
     root = Path(spec.root)
-    published = None if spec.path is None else _clean(root, spec, spec.path, pause)
+    if (root / TRASH).is_symlink():
+        return CleanResult(False, f"{TRASH} on the volume is a link, and nothing is removed through one")
+    note = root / TRASH / f"{spec.user}.note"
+    found = [_noted(root, spec, note, pause)] if note.is_file() else []  # of a run that was killed in the middle
+    told = [_clean(root, spec, pause)] if spec.path is not None else []
     unfinished = remove_unfinished(root, spec.user, pause, SETTLE)
-    _tidy(root, spec.path or "")
-    told = [published.message] if published else []
     if unfinished is not None:
-        told.append(f"an unfinished download is removed, {human(unfinished)}")
-    removed = published.removed if published else unfinished is not None
-    return CleanResult(removed, "; ".join(told) or "nothing was there that could be removed")
+        found.append(CleanResult(True, f"an unfinished download is removed, {human(unfinished)}"))
+    while take_signature(root, spec.user, note):  # STRICTLY AFTER: who was still writing may have published
+        found.append(_noted(root, spec, note, pause))
+    _tidy(root, spec.path or "")
+    return _summary(told, found)
 
 
-def _clean(root: Path, spec: CleanSpec, path: str, pause: Callable[[float], None]) -> CleanResult:
+def _summary(told: Sequence[CleanResult], found: Sequence[CleanResult]) -> CleanResult:
+    """What became of the directory that was told of, and what else is gone; where nothing is, why."""
+    gone = [result for result in found if result.removed]
+    said = [*told, *gone] or [result for result in found if result.message]
+    words = "; ".join(result.message for result in said) or "nothing was there that could be removed"
+    return CleanResult(all(result.removed for result in told) if told else bool(gone), words)
+
+
+def _noted(root: Path, spec: CleanSpec, note: Path, pause: Callable[[float], None]) -> CleanResult:
+    """Remove what a signature was for of which nobody was told, as its stager was killed before it could say so."""
+    with note.open("rb") as stream:
+        text = stream.read(_NOTE_MAX)
+    try:
+        noted = parse_clean_spec(json.dumps({**json.loads(text), "root": spec.root, "user": spec.user}))
+    except (ValueError, TypeError, RecursionError, StageError):
+        noted = None  # one of a version that wrote nothing into it, or of a disk that was full
+    result = CleanResult(False, "")
+    if noted is not None and noted.path is not None:
+        result = _clean(root, noted, pause)
+        _tidy(root, noted.path)
+    note.unlink()  # STRICTLY last: it is what the next run finds the directory by
+    return result
+
+
+def _clean(root: Path, spec: CleanSpec, pause: Callable[[float], None]) -> CleanResult:
+    """Remove the directory that the spec names, and what was moved aside for it."""
+    assert spec.path is not None
+    result = _remove(root, spec, spec.path, pause)
+    if others(root, spec.path, spec.user):
+        return result
+    aside = remove_displaced(root, spec.path, spec.user)
+    return replace(result, message=f"{result.message}; what it had replaced too, {human(aside)}") if aside else result
+
+
+def _remove(root: Path, spec: CleanSpec, path: str, pause: Callable[[float], None]) -> CleanResult:
     trash = root / TRASH / spec.user
     going = trash.with_name(f"{spec.user}.going")
     if not is_real_directory(trash) and not is_real_directory(going):  # else an earlier run was killed in the middle

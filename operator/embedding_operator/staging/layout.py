@@ -5,6 +5,7 @@
     <root>/.staging/<key>/partials/…/<file>.partial      bytes that nobody has checked yet
     <root>/.staging/<key>/files/…                        checked files, renamed into place as a whole
     <root>/.staging/.users/<key>/                        who has written there (users.py)
+    <root>/.staging/displaced-<key>-<n>/                 what lay in the place of what was published (displaced.py)
 
 Names come from a hub, that is from strangers: a name that could leave its directory is refused, never repaired.
 """
@@ -90,10 +91,15 @@ def source_layout(
     if len(folder) > 240:
         folder = f"{folder[:200]}.{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
     relative = f"{source}/{folder}/{leaf}"
+    return Layout(root=root, relative=relative, key=staging_key(relative))
+
+
+def staging_key(relative: str) -> str:
+    """The name below `.staging` of what is to be published there."""
     key = relative.replace("/", ".")
     if len(key) > 200:  # a file name has 255 bytes, and ours are longer than the key
         key = f"{key[:160]}.{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    return Layout(root=root, relative=relative, key=key)
+    return key
 
 
 def unsafe_path(path: str) -> str | None:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from .displaced import free_place
 from .errors import StageError
 from .found import fitting
 from .layout import STAGING, Layout, fsync_path, make_directories
@@ -90,10 +91,9 @@ def _rename(source: Path, target: Path) -> bool:
 
 def move_aside(layout: Layout) -> None:
     """Take away what lies in the published directory's place."""
-    for number in range(1, 1000):
-        aside = layout.root / STAGING / f"displaced-{layout.key}-{number}"
-        if not aside.exists():
-            log.warning("%s is not what it should be: moving it to %s", layout.published, aside)
-            _rename(layout.published, aside)
-            return
-    raise StageError("Internal", f"{layout.root / STAGING} is full of displaced directories: remove them")
+    aside = free_place(layout.root, layout.relative)
+    if aside is None:
+        raise StageError("Internal", f"{layout.root / STAGING} is full of displaced directories: remove them")
+    log.warning("%s is not what it should be: moving it to %s", layout.published, aside)
+    make_directories(aside.parent, layout.root)
+    _rename(layout.published, aside)

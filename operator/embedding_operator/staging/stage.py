@@ -140,7 +140,7 @@ class _Run:
     async def _adopt(self, hub: Source, found: Found) -> StageResult:
         """STRICTLY in this order: sign, look. Whoever removes the directory looks at who signed after it is away."""
         try:
-            await in_thread(self._sign, self.layout.relative)
+            await in_thread(self._sign, self.layout.relative, found.manifest.digest)
         except OSError as error:  # a claim that is read-only here: its files serve as well
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                 raise
@@ -179,7 +179,7 @@ class _Run:
         not what it said."""
         log.warning("%s: %d files are fetched again", self.layout.relative, len(found.wanting))
         files = await self._fetch(hub, found.wanting)
-        await in_thread(self._sign, self.layout.relative)
+        await in_thread(self._sign, self.layout.relative, found.manifest.digest)
         claim.require()
         if set(files) <= set(found.manifest.files):
             await in_thread(replace_files, self.layout, [file.path for file in files])
@@ -197,7 +197,7 @@ class _Run:
         self.progress.start("Publishing", self.selection.bytes)
         self.progress.credit(self.selection.bytes)
         manifest = self._manifest(files)
-        await in_thread(self._sign, self.layout.relative)
+        await in_thread(self._sign, self.layout.relative, manifest.digest)
         published = await in_thread(publish, self.layout, manifest, self.listing.files, claim.require)
         return self._result(manifest, adopted=False) if published else None
 
@@ -221,9 +221,9 @@ class _Run:
         download = Download(hub, self.transport, self.layout, journal, self.progress, self.settings, self.pace)
         return await download.all(files, self.spec.parallelism)
 
-    def _sign(self, relative: str) -> None:
+    def _sign(self, relative: str, digest: str | None = None) -> None:
         if self.spec.user is not None:
-            sign(self.layout.root, relative, self.spec.user)
+            sign(self.layout.root, relative, self.spec.user, digest)
 
     def _fitting(self) -> Manifest | None:
         if self.listing.archive:  # nobody lists what is in it: its digest is known, or it is unpacked anew

@@ -1,7 +1,10 @@
-"""Who uses a published directory: one empty file for each ModelCache, beside the directory and never in it.
+"""Who uses a published directory: one file for each ModelCache, beside the directory and never in it.
 
     <root>/<source>/<name>/<revision>/
     <root>/<source>/<name>/.users/<revision>/<cluster>_<namespace>_<uid>
+
+The file says which directory it is for and with which digest, so that a clean-up knows what it may remove though nobody
+was told of it: a stager may be killed between its publishing and its last words.
 
 Two clusters may share one export and know nothing of each other, so this is all that tells whether somebody else
 still needs the files. A user signs before it looks at the directory; whoever removes it looks at the signatures
@@ -10,12 +13,16 @@ after the directory was renamed away. So of two that meet, at least one sees the
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
+import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .layout import USERS, fsync_path, make_directories
+from .layout import OURS, USERS, fsync_path, is_real_directory, make_directories
 
 
 def signatures(root: Path, relative: str) -> Path:
@@ -24,15 +31,16 @@ def signatures(root: Path, relative: str) -> Path:
     return published.parent / USERS / published.name
 
 
-def sign(root: Path, relative: str, user: str) -> None:
-    """Say that this user needs the directory. Again and again is as good as once."""
+def sign(root: Path, relative: str, user: str, digest: str | None = None) -> None:
+    """Say that this user needs the directory, which has this digest. Again and again is as good as once."""
     place = signatures(root, relative)
+    text = json.dumps({"path": relative, "digest": digest}).encode() if digest else b""
     for attempt in range(10):
         make_directories(place, root)
         with suppress(PermissionError):  # another user made it, and did this
             place.chmod(0o1777)  # as /tmp: whoever stages as another user signs here too, and erases its own alone
         try:
-            os.close(os.open(place / user, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644))
+            _write(place / user, text)
         except FileNotFoundError:  # the last user left in between, and took the directory with it
             if attempt == 9:
                 raise
@@ -52,6 +60,22 @@ def unsign(root: Path, relative: str, user: str) -> None:
             directory.rmdir()
 
 
+def take_signature(root: Path, user: str, note: Path) -> bool:
+    """Take away one signature of this user for anything published, and keep what it says as a note: both in one rename,
+    so that whoever is killed knows afterwards what was being removed. False if there is none."""
+    for place in _places(root):
+        for name in _names(place):
+            if _uid(name) == _uid(user) and stat.S_ISREG((place / name).lstat().st_mode):
+                make_directories(note.parent, root)
+                (place / name).rename(note)
+                fsync_path(note.parent)
+                for directory in (place, place.parent):
+                    with suppress(OSError):  # somebody else signed
+                        directory.rmdir()
+                return True
+    return False
+
+
 def signed_for(root: Path, relative: str, user: str) -> list[str]:
     """The names of what this user has signed for in a directory."""
     place = root / relative / USERS
@@ -69,6 +93,35 @@ def forget(root: Path, relative: str) -> None:
 def others(root: Path, relative: str, user: str) -> list[str]:
     """The signatures of everybody else."""
     return [name for name in _names(signatures(root, relative)) if _uid(name) != _uid(user)]
+
+
+def _write(path: Path, text: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        if os.write(handle, text) == len(text):
+            os.ftruncate(handle, len(text))
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # that there is a file is what counts
+            raise
+    finally:
+        os.close(handle)
+
+
+def _places(root: Path) -> Iterator[Path]:
+    """Where anybody has signed for anything published; no link is followed."""
+    for source in _directories(root):
+        if source.name not in OURS:
+            for model in _directories(source):
+                if is_real_directory(model / USERS):
+                    yield from _directories(model / USERS)
+
+
+def _directories(parent: Path) -> list[Path]:
+    try:
+        return sorted(path for path in parent.iterdir() if is_real_directory(path))
+    except (FileNotFoundError, PermissionError):  # another tenant's, and none of ours below it
+        return []
 
 
 def _names(place: Path) -> list[str]:

@@ -239,6 +239,19 @@ def test_what_was_begun_and_not_finished_is_removed_too(phase: str) -> None:
     assert ready(kept)[1].startswith("what was not finished stays on claim model-weights")
 
 
+@pytest.mark.parametrize("phase", ["Running", "Failed", "Succeeded"])
+def test_that_a_stager_ran_is_remembered_when_nothing_is_left_of_its_pods(phase: str) -> None:
+    loading = cache(staged=False)
+    ran = plan(loading, jobs=[job(loading, SITE)], pods=[stager(phase)])
+    assert ran.status.started_at == NOW
+    assert plan(loading, jobs=[job(loading, SITE)], pods=[stager("Pending")]).status.started_at is None
+    later = plan(cache(staged=False, status={"startedAt": NOW}), now="2026-02-02T00:00:00Z")
+    assert later.status.started_at == NOW
+    gone = cache(staged=False, deleted=True, status={"startedAt": NOW})
+    (made,) = plan(gone, jobs=[job(gone, SITE)], cluster="c1").create
+    assert made["metadata"]["name"] == cleanup_job_name(gone)
+
+
 def test_the_claim_is_looked_for_before_a_clean_up_is_made_and_not_after() -> None:
     gone = cache(deleted=True)
     assert needs_claim_check(gone, [])

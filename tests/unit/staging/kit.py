@@ -6,14 +6,17 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import embedding_operator
 from embedding_operator.staging.manifest import ManifestFile, files_digest
@@ -73,6 +76,52 @@ def wait_for(reached: Callable[[], bool], process: subprocess.Popen[Any] | None 
     """Until it is so, or the process has ended (the test's own time limit is pytest's)."""
     while not reached() and (process is None or process.poll() is None):
         time.sleep(0.002)
+
+
+def left(root: Path) -> list[str]:
+    """All that is on a volume, but for the directory of what is being staged."""
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.name != ".staging")
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed_at_each_step(
+    volume: Volume, scratch: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[Volume], object]
+) -> Iterator[Volume]:
+    """Copies of a volume on which the work was killed before its first change of the disk, its second, and so on until
+    it came to its end."""
+    steps, finished = 0, False
+    while not finished:
+        copy = replace(volume, root=scratch / f"killed-{steps}")
+        shutil.copytree(volume.root, copy.root, symlinks=True)
+        with monkeypatch.context() as patch:
+            finished = _runs_through(lambda copy=copy: work(copy), steps, patch)  # type: ignore[misc]
+        yield copy
+        steps += 1
+    assert steps > 8
+
+
+def _runs_through(work: Callable[[], object], steps: int, patch: pytest.MonkeyPatch) -> bool:
+    left_over = [steps]
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            left_over[0] -= 1
+            if left_over[0] < 0:
+                raise Killed
+            return real(*arguments, **options)
+
+        return call
+
+    for name in ("rename", "unlink", "rmdir", "mkdir"):
+        patch.setattr(os, name, counted(getattr(os, name)))
+    try:
+        work()
+    except Killed:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from embedding_operator.staging.result import StageResult
 from embedding_operator.staging.users import others, sign, signatures, unsign
 from tests.standins.modelhub import ModelHub
 
-from .kit import BIG, Volume, make_model
+from .kit import BIG, Volume, killed_at_each_step, left, make_model
 
 ME, OTHER = "c1_search_u-1", "c2_search_u-2"
 
@@ -35,10 +35,6 @@ def at_once(_: float) -> None:
 def removed(volume: Volume, staged: StageResult, user: str = ME, **spec: Any) -> CleanResult:
     document = {"root": str(volume.root), "path": staged.path, "digest": staged.digest, "user": user} | spec
     return clean(parse_clean_spec(json.dumps(document)), pause=at_once)
-
-
-def left(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.name != ".staging")
 
 
 def kept_files(root: Path) -> list[str]:
@@ -55,13 +51,13 @@ async def test_what_is_ours_alone_goes_and_leaves_nothing_behind(volume: Volume)
     assert left(volume.root) == []
 
 
-async def test_other_revisions_stay(volume: Volume, tmp_path: Path) -> None:
+async def test_other_revisions_stay_with_those_who_signed_for_them(volume: Volume, tmp_path: Path) -> None:
     make_model(tmp_path / "hub" / "Acme/Tiny-Embedding@v2", seed=2)
-    first, second = await volume.stage(user=ME), await volume.stage(user=ME, revision="v2")
+    first, second = await volume.stage(user=ME), await volume.stage(user=OTHER, revision="v2")
     assert removed(volume, first).removed
     assert not (volume.root / first.path).exists()
     assert (volume.root / second.path / BIG).is_file()
-    assert others(volume.root, second.path, OTHER) == [ME]
+    assert others(volume.root, second.path, ME) == [OTHER]
 
 
 async def test_what_another_uses_stays_until_the_last_one_goes(volume: Volume) -> None:
@@ -148,51 +144,15 @@ async def test_one_who_stages_anew_while_it_is_away_keeps_what_it_staged(volume:
     assert not away.exists()
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 async def test_killed_at_each_step_the_next_run_completes(
     volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged = await volume.stage(user=ME)
-    steps = 0
-    while True:
-        root = tmp_path / f"killed-{steps}"
-        shutil.copytree(volume.root, root)
-        copy = Volume(root=root, hub=volume.hub, source=volume.source)
-        with monkeypatch.context() as patch:
-            finished = run_until(copy, staged, steps, patch)
-        if (root / staged.path).exists():
+    for copy in killed_at_each_step(volume, tmp_path, monkeypatch, lambda copy: removed(copy, staged)):
+        if (copy.root / staged.path).exists():
             copy.assert_published(staged.path)
-        assert removed(copy, staged).removed or not (root / staged.path).exists()
-        assert left(root) == []
-        if finished:
-            break
-        steps += 1
-    assert steps > 8
-
-
-def run_until(volume: Volume, staged: StageResult, steps: int, patch: pytest.MonkeyPatch) -> bool:
-    """Clean, killed before the nth change of the disk; True if it came to its end before."""
-    left_over = [steps]
-
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            left_over[0] -= 1
-            if left_over[0] < 0:
-                raise Killed
-            return real(*arguments, **options)
-
-        return call
-
-    for name in ("rename", "unlink", "rmdir", "mkdir"):
-        patch.setattr(os, name, counted(getattr(os, name)))
-    try:
-        removed(volume, staged)
-    except Killed:
-        return False
-    return True
+        assert removed(copy, staged).removed or not (copy.root / staged.path).exists()
+        assert left(copy.root) == []
 
 
 def test_what_it_is_told_is_read_strictly() -> None:
@@ -268,10 +228,10 @@ async def test_a_staging_that_finds_it_gone_after_it_signed_stages_anew(
 ) -> None:
     staged = await volume.stage(user=ME)
 
-    def late(root: Path, relative: str, user: str) -> None:
+    def late(root: Path, relative: str, user: str, digest: str | None = None) -> None:
         if (root / relative).exists() and not (root / "away").exists():
             (root / relative).rename(root / "away")
-        sign(root, relative, user)
+        sign(root, relative, user, digest)
 
     monkeypatch.setattr(staging_module, "sign", late)
     again = await volume.stage(user=OTHER)

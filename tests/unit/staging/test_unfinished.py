@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from embedding_operator.staging.clean import CleanResult, clean, parse_clean_spec
-from embedding_operator.staging.users import others
+from embedding_operator.staging.users import others, sign, signatures
 from tests.standins.modelhub import ModelHub
 
-from .kit import BIG, SECOND, Volume, make_model, wait_for
+from .kit import BIG, SECOND, Volume, killed_at_each_step, left, make_model, wait_for
 
 ME, OTHER = "c1_search_u-1", "c2_search_u-2"
 
@@ -30,7 +30,7 @@ async def begun(volume: Volume, hub: ModelHub, user: str, **fields: object) -> N
     """A download that was stopped in the middle, by one who may not tidy up."""
     hub.fault("stall-after", match=BIG, value=500_000)
     run = asyncio.create_task(volume.stage(user=user, **fields))  # type: ignore[arg-type]
-    await asyncio.to_thread(wait_for, lambda: hub.bytes_sent(BIG) >= 500_000)
+    await asyncio.to_thread(wait_for, lambda: hub.bytes_sent(BIG) >= 500_000 and volume.bytes_present() > 400_000)
     run.cancel()
     with suppress(asyncio.CancelledError):
         await run
@@ -40,10 +40,6 @@ async def begun(volume: Volume, hub: ModelHub, user: str, **fields: object) -> N
 
 def removed(volume: Volume, user: str = ME, pause: Callable[[float], None] = at_once, **spec: Any) -> CleanResult:
     return clean(parse_clean_spec(json.dumps({"root": str(volume.root), "user": user} | spec)), pause=pause)
-
-
-def left(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.name != ".staging")
 
 
 async def test_what_was_begun_goes_and_leaves_nothing_behind(volume: Volume, hub: ModelHub) -> None:
@@ -174,46 +170,89 @@ async def test_a_link_in_the_place_of_a_download_is_not_followed(volume: Volume,
     assert list((tmp_path / "elsewhere").iterdir())
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 async def test_killed_at_each_step_the_next_run_completes(
     volume: Volume, hub: ModelHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await begun(volume, hub, ME)
-    steps = 0
-    while True:
-        root = tmp_path / f"killed-{steps}"
-        shutil.copytree(volume.root, root)
-        copy = Volume(root=root, hub=hub, source=volume.source)
-        with monkeypatch.context() as patch:
-            finished = _run_until(copy, steps, patch)
+    for copy in killed_at_each_step(volume, tmp_path, monkeypatch, removed):
         removed(copy)
-        assert left(root) == []
-        if finished:
-            break
-        steps += 1
-    assert steps > 8
+        assert left(copy.root) == []
 
 
-def _run_until(volume: Volume, steps: int, patch: pytest.MonkeyPatch) -> bool:
-    """Clean, killed before the nth change of the disk; True if it came to its end before."""
-    left_over = [steps]
+# ---- published, and killed before anybody was told
 
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            left_over[0] -= 1
-            if left_over[0] < 0:
-                raise Killed
-            return real(*arguments, **options)
 
-        return call
+async def test_what_was_published_and_nobody_was_told_of_goes_too(volume: Volume) -> None:
+    staged = await volume.stage(user=ME)
+    result = removed(volume)
+    assert result.removed
+    assert result.message.startswith(f"{staged.path} is removed, ")
+    assert left(volume.root) == []
 
-    for name in ("rename", "unlink", "rmdir", "mkdir"):
-        patch.setattr(os, name, counted(getattr(os, name)))
-    try:
-        removed(volume)
-    except Killed:
-        return False
-    return True
+
+async def test_what_another_has_signed_for_too_stays_and_is_its_own_from_then_on(volume: Volume) -> None:
+    staged = await volume.stage(user=ME)
+    await volume.stage(user=OTHER)
+    result = removed(volume)
+    assert (result.removed, result.message) == (False, f"others still use the files: {OTHER}")
+    volume.assert_published(staged.path)
+    assert removed(volume, OTHER).removed
+    assert left(volume.root) == []
+
+
+async def test_what_lies_there_with_another_digest_than_was_signed_for_stays(volume: Volume) -> None:
+    staged = await volume.stage()
+    sign(volume.root, staged.path, ME, f"sha256:{'0' * 64}")
+    result = removed(volume)
+    assert not result.removed
+    assert "somebody else staged it" in result.message
+    volume.assert_published(staged.path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"digest": 1}', '{"path": "../x", "digest": "sha256:0"}', '{"path": "a"}', "[" * 2000],
+    ids=["of a former version", "torn", "a list", "no path", "another place", "no digest", "deep"],
+)
+async def test_a_signature_that_does_not_say_what_it_is_for_removes_nothing(volume: Volume, text: str) -> None:
+    staged = await volume.stage(user=ME)
+    (signatures(volume.root, staged.path) / ME).write_text(text)
+    assert not removed(volume).removed
+    volume.assert_published(staged.path)
+    assert others(volume.root, staged.path, OTHER) == []
+
+
+async def test_a_full_disk_keeps_nobody_from_signing(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged = await volume.stage()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    sign(volume.root, staged.path, ME, staged.digest)
+    assert others(volume.root, staged.path, OTHER) == [ME]
+
+
+async def test_all_that_was_signed_for_is_found_and_killed_at_each_step_the_next_run_completes(
+    volume: Volume, hub: ModelHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await volume.stage(user=ME)
+    make_model(volume.source, seed=5)
+    await volume.stage(user=ME)
+    assert len(list(volume.root.glob("modelscope/*/*/manifest.json"))) == 2
+    for copy in killed_at_each_step(volume, tmp_path, monkeypatch, removed):
+        for directory in copy.root.glob("modelscope/*/*/"):
+            assert directory.name == ".users" or (directory / BIG).is_file()
+        removed(copy)
+        assert left(copy.root) == []
+
+
+@pytest.mark.parametrize("planted", ["modelscope", "modelscope/Acme--Tiny-Embedding", ".trash"])
+async def test_no_link_is_followed_to_what_was_published(volume: Volume, tmp_path: Path, planted: str) -> None:
+    await volume.stage(user=ME)
+    (volume.root / ".trash").mkdir()
+    (volume.root / planted).rename(tmp_path / "elsewhere")
+    (volume.root / planted).symlink_to(tmp_path / "elsewhere")
+    before = left(tmp_path / "elsewhere")
+    assert not removed(volume).removed
+    assert left(tmp_path / "elsewhere") == before
