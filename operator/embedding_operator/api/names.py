@@ -29,6 +29,7 @@ NAME_LABEL = "app.kubernetes.io/name"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 SERVICE_LABEL = f"{GROUP}/service"
 CACHE_LABEL = f"{GROUP}/cache"
+CLAIM_LABEL = f"{GROUP}/claim"  # on pods that mount a claim which one node at a time can mount
 SCRIPTS_LABEL = f"{GROUP}/scripts"
 CLEANUP_FINALIZER = f"{GROUP}/cleanup"
 REFRESH_ANNOTATION = f"{GROUP}/refresh"  # on services: another value asks for a new look at a moving branch
@@ -60,6 +61,11 @@ def digest_of(value: object, length: int) -> str:
 def service_labels(service: str) -> dict[str, str]:
     """Labels of everything that serves `service`, its pods included."""
     return _labels("vllm", service) | {SERVICE_LABEL: service}
+
+
+def claim_labels(claim: str) -> dict[str, str]:
+    """The label by which pods of all services find each other that mount one claim; a claim's name may be longer."""
+    return {CLAIM_LABEL: claim if len(claim) <= MAX_NAME else f"{claim[: MAX_NAME - 9]}_{digest_of(claim, 8)}"}
 
 
 def service_selector(service: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The controller of ModelCaches: makes those that services ask for, and stages each once."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from embedding_operator.api import names
@@ -25,6 +24,7 @@ from embedding_operator.planning.cacheplan import (
 from embedding_operator.planning.cachestate import CachePlan, ObservedCache, of_task
 from embedding_operator.planning.ending import needs_cleanup
 from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.onenode import nodes
 from embedding_operator.planning.plan import choose_profile
 from embedding_operator.planning.sharing import is_made
 from embedding_operator.planning.weights import is_one_node, model_cache
@@ -154,7 +154,7 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         claim_exists=claim is not None if look else None,
         claim_phase=((claim or {}).get("status") or {}).get("phase") or "",
         claim_modes=((claim or {}).get("spec") or {}).get("accessModes") or (),
-        nodes=_nodes(context, key, users) if is_one_node(cache) else (),
+        nodes=_nodes(context, key, cache) if is_one_node(cache) else (),
         progress=await fetch_progress(context.http, running) if running and context.looks.is_due(key) else None,
         cluster=await context.identity.name(context.client, where.lease_namespace, where.lease_name),
         now=now(),
@@ -187,11 +187,10 @@ def _serves(context: Context, key: ObjectKey, user: ObjectKey) -> bool:
     return bool(model.get("cache") == key.name and model.get("digest")) or key not in routing.caches_named(obj)
 
 
-def _nodes(context: Context, key: ObjectKey, users: Sequence[ObjectKey]) -> list[str]:
-    """Where the pods of services are that use the weights."""
-    pods = [pod for user in users for pod in context.cache.list("Pod", key.namespace, {names.SERVICE_LABEL: user.name})]
-    living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-    return sorted({pod["spec"]["nodeName"] for pod in living if (pod.get("spec") or {}).get("nodeName")})
+def _nodes(context: Context, key: ObjectKey, cache: ModelCache) -> list[str]:
+    """Where pods are that mount the claim, of all services and of other ModelCaches."""
+    pods = context.cache.list("Pod", key.namespace, names.claim_labels(cache.spec.storage.claim_name))
+    return nodes(pod for pod in pods if (pod["metadata"].get("labels") or {}).get(names.CACHE_LABEL) != key.name)
 
 
 def _in_history(context: Context, key: ObjectKey) -> bool:

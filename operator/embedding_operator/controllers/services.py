@@ -17,8 +17,9 @@ from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning import revision
 from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.onenode import nodes
 from embedding_operator.planning.plan import Observed, Plan, plan_service
-from embedding_operator.planning.weights import cache_name
+from embedding_operator.planning.weights import cache_name, is_one_node
 
 
 async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
@@ -84,9 +85,17 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
         has_budget=ObjectKey("PodDisruptionBudget", namespace, name) in context.cache,
         has_claim=ObjectKey("PersistentVolumeClaim", namespace, names.made_claim_name(name)) in context.cache,
         pods=context.cache.list("Pod", namespace, labels),
+        holders=_holders(context, cache, name) if cache and is_one_node(cache) else (),
         script_sources=script_sources(),
         refused=unreadable,
     )
+
+
+def _holders(context: Context, cache: ModelCache, service: str) -> list[str]:
+    """Where other pods are that mount the claim."""
+    labels = names.claim_labels(cache.spec.storage.claim_name)
+    pods = context.cache.list("Pod", cache.metadata.namespace, labels)
+    return nodes(pod for pod in pods if (pod["metadata"].get("labels") or {}).get(names.SERVICE_LABEL) != service)
 
 
 def _cache_of(context: Context, key: ObjectKey) -> tuple[ModelCache | None, PlanError | None]:

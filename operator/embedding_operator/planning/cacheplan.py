@@ -16,17 +16,18 @@ from embedding_operator.api.modelcache import ModelCache, ModelCacheStatus, Prog
 from embedding_operator.planning.cachestate import (
     CachePlan,
     ObservedCache,
-    has_begun,
     has_condition,
     is_staged,
     job_message,
     name_of,
     of_task,
     said,
+    started_at,
     users_of,
 )
 from embedding_operator.planning.cleanjob import cleanup_job_name
 from embedding_operator.planning.ending import finalizers, grow_old, needs_cleanup, plan_removal
+from embedding_operator.planning.onenode import held_elsewhere
 from embedding_operator.planning.pods import trouble
 from embedding_operator.planning.scrub import plan_scrub
 from embedding_operator.planning.sharing import agreed
@@ -54,10 +55,8 @@ def plan_cache(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> Cac
 def _with_facts(cache: ModelCache, seen: ObservedCache) -> ModelCache:
     """What Jobs are placed by is remembered in the status, and that one of them ran: of its pod nothing may be left."""
     modes = tuple(seen.claim_modes) or cache.status.access_modes
-    started = cache.status.started_at or (seen.now if has_begun(cache, seen) else None)
-    return replace(
-        cache, status=replace(cache.status, access_modes=modes, used_by=users_of(seen), started_at=started or None)
-    )
+    began = started_at(cache, seen)
+    return replace(cache, status=replace(cache.status, access_modes=modes, used_by=users_of(seen), started_at=began))
 
 
 def _plan_staging(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
@@ -186,7 +185,7 @@ def _running_verdict(cache: ModelCache, seen: ObservedCache, progress: Progress 
         return Verdict(Reason(progress.phase), _told(progress) + failed)
     if running_pod(seen.pods) is not None:
         return Verdict(Reason.STAGING, f"the staging Job runs{failed}")
-    if elsewhere := _held_elsewhere(cache, seen):
+    if elsewhere := held_elsewhere(seen.pods, cache.spec.storage.claim_name, seen.nodes):
         return Verdict(Reason.CLAIM_NOT_SHARED, elsewhere)
     starting = [name_of(pod) for pod in seen.pods if _phase(pod) == "Pending"]
     if starting:
@@ -194,20 +193,6 @@ def _running_verdict(cache: ModelCache, seen: ObservedCache, progress: Progress 
             Reason.STAGING, f"pod {starting[0]} has not started yet; `kubectl describe pod` says more{failed}"
         )
     return Verdict(Reason.RETRYING if failed else Reason.STAGING, f"the staging Job makes a pod{failed}")
-
-
-def _held_elsewhere(cache: ModelCache, seen: ObservedCache) -> str | None:
-    """Why a stager that has its node may never start there: the claim is mounted on another one."""
-    for pod in seen.pods:
-        node = (pod.get("spec") or {}).get("nodeName")
-        others = sorted(set(seen.nodes) - {node})
-        if node and others and _phase(pod) == "Pending":
-            return (
-                f"pod {name_of(pod)} is on node {node}, and pods on {', '.join(others[:3])} have mounted claim "
-                f"{cache.spec.storage.claim_name!r}, which one node can at a time: use a ReadWriteMany claim, or end "
-                "those pods until it has started"
-            )
-    return None
 
 
 def _told(progress: Progress) -> str:

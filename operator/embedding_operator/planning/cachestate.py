@@ -25,7 +25,7 @@ class ObservedCache:
     claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
     claim_phase: str = ""  # of the claim, where somebody looked
     claim_modes: Sequence[str] = ()
-    nodes: Sequence[str] = ()  # where pods live that mount a claim of which only one node can
+    nodes: Sequence[str] = ()  # where other pods live that mount the claim, where one node at a time can
     progress: Progress | None = None
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
     namespace_ends: bool = False  # the API server takes nothing new there
@@ -53,11 +53,13 @@ def is_staged(cache: ModelCache) -> bool:
     return cache.status.digest is not None and cache.status.path is not None
 
 
-def has_begun(cache: ModelCache, seen: ObservedCache) -> bool:
-    """Whether a stager ever ran, and so may have left something on the volume: its pods may be gone long since."""
+def started_at(cache: ModelCache, seen: ObservedCache) -> str | None:
+    """Since when a stager may have left something on the volume: its first pod that ran, which may be gone since."""
+    if cache.status.started_at is not None:
+        return cache.status.started_at
     pods = [pod for pod in seen.pods if pod not in of_task(seen.pods, names.CLEANUP_TASK)]
-    ran = any((pod.get("status") or {}).get("phase") in ("Running", "Succeeded", "Failed") for pod in pods)
-    return ran or cache.status.started_at is not None
+    ran = [pod for pod in pods if (pod.get("status") or {}).get("phase") in ("Running", "Succeeded", "Failed")]
+    return min((str(pod["metadata"].get("creationTimestamp") or seen.now) for pod in ran), default=None)
 
 
 def of_task(things: Iterable[JsonObject], task: str) -> list[JsonObject]:

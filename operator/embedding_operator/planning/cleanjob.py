@@ -14,6 +14,7 @@ from embedding_operator.planning.stagejob import (
     CACHE_MOUNT,
     PERMANENT_EXIT_CODE,
     StagingSite,
+    pod_labels,
     pod_spec,
     volume_container,
 )
@@ -47,6 +48,9 @@ def cleanup_job(cache: ModelCache, site: StagingSite, cluster: str) -> JsonObjec
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": pod_spec(cache, site, container)},
+            "template": {
+                "metadata": {"labels": pod_labels(cache, names.CLEANUP_TASK)},
+                "spec": pod_spec(cache, site, container),
+            },
         },
     }

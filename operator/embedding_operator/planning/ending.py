@@ -16,7 +16,6 @@ from embedding_operator.api.quantity import parse_duration
 from embedding_operator.planning.cachestate import (
     CachePlan,
     ObservedCache,
-    has_begun,
     has_condition,
     is_staged,
     job_message,
@@ -88,7 +87,7 @@ def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> C
     done = of_task(seen.jobs, names.CLEANUP_TASK)
     busy = tuple(("Job", name_of(job)) for job in seen.jobs if job not in done)
     current = next((job for job in done if name_of(job) == cleanup_job_name(cache)), None)
-    if current is None and not is_staged(cache) and not has_begun(cache, seen):
+    if current is None and not is_staged(cache) and cache.status.started_at is None:
         return _let_go(cache, seen, Verdict(Reason.FILES_KEPT, "nothing was staged that could be removed", ready=True))
     if current is not None and has_condition(current, "Complete"):
         return _let_go(cache, seen, _result(cache, seen))

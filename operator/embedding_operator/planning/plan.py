@@ -40,6 +40,7 @@ class Observed:
     has_budget: bool = False
     has_claim: bool = False
     pods: Sequence[JsonObject] = ()
+    holders: Sequence[str] = ()  # nodes of other pods that mount the claim, where one node at a time can
     script_sources: Mapping[str, str] = field(default_factory=dict)
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
 
@@ -237,6 +238,7 @@ def _facts(
         revision=chosen,
         deployment=seen.deployment,
         pods=seen.pods,
+        holders=seen.holders,
         pending=pending,
         problem=problem,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),

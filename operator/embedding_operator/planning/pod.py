@@ -12,6 +12,7 @@ from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.planning import scripts
 from embedding_operator.planning.flags import SERVER_PORT, serve_args
+from embedding_operator.planning.onenode import beside
 from embedding_operator.planning.resolve import Resolution
 from embedding_operator.planning.revision import ANNOTATION
 from embedding_operator.planning.weights import Weights
@@ -37,7 +38,11 @@ def pod_template(
     model_path = f"{MODELS_PATH}/{weights.path}"
     return {
         "metadata": {
-            "labels": {**resolved.labels, **names.service_labels(service)},
+            "labels": {
+                **resolved.labels,
+                **names.service_labels(service),
+                **(names.claim_labels(weights.claim) if weights.one_node else {}),
+            },
             "annotations": {
                 **resolved.annotations,
                 DIGEST_ANNOTATION: weights.digest,
@@ -54,7 +59,7 @@ def pod_template(
             "volumes": _volumes(resolved, weights, scripts_name),
             "topologySpreadConstraints": [_spread(service)],
         }
-        | _placement(service, resolved, weights),
+        | _placement(resolved, weights),
     }
 
 
@@ -163,22 +168,21 @@ def _spread(service: str) -> JsonObject:
     }
 
 
-def _together(service: str, affinity: JsonObject) -> JsonObject:
-    """The affinity, and that all replicas are on one node: no other one can mount the claim beside it."""
+def _together(claim: str, affinity: JsonObject) -> JsonObject:
+    """The affinity, and that all pods that serve from the claim are on one node: no other can mount it beside it."""
     wanted = affinity.get("podAffinity") or {}
     if not isinstance(wanted, dict):
         return affinity  # the API server says what is wrong with it
-    term = {"labelSelector": {"matchLabels": names.service_selector(service)}, "topologyKey": "kubernetes.io/hostname"}
-    required = [*(wanted.get("requiredDuringSchedulingIgnoredDuringExecution") or ()), term]
+    required = [*(wanted.get("requiredDuringSchedulingIgnoredDuringExecution") or ()), beside(claim)]
     return affinity | {"podAffinity": wanted | {"requiredDuringSchedulingIgnoredDuringExecution": required}}
 
 
-def _placement(service: str, resolved: Resolution, weights: Weights) -> JsonObject:
+def _placement(resolved: Resolution, weights: Weights) -> JsonObject:
     """What the pod asks of the scheduler, present only where something was said."""
     fields: JsonObject = {
         "nodeSelector": dict(resolved.node_selector),
         "tolerations": list(resolved.tolerations),
-        "affinity": _together(service, resolved.affinity) if weights.one_node else resolved.affinity,
+        "affinity": _together(weights.claim, resolved.affinity) if weights.one_node else resolved.affinity,
         "priorityClassName": resolved.priority_class,
         "runtimeClassName": resolved.runtime_class,
         "schedulerName": resolved.scheduler,

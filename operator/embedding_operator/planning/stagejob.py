@@ -12,6 +12,7 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import ConfigMapKeyRef
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.planning.network import bytes_per_second, environment, with_ca_bundle
+from embedding_operator.planning.onenode import beside
 from embedding_operator.planning.owner import owner_reference
 from embedding_operator.planning.weights import is_one_node
 
@@ -19,7 +20,6 @@ CACHE_MOUNT = "/cache"
 PROGRESS_PORT = 8081
 PERMANENT_EXIT_CODE = 3  # the stager's word for "trying again will not help"
 _USER = 65532
-_MANY = 64  # of the services that share a claim, as many as will do to find its node
 _KEY_OF_S3 = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")  # keys of the Secret, too
 _TOKEN_VARIABLES = {"modelScope": "MODELSCOPE_API_TOKEN", "huggingFace": "HF_TOKEN", "http": "HTTP_SOURCE_TOKEN"}
 
@@ -91,7 +91,7 @@ def _job(cache: ModelCache, site: StagingSite, name: str, task: str, container: 
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": pod_labels(cache, task)}, "spec": pod},
         },
     }
 
@@ -101,7 +101,7 @@ def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> Jso
     stager = cache.spec.stager.to_dict()
     optional: JsonObject = {field: stager.get(field) for field in ("nodeSelector", "tolerations")}
     optional["imagePullSecrets"] = [{"name": name} for name in site.pull_secrets]
-    optional["affinity"] = _beside_users(cache)
+    optional["affinity"] = _beside_servers(cache)
     return {
         "restartPolicy": "Never",
         "enableServiceLinks": False,
@@ -115,19 +115,19 @@ def pod_spec(cache: ModelCache, site: StagingSite, container: JsonObject) -> Jso
     } | {field: value for field, value in optional.items() if value}
 
 
-def _beside_users(cache: ModelCache) -> JsonObject:
+def pod_labels(cache: ModelCache, task: str) -> JsonObject:
+    """Labels of a pod that works on the cache's volume."""
+    claim = names.claim_labels(cache.spec.storage.claim_name) if is_one_node(cache) else {}
+    return {**names.cache_labels(cache.metadata.name, task), **claim}
+
+
+def _beside_servers(cache: ModelCache) -> JsonObject:
     """A claim that one node has cannot be mounted beside it: go where the pods are that serve from it."""
-    users = [user.name for user in cache.status.used_by or ()][:_MANY]
-    if not users or not is_one_node(cache):
+    if not is_one_node(cache):
         return {}
-    term = {
-        "labelSelector": {"matchExpressions": [{"key": names.SERVICE_LABEL, "operator": "In", "values": users}]},
-        "topologyKey": "kubernetes.io/hostname",
-    }
-    # preferred: a required one would keep the Job from running for ever if these pods go away before it starts
-    return {
-        "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
-    }
+    preferred = {"weight": 100, "podAffinityTerm": beside(cache.spec.storage.claim_name)}
+    # a required one would keep the Job from running for ever if these pods go away before it starts
+    return {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preferred]}}
 
 
 def _security_context(container: JsonObject, wanted: JsonObject) -> JsonObject:

@@ -12,10 +12,11 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.pods import serving_nodes, trouble
+from embedding_operator.planning.onenode import crowded, held_elsewhere
+from embedding_operator.planning.pods import Trouble, serving_nodes, trouble
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.verdict import Verdict
-from embedding_operator.planning.weights import Weights
+from embedding_operator.planning.weights import Weights, is_one_node
 
 # Stages of a download: their words change every few seconds, and are the ModelCache's alone to tell.
 PASSING = frozenset(
@@ -34,6 +35,7 @@ class Facts:
     revision: Revision | None
     deployment: JsonObject | None
     pods: Sequence[JsonObject]
+    holders: Sequence[str]
     pending: bool  # the spec asks for what no revision serves yet
     problem: PlanError | None
     newer_profile: bool
@@ -116,7 +118,7 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     if counts.settled and counts.total == counts.ready == counts.updated == facts.replicas:
         nodes = serving_nodes(facts.pods) or 1
         return Verdict(Reason.SERVING, f"{serving} on {nodes} node{'s' * (nodes != 1)}", ready=True)
-    found = trouble(facts.pods)
+    found = _trouble(facts)
     if counts.overdue:
         why = found.message if found else counts.refused or counts.overdue
         return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {why}", stalled=True)
@@ -125,6 +127,26 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     if counts.refused:
         return Verdict(Reason.REPLICAS_UNAVAILABLE, f"{serving}; pods cannot be made: {counts.refused}")
     return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision")
+
+
+def _trouble(facts: Facts) -> Trouble | None:
+    """Why pods do not get on, and what their claim has to do with it."""
+    found = trouble(facts.pods)
+    if found is not None and "subPath" in found.message:
+        return Trouble(
+            found.reason,
+            f"{found.message}; where the claim was replaced, `kubectl delete mcache {facts.cache_name}` has its "
+            "weights staged again",
+        )
+    if facts.cache is None or not is_one_node(facts.cache):
+        return found
+    claim = facts.cache.spec.storage.claim_name
+    if found is None:
+        elsewhere = held_elsewhere(facts.pods, claim, facts.holders)
+        return Trouble(Reason.CLAIM_NOT_SHARED, elsewhere) if elsewhere else None
+    if found.reason is Reason.UNSCHEDULABLE and "affinity" in found.message:
+        return Trouble(found.reason, f"{found.message}; {crowded(claim)}")
+    return found
 
 
 def _progress(facts: Facts, counts: Counts) -> Reason:

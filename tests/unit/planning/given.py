@@ -93,7 +93,7 @@ def deployment(*, replicas: int, ready: int, updated: int | None = None, **statu
     }
 
 
-def pod(name: str, *, node: str = "n1", ready: bool = True, **status: Any) -> JsonObject:
+def pod(name: str, *, node: str | None = "n1", ready: bool = True, **status: Any) -> JsonObject:
     return {
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "search"},

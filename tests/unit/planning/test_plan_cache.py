@@ -321,8 +321,11 @@ def test_on_a_claim_that_one_node_can_mount_the_stager_goes_where_the_pods_are(m
     (made,) = plan(cache, claim_exists=True, claim_modes=modes, users=["b", "a"]).create
     affinity = made["spec"]["template"]["spec"].get("affinity")
     assert (affinity is not None) is joins
+    on_claim = {"embedding-operator.io/claim": "model-weights"}
+    assert (made["spec"]["template"]["metadata"]["labels"].items() >= on_claim.items()) is joins
     if joins:
         (preferred,) = affinity["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
-        (wanted,) = preferred["podAffinityTerm"]["labelSelector"]["matchExpressions"]
-        assert wanted == {"key": "embedding-operator.io/service", "operator": "In", "values": ["a", "b"]}
-    assert made["metadata"]["name"] == job_name(cache)  # who uses it makes no other Job
+        wanted = preferred["podAffinityTerm"]["labelSelector"]
+        assert wanted["matchLabels"] == on_claim
+        assert wanted["matchExpressions"] == [{"key": "embedding-operator.io/service", "operator": "Exists"}]
+    assert made["metadata"]["name"] == job_name(cache)  # where it goes makes no other Job
