@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .etag import has_etag, is_sum
 from .layout import MANIFEST
 from .manifest import BadManifestError, Manifest, ManifestFile, read_manifest
 from .progress import Progress
 from .select import RemoteFile
-from .threads import git_blob_id
+from .threads import git_blob_id, in_thread
 from .verify import hash_files
 
 log = logging.getLogger(__name__)
@@ -82,14 +83,18 @@ async def wrong_bytes(
     return [file.path for file in hashed if file != expected[file.path]]
 
 
-def unproven(directory: Path, listed: Iterable[RemoteFile]) -> list[str]:
+async def unproven(directory: Path, listed: Iterable[RemoteFile], progress: Progress) -> list[str]:
     """The files of which the hub tells no sum that those on the disk could be held against, or another one."""
-    return [file.path for file in listed if file.sha256 is None and not _has_git_id(directory / file.path, file)]
+    rest = [file for file in listed if file.sha256 is None]
+    progress.start("Verifying", sum(file.size for file in rest if is_sum(file.version)))
+    return [file.path for file in rest if not await _is_proven(directory / file.path, file, progress)]
 
 
-def _has_git_id(path: Path, file: RemoteFile) -> bool:
+async def _is_proven(path: Path, file: RemoteFile, progress: Progress) -> bool:
     try:
-        return file.git_sha1 is not None and git_blob_id(path, file.size) == file.git_sha1
+        if file.git_sha1 is not None:
+            return await in_thread(git_blob_id, path, file.size) == file.git_sha1
+        return await has_etag(path, file.size, file.version, progress.work)
     except OSError:
         return False
 

@@ -130,11 +130,12 @@ class _Run:
             rest = [file for file in manifest.files if file.path not in bad]
             self.progress.start("Verifying", sum(file.size for file in rest))
             bad |= set(await wrong_bytes(directory, rest, self.spec.parallelism, self.progress))
+        held = {file.path for file in manifest.files}
         if self.spec.digest is None:
-            bad |= set(await in_thread(unproven, directory, self.listing.files))  # the hub's bytes alone tell
+            there = [file for file in self.listing.files if file.path in held - bad]
+            bad |= set(await unproven(directory, there, self.progress))  # the hub's bytes alone tell
         if bad and self.listing.archive:  # nobody has its files one by one
             return None
-        held = {file.path for file in manifest.files}
         return Found(manifest, tuple(file for file in self.listing.files if file.path in bad & held))
 
     async def _adopt(self, hub: Source, found: Found) -> StageResult:
