@@ -8,18 +8,21 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
-from urllib.parse import quote
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from awscrt import auth, http
@@ -27,12 +30,13 @@ from awscrt import auth, http
 from embedding_operator.staging import s3 as s3_source
 from embedding_operator.staging.errors import StageError
 from embedding_operator.staging.main import main_stage
-from embedding_operator.staging.manifest import read_manifest
+from embedding_operator.staging.manifest import read_manifest, write_manifest
 from embedding_operator.staging.result import StageResult
 from embedding_operator.staging.settings import Settings
 from embedding_operator.staging.spec import parse_spec
 from embedding_operator.staging.stage import stage
 from tests.cluster.binaries import ensure_binaries
+from tests.cluster.certificates import Authority
 from tests.cluster.sources import S3
 from tests.unit.staging.kit import QUICK, make_model, selected_files
 
@@ -48,6 +52,15 @@ class Server:
 
     def request(self, method: str, path: str, data: bytes | None = None, **headers: str) -> int:
         """A signed request; gives the status."""
+        with self._send(method, path, data, **headers) as answer:
+            return int(answer.status)
+
+    def answer(self, method: str, path: str, data: bytes | None = None) -> ElementTree.Element:
+        """A signed request; gives what it says."""
+        with self._send(method, path, data) as answer:
+            return ElementTree.fromstring(answer.read())
+
+    def _send(self, method: str, path: str, data: bytes | None, **headers: str) -> Any:
         host = self.url.removeprefix("http://")
         sent = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
         body = hashlib.sha256(data or b"").hexdigest()
@@ -65,8 +78,20 @@ class Server:
         request = http.HttpRequest(method, path, http.HttpHeaders(list(sent.items())))
         signed = auth.aws_sign_request(request, config).result()
         plain = urllib.request.Request(self.url + path, data=data, method=method, headers=dict(signed.headers))
-        with urllib.request.urlopen(plain) as answer:
-            return int(answer.status)
+        return urllib.request.urlopen(plain)
+
+    def put_in_parts(self, key: str, parts: list[bytes]) -> None:
+        """As every tool does it with big files."""
+        path = f"/{BUCKET}/{quote(key, safe='/~')}"
+        upload = self.answer("POST", f"{path}?uploads=").findtext("{*}UploadId")
+        rows = []
+        for number, part in enumerate(parts, 1):
+            assert self.request("PUT", f"{path}?partNumber={number}&uploadId={upload}", part) == 200
+            tag = hashlib.md5(part, usedforsecurity=False).hexdigest()
+            rows.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>")
+        body = f"<CompleteMultipartUpload>{''.join(rows)}</CompleteMultipartUpload>".encode()
+        told = self.answer("POST", f"{path}?uploadId={upload}", body).findtext("{*}ETag") or ""
+        assert told.strip('"').endswith(f"-{len(parts)}")
 
     def put(self, key: str, data: bytes, *, with_sum: bool = True) -> None:
         stored = {"x_amz_checksum_sha256": base64.b64encode(hashlib.sha256(data).digest()).decode()} if with_sum else {}
@@ -190,6 +215,30 @@ async def test_without_stored_sums_ours_are_taken_and_another_object_is_another_
     server.put(f"{PREFIX}/config.json", b"[]", with_sum=False)  # of the same size
     second = await staged(server, tmp_path)
     assert second.path != first.path
+
+
+@pytest.mark.usefixtures("keys")
+async def test_without_stored_sums_the_etag_proves_what_is_there(server: Server, tmp_path: Path) -> None:
+    parts = [b"a" * (5 << 20), b"b" * 1000]
+    server.put(f"{PREFIX}/config.json", b"{}", with_sum=False)
+    server.put_in_parts(f"{PREFIX}/model.safetensors", parts)
+    first = await staged(server, tmp_path)
+    again = await staged(server, tmp_path)
+    assert (again.path, again.adopted, again.mended) == (first.path, True, 0)
+    planted = tmp_path / "volume" / first.path / "config.json"
+    planted.write_bytes(b"[]")  # and a manifest that fits it
+    manifest = tmp_path / "volume" / first.path / "manifest.json"
+    was = read_manifest(manifest.parent)
+    assert was is not None
+    write_manifest(
+        manifest.parent,
+        replace(
+            was,
+            files=tuple(replace(f, sha256=hashlib.sha256(b"[]").hexdigest()) if f.size == 2 else f for f in was.files),
+        ),
+    )
+    assert (await staged(server, tmp_path)).digest == first.digest
+    assert planted.read_bytes() == b"{}"
 
 
 @pytest.mark.usefixtures("keys")
@@ -317,3 +366,127 @@ async def test_a_workload_identity_reads(
     finally:
         agent.shutdown()
         agent.server_close()
+
+
+ROLE = "arn:aws:iam::1:role/reader"
+
+
+class _TokenService(BaseHTTPRequestHandler):
+    """AWS's STS, as far as pods use it on EKS with IRSA."""
+
+    seconds_left = 3600
+    asked: ClassVar[list[str]] = []
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        self.asked.append(query["Action"])
+        known = query["WebIdentityToken"] == "the-pods-own-token" and query["RoleArn"] == ROLE
+        ends = datetime.fromtimestamp(time.time() + self.seconds_left, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        keys = (
+            f"<AccessKeyId>{KEY}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey><SessionToken/>"
+            f"<Expiration>{ends}</Expiration>"
+        )
+        answer = f"<AssumeRoleWithWebIdentityResult><Credentials>{keys}</Credentials></AssumeRoleWithWebIdentityResult>"
+        body = f'<R xmlns="https://sts.amazonaws.com/doc/2011-06-15/">{answer if known else ""}</R>'.encode()
+        self.send_response(200 if known else 403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def token_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """It speaks TLS with a certificate that only the site vouches for: gives that authority's."""
+    authority = Authority(tmp_path / "authority")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("sts", "localhost", hosts=["localhost"]))
+    service = ThreadingHTTPServer(("127.0.0.1", 0), _TokenService)
+    service.socket = context.wrap_socket(service.socket, server_side=True)
+    Thread(target=service.serve_forever, daemon=True).start()
+    (tmp_path / "token").write_text("the-pods-own-token\n")
+    monkeypatch.setattr(_TokenService, "asked", [])
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"https://localhost:{service.server_address[1]}")
+    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    try:
+        yield authority.certificate
+    finally:
+        service.shutdown()
+        service.server_close()
+
+
+def by_role(server: Server, tmp_path: Path, **environ: str) -> dict[str, Any]:
+    """What the process says that reads by the pod's role."""
+    log = tmp_path / "log"
+    main_stage(spec(server, tmp_path / "volume"), {"TERMINATION_LOG": str(log), **environ}, Settings(**QUICK))  # type: ignore[arg-type]
+    told: dict[str, Any] = json.loads(log.read_text())
+    return told
+
+
+def test_a_role_of_the_pod_is_taken_past_the_sites_own_certificates(
+    server: Server, source: Path, tmp_path: Path, token_service: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert by_role(server, tmp_path, EXTRA_CA_FILE=str(token_service))["files"] == 5
+    assert _TokenService.asked == ["AssumeRoleWithWebIdentity"]
+    output = capfd.readouterr()
+    for secret in ("the-pods-own-token", KEY, SECRET, "WebIdentityToken"):
+        assert secret not in output.out + output.err
+
+
+def test_keys_that_end_soon_are_asked_for_anew(
+    server: Server, source: Path, tmp_path: Path, token_service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_TokenService, "seconds_left", 60)
+    assert by_role(server, tmp_path, EXTRA_CA_FILE=str(token_service))["files"] == 5
+    assert len(_TokenService.asked) > 5
+
+
+def test_a_token_service_that_nobody_vouches_for_is_told_with_what_to_do(
+    server: Server, source: Path, tmp_path: Path, token_service: Path
+) -> None:
+    told = by_role(server, tmp_path)
+    assert told["reason"] == "HubUnavailable"
+    assert (
+        "the TLS certificate of localhost is not trusted: give the stager your CA by staging.caBundle"
+        in told["message"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("AWS_ROLE_ARN", "arn:aws:iam::1:role/another"),
+            "gives no keys for role arn:aws:iam::1:role/another (HTTP 403)",
+        ),
+        (
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere"),
+            "the token that AWS_WEB_IDENTITY_TOKEN_FILE names cannot be read",
+        ),
+    ],
+)
+def test_a_role_that_is_not_given_says_what_to_do(
+    server: Server,
+    source: Path,
+    tmp_path: Path,
+    token_service: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: tuple[str, str],
+    words: str,
+) -> None:
+    monkeypatch.setenv(*change)
+    told = by_role(server, tmp_path, EXTRA_CA_FILE=str(token_service))
+    assert told["reason"] == "Unauthorized"
+    assert words in told["message"]
+
+
+def test_a_proxy_that_is_not_there_is_what_keeps_the_token_service_away(
+    server: Server, source: Path, tmp_path: Path, token_service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    told = by_role(server, tmp_path, EXTRA_CA_FILE=str(token_service))
+    assert told["reason"] == "HubUnavailable"
+    assert "cannot connect to the proxy 127.0.0.1:9" in told["message"]

@@ -1,7 +1,7 @@
 """A bucket of S3, or of any server that speaks its API.
 
-AWS's own runtime (awscrt) finds the credentials, a Secret's in the environment or those of a workload identity, and
-signs; requests are made like all others. An object has no sha256 unless whoever put it there had one stored; else it
+AWS's own runtime (awscrt) finds the credentials, a Secret's in the environment or those of the node's agent, and signs;
+requests are made like all others. An object has no sha256 unless whoever put it there had one stored; else it
 is read under the condition that it is still the one that was listed (its ETag), and its size is checked.
 """
 
@@ -27,6 +27,7 @@ from .settings import Settings
 from .source import Listing, Location, Origin, checked_files, checked_path, checked_size, patiently, read_body
 from .sourcespec import S3Source
 from .transport import StatusError, TransientError, Transport
+from .webidentity import web_identity
 
 MAX_OBJECTS = 10_000
 CREDENTIALS_TIMEOUT = 30.0
@@ -50,6 +51,7 @@ class S3Bucket:
         self._base = _bucket_url(source, source.endpoint or endpoint, self._region)
         self._prefix = f"{source.prefix}/" if source.prefix else ""
         self._name = f"s3://{source.bucket}/{self._prefix}"
+        self._identity = web_identity(transport, settings, os.environ, self._region)
         self._provider: auth.AwsCredentialsProvider | None = None
         folder = (_NOT_IN_NAMES.sub("-", part) for part in self._name.removeprefix("s3://").strip("/").split("/"))
         self.origin = Origin("s3", "/".join(folder), "")
@@ -81,6 +83,8 @@ class S3Bucket:
 
     async def _credentials(self) -> auth.AwsCredentialsProvider | None:
         """None where there are none: a public bucket is read without."""
+        if self._identity is not None:
+            return await self._identity.provider()
         provider = auth.AwsCredentialsProvider.new_default_chain()
         try:
             await asyncio.wait_for(asyncio.wrap_future(provider.get_credentials()), CREDENTIALS_TIMEOUT)
@@ -158,6 +162,8 @@ class S3Bucket:
 
     async def _signed(self, method: str, url: URL, headers: Mapping[str, str] | None = None) -> dict[str, str]:
         """The headers that make a request ours."""
+        if self._identity is not None:
+            self._provider = await self._identity.provider()
         if self._provider is None:
             return dict(headers or {})
         config = auth.AwsSigningConfig(
