@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,9 +97,16 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="pull Secret of staging Jobs, which must be in the namespaces of the services; repeatable",
     )
     parser.add_argument(
+        "--staging-proxy-secret",
+        metavar="NAME[/KEY]",
+        type=_key_of("proxy"),
+        help="Secret with the URL of a proxy that wants a password, for http and https, in the namespaces of the "
+        "services (key: proxy, if none is given)",
+    )
+    parser.add_argument(
         "--staging-ca-bundle",
         metavar="NAME[/KEY]",
-        type=_config_map_key,
+        type=_key_of("ca.crt"),
         help="ConfigMap with certificates that staging Jobs trust beside their image's, in the namespaces of the "
         "services (key: ca.crt, if none is given)",
     )
@@ -161,14 +168,24 @@ def _variable(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not name or not separator:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    if name.upper().endswith("_PROXY") and "@" in value:
+        raise argparse.ArgumentTypeError(
+            f"the password in {name} would be readable in every Job: put the proxy's URL into a Secret, and name that "
+            "by --staging-proxy-secret"
+        )
     return name, value
 
 
-def _config_map_key(text: str) -> tuple[str, str]:
-    name, _, key = text.partition("/")
-    if not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME/KEY")
-    return name, key or "ca.crt"
+def _key_of(default: str) -> Callable[[str], tuple[str, str]]:
+    """Reads NAME or NAME/KEY."""
+
+    def read(text: str) -> tuple[str, str]:
+        name, _, key = text.partition("/")
+        if not name:
+            raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME/KEY")
+        return name, key or default
+
+    return read
 
 
 def _rate(text: str) -> int:
@@ -217,7 +234,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
-    from embedding_operator.api.meta import ConfigMapKeyRef
+    from embedding_operator.api.meta import ConfigMapKeyRef, SecretKeyRef
     from embedding_operator.controllers.context import Settings
     from embedding_operator.planning.stagejob import StagingSite
 
@@ -228,6 +245,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
             tuple(arguments.staging_pull_secret),
             ConfigMapKeyRef(*arguments.staging_ca_bundle) if arguments.staging_ca_bundle else None,
             arguments.staging_bytes_per_second,
+            SecretKeyRef(*arguments.staging_proxy_secret) if arguments.staging_proxy_secret else None,
         ),
         identity=os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         namespaces=tuple(arguments.namespace),

@@ -100,6 +100,13 @@ def test_the_operator_understands_its_arguments(render: Render) -> None:
     assert arguments.staging_bytes_per_second == 100 * 2**20
 
 
+def test_a_proxy_with_a_password_is_named_by_its_secret(render: Render) -> None:
+    objects = render(staging={"proxy": {"secret": {"name": "site-proxy"}, "noProxy": ".svc"}})
+    arguments = cli._parser().parse_args(container(objects)["args"])
+    assert arguments.staging_proxy_secret == ("site-proxy", "proxy")
+    assert arguments.staging_env == [("NO_PROXY", ".svc")]
+
+
 def test_nothing_is_said_of_the_network_by_default(render: Render) -> None:
     assert [argument for argument in container(render())["args"] if argument.startswith("--staging")] == []
 

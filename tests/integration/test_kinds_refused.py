@@ -193,7 +193,15 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "a cache without storage": (cache(storage=REMOVE), "spec.storage: Required value"),
     "a proxy with a password": (
         cache(download={"proxy": {"https": "http://u:p@proxy:3128"}}),
-        "write the URL of the proxy without user and password, such as http://proxy:3128",
+        "write the URL of the proxy, such as http://proxy:3128; one with user and password goes into a Secret",
+    ),
+    "a proxy that is spoken to in TLS": (
+        cache(download={"proxy": {"http": "https://proxy:3128"}}),
+        "write the URL of the proxy, such as http://proxy:3128",
+    ),
+    "two proxies": (
+        cache(download={"proxy": {"https": "http://proxy:3128", "secretRef": {"name": "a", "key": "b"}}}),
+        "write secretRef, or http and https, for the Secret's proxy is that of both",
     ),
     "a proxy without scheme": (cache(download={"proxy": {"http": "proxy:3128"}}), "write the URL of the proxy"),
     "a bundle in capitals": (
@@ -317,6 +325,10 @@ ALLOWED_CHANGES: dict[str, tuple[Manifest, Manifest]] = {
     "another way to the network": (
         cache(download={"bytesPerSecond": "1Mi"}),
         {"download": {"bytesPerSecond": 0, "proxy": {"https": "http://proxy:3128", "noProxy": ".svc"}}},
+    ),
+    "a proxy that wants a password": (
+        cache(download={"bytesPerSecond": "1Mi"}),
+        {"download": {"proxy": {"secretRef": {"name": "site-proxy", "key": "proxy"}, "noProxy": ".svc"}}},
     ),
 }
 

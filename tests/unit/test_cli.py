@@ -33,6 +33,12 @@ def test_help_teaches(command: list[str], words: list[str], capsys: pytest.Captu
         (["--health-port", "65536"], "argument --health-port: '65536' is not a port (0 to 65535)"),
         (["--health-port", "-1"], "argument --health-port: '-1' is not a port (0 to 65535)"),
         (["--staging-env", "PROXY"], "argument --staging-env: 'PROXY' is not NAME=VALUE"),
+        (
+            ["--staging-env", "https_proxy=http://u:p@proxy:1"],
+            "the password in https_proxy would be readable in every Job: put the proxy's URL into a Secret, and name "
+            "that by --staging-proxy-secret",
+        ),
+        (["--staging-proxy-secret", "/key"], "argument --staging-proxy-secret: '/key' is not NAME or NAME/KEY"),
         (["--staging-ca-bundle", "/ca.crt"], "argument --staging-ca-bundle: '/ca.crt' is not NAME or NAME/KEY"),
         (["--staging-bytes-per-second", "fast"], "'fast' is not a number of bytes from 1 on, such as 100Mi"),
         (["--staging-bytes-per-second", "0"], "'0' is not a number of bytes from 1 on, such as 100Mi"),

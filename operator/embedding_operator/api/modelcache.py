@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from embedding_operator.api.codec import Quantity, View
 from embedding_operator.api.conditions import Condition
-from embedding_operator.api.meta import ConfigMapKeyRef, ObjectMeta, StagerSecurityContext, Toleration
+from embedding_operator.api.meta import ConfigMapKeyRef, ObjectMeta, SecretKeyRef, StagerSecurityContext, Toleration
 from embedding_operator.api.source import ModelSource, Storage
 
 DeletionPolicy: TypeAlias = Literal["Retain", "Delete"]
@@ -19,6 +19,7 @@ class Proxy(View):
 
     http: str | None = None
     https: str | None = None
+    secret_ref: SecretKeyRef | None = None
     no_proxy: str | None = None
 
 

@@ -1,12 +1,13 @@
 """How a cache's Jobs reach the network: what the install says of all of them, and what the cache says instead.
 
-Nothing in here is secret, and nothing of it names a Job: when the site's proxy changes, no download begins anew.
+Nothing in here is secret, only where that is. Nothing that the site says names a Job: when its proxy changes, no
+download begins anew.
 """
 
 from decimal import Decimal
 
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.meta import ConfigMapKeyRef
+from embedding_operator.api.meta import ConfigMapKeyRef, SecretKeyRef
 from embedding_operator.api.modelcache import Download
 from embedding_operator.api.quantity import parse_quantity
 
@@ -15,17 +16,26 @@ CA_MOUNT = "/etc/embedding-operator/ca"
 CA_FILE = "ca.crt"
 CA_VARIABLE = "EXTRA_CA_FILE"
 _FASTEST = Decimal(2**62)  # a quantity may be more than any number that the stager's JSON should hold
-_PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+_BY_PROXY = ("HTTP_PROXY", "HTTPS_PROXY")
+_PROXY = (*_BY_PROXY, "NO_PROXY", "ALL_PROXY")
 
 
-def environment(site: tuple[tuple[str, str], ...], download: Download) -> list[tuple[str, str]]:
-    """The site's variables; a proxy that the cache names takes the place of all that the site says of proxies."""
-    proxy = download.proxy
-    if proxy is None:
-        return list(site)
-    kept = [(name, value) for name, value in site if name.upper() not in _PROXY]
-    own = (("HTTP_PROXY", proxy.http), ("HTTPS_PROXY", proxy.https), ("NO_PROXY", proxy.no_proxy))
-    return kept + [(name, value) for name, value in own if value]
+def environment(
+    site: tuple[tuple[str, str], ...], site_proxy: SecretKeyRef | None, download: Download
+) -> list[JsonObject]:
+    """The site's variables; a proxy that the cache names takes the place of all that the site says of proxies. One with
+    a password comes out of a Secret by the kubelet, for http and https: the operator never reads it."""
+    own = download.proxy
+    if own is not None:
+        site = tuple((name, value) for name, value in site if name.upper() not in _PROXY)
+        said = (("HTTP_PROXY", own.http), ("HTTPS_PROXY", own.https), ("NO_PROXY", own.no_proxy))
+        site += tuple((name, value) for name, value in said if value)
+    secret = own.secret_ref if own is not None else site_proxy
+    values: list[JsonObject] = [
+        {"name": name, "value": value} for name, value in site if not secret or name.upper() not in _BY_PROXY
+    ]
+    reference: JsonObject = {"secretKeyRef": secret.to_dict()} if secret else {}
+    return values + [{"name": name, "valueFrom": reference} for name in _BY_PROXY if secret]
 
 
 def bytes_per_second(site: int | None, download: Download) -> int | None:

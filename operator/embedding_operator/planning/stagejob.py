@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.meta import ConfigMapKeyRef
+from embedding_operator.api.meta import ConfigMapKeyRef, SecretKeyRef
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.planning.network import bytes_per_second, environment, with_ca_bundle
 from embedding_operator.planning.onenode import beside
@@ -33,6 +33,7 @@ class StagingSite:
     pull_secrets: tuple[str, ...] = ()  # by name, in the cache's namespace
     ca_bundle: ConfigMapKeyRef | None = None  # there, too
     bytes_per_second: int | None = None
+    proxy: SecretKeyRef | None = None  # there, too: its URL, where it holds a password
 
 
 def job_name(cache: ModelCache) -> str:
@@ -176,9 +177,9 @@ def _container(cache: ModelCache, site: StagingSite, spec: JsonObject) -> JsonOb
     if rate := bytes_per_second(site.bytes_per_second, cache.spec.download):
         spec = spec | {"bytesPerSecond": rate}
     args = ["stage", "--spec", json.dumps(spec, sort_keys=True)]
-    variables = environment(site.env, cache.spec.download)
+    variables = environment(site.env, site.proxy, cache.spec.download)
     return volume_container(cache, "stage", site.image, args, reads=reads) | {
-        "env": [{"name": name, "value": value} for name, value in variables] + _credentials(cache),
+        "env": variables + _credentials(cache),
         "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
     }
 

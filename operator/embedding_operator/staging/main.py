@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from .clean import clean, parse_clean_spec
 from .errors import EXIT_OK, StageError, from_os_error
@@ -61,7 +62,7 @@ def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, setting
         text
         for name in (*TOKEN_VARIABLES.values(), *S3_VARIABLES)
         for text in _as_given_and_bare(environ.get(name, ""))
-    ]
+    ] + _in_proxies(environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         result = asyncio.run(_run(spec_json, environ, settings))
@@ -132,6 +133,15 @@ def _token(kind: str, environ: Mapping[str, str]) -> str | None:
 
 def _as_given_and_bare(text: str) -> tuple[str, str]:
     return text, text.strip()
+
+
+def _in_proxies(environ: Mapping[str, str]) -> list[str]:
+    """Passwords of proxies, as they are written and as they are sent."""
+    pairs = [
+        environ[name].rpartition("@")[0].rpartition("://")[2] for name in environ if name.upper().endswith("_PROXY")
+    ]
+    passwords = [pair.partition(":")[2] for pair in pairs]
+    return [text for one in passwords for text in (one, unquote(one)) if text]
 
 
 def _failed(error: StageError, environ: Mapping[str, str], secrets: list[str]) -> int:

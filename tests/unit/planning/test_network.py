@@ -1,12 +1,13 @@
 """How staging Jobs reach the network: the site's word, and the cache's in its place."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from embedding_operator.api import names
-from embedding_operator.api.meta import ConfigMapKeyRef
+from embedding_operator.api.meta import ConfigMapKeyRef, SecretKeyRef
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.planning.cleanjob import cleanup_job
 from embedding_operator.planning.network import CA_VARIABLE
@@ -74,6 +75,26 @@ def test_a_cache_s_proxy_takes_the_place_of_all_of_the_site_s(proxy: dict[str, s
     found = env(job(cache(download={"proxy": proxy}), SITE))
     assert {name: value for name, value in found.items() if "proxy" in name.lower()} == expected
     assert found["HF_ENDPOINT"] == "https://hf.example.com"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "name", "plain"),
+    [
+        (None, "site-proxy", {"no_proxy": ".svc"}),
+        ({"secretRef": {"name": "own", "key": "url"}, "noProxy": "a"}, "own", {"NO_PROXY": "a"}),
+        ({"http": "http://own:1"}, None, {"HTTP_PROXY": "http://own:1"}),
+    ],
+    ids=["the site's", "the cache's", "the cache's plain one"],
+)
+def test_a_proxy_with_a_password_comes_out_of_a_secret(
+    proxy: dict[str, Any] | None, name: str | None, plain: dict[str, str]
+) -> None:
+    site = replace(SITE, proxy=SecretKeyRef("site-proxy", "proxy"))
+    (container,) = pod(job(cache(download={"proxy": proxy} if proxy else {}), site))["containers"]
+    proxies = [one for one in container["env"] if "proxy" in one["name"].lower()]
+    assert {one["name"]: one["value"] for one in proxies if "value" in one} == plain
+    from_secret = {one["name"]: one["valueFrom"]["secretKeyRef"]["name"] for one in proxies if "valueFrom" in one}
+    assert from_secret == ({"HTTP_PROXY": name, "HTTPS_PROXY": name} if name else {})
 
 
 @pytest.mark.parametrize(("own", "expected"), [("2k", 2000), (0, None), ("9e9999", 2**62), (None, 1000)])

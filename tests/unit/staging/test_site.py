@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import ssl
 from pathlib import Path
 
@@ -127,6 +128,41 @@ def test_a_token_is_in_nothing_that_a_run_leaves(
     assert TOKEN not in said
     left = [path for path in volume.root.rglob("*") if path.is_file()]
     assert [path for path in left if TOKEN.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("names", [("HTTP_PROXY",), ("http_proxy", "https_proxy")])
+def test_a_proxys_password_is_in_nothing_that_a_run_leaves(
+    volume: Volume,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in names:
+        monkeypatch.setenv(name, "http://somebody:p%40ssword-nobody-may-see@127.0.0.1:9")
+    log = tmp_path / "termination-log"
+    with caplog.at_level("DEBUG"):
+        code = main_stage(volume.spec(), {**os.environ, "TERMINATION_LOG": str(log)}, Settings(**QUICK))  # type: ignore[arg-type]
+    assert code == 1
+    assert "cannot connect to the proxy 127.0.0.1:9" in log.read_text()
+    output = capfd.readouterr()
+    said = caplog.text + output.out + output.err + log.read_text()
+    assert "ssword-nobody-may-see" not in said
+
+
+def test_a_proxys_password_is_left_out_of_whatever_repeats_it(
+    volume: Volume, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spec = json.loads(volume.spec()) | {"root": str(tmp_path / "p@ss" / "nowhere")}
+    log = tmp_path / "termination-log"
+    environ = {"TERMINATION_LOG": str(log), "HTTPS_PROXY": "http://somebody:p%40ss@127.0.0.1:9"}
+    assert main_stage(json.dumps(spec), environ, Settings(**QUICK)) == 3  # type: ignore[arg-type]
+    output = capfd.readouterr()
+    assert "***" in log.read_text()
+    assert "p@ss" not in output.out + output.err + log.read_text()
 
 
 def test_every_site_endpoint_is_an_endpoint_of_a_source() -> None:
