@@ -27,7 +27,7 @@ from .manifest import BadManifestError, read_manifest
 from .progress import human
 from .spec import SIGNATURE
 from .unfinished import remove_unfinished
-from .users import others, take_signature, unsign
+from .users import note_of, notes, others, take_signature, unsign
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +89,12 @@ def clean(spec: CleanSpec, pause: Callable[[float], None] = time.sleep) -> Clean
     root = Path(spec.root)
     if (root / TRASH).is_symlink():
         return CleanResult(False, f"{TRASH} on the volume is a link, and nothing is removed through one")
-    note = root / TRASH / f"{spec.user}.note"
-    found = [_noted(root, spec, note, pause)] if note.is_file() else []  # of a run that was killed in the middle
+    found = [_noted(root, spec, note, pause) for note in notes(root, spec.user)]  # of a run that was killed
     told = [_clean(root, spec, pause)] if spec.path is not None else []
     unfinished = remove_unfinished(root, spec.user, pause, SETTLE)
     if unfinished is not None:
         found.append(CleanResult(True, f"an unfinished download is removed, {human(unfinished)}"))
-    while take_signature(root, spec.user, note):  # STRICTLY AFTER: who was still writing may have published
+    while note := take_signature(root, spec.user):  # STRICTLY AFTER: who was still writing may have published
         found.append(_noted(root, spec, note, pause))
     _tidy(root, spec.path or "")
     return _summary(told, found)
@@ -118,7 +117,7 @@ def _noted(root: Path, spec: CleanSpec, note: Path, pause: Callable[[float], Non
     except (ValueError, TypeError, RecursionError, StageError):
         noted = None  # one of a version that wrote nothing into it, or of a disk that was full
     result = CleanResult(False, "")
-    if noted is not None and noted.path is not None:
+    if noted is not None and noted.path is not None and note == note_of(root, spec.user, noted.path):
         result = _clean(root, noted, pause)
         _tidy(root, noted.path)
     note.unlink()  # STRICTLY last: it is what the next run finds the directory by

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .etag import has_etag, is_sum
-from .layout import MANIFEST
+from .layout import MANIFEST, SILLY
 from .manifest import BadManifestError, Manifest, ManifestFile, read_manifest
 from .progress import Progress
 from .select import RemoteFile
@@ -22,8 +22,6 @@ from .threads import git_blob_id, in_thread
 from .verify import hash_files
 
 log = logging.getLogger(__name__)
-
-_SILLY = ".nfs"  # how NFS names a file that was replaced while somebody had it open
 
 
 @dataclass(frozen=True)
@@ -125,6 +123,6 @@ def _stranger(directory: Path, known: set[str]) -> str | None:
         for name in (*directories, *names):
             path = Path(parent) / name
             relative = path.relative_to(directory).as_posix()
-            if path.is_symlink() or (name in names and relative not in known and not name.startswith(_SILLY)):
+            if path.is_symlink() or (name in names and relative not in known and not name.startswith(SILLY)):
                 return relative
     return None

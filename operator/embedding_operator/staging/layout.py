@@ -21,11 +21,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from .errors import StageError
+
 MANIFEST = "manifest.json"
 STAGING = ".staging"
 TRASH = ".trash"
 USERS = ".users"
 CLAIM = "writer.json"
+SILLY = ".nfs"
+"""How NFS names a file that was replaced while somebody on the same machine had it open."""
 OURS = (STAGING, TRASH, USERS)
 """Directories of the volume that hold no weights: what is in them may change or go at any moment."""
 
@@ -141,11 +145,16 @@ def clashes(paths: Iterable[str]) -> str | None:
 
 
 def make_directories(directory: Path, root: Path) -> None:
-    """Create what is missing between root and directory, readable for the pods that serve."""
+    """Create what is missing between root and directory, readable for the pods that serve. No link is followed."""
     missing: list[Path] = []
     current = directory
-    while current != root and not current.is_dir():
-        missing.append(current)
+    while current != root:
+        if current.is_symlink():
+            raise StageError(
+                "PermissionDenied", f"{current} is a link, and nothing is written through one: make it a directory"
+            )
+        if not current.is_dir():
+            missing.append(current)
         current = current.parent
     for path in reversed(missing):
         with contextlib.suppress(FileExistsError):

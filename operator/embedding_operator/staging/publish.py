@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .displaced import free_place
 from .errors import StageError
-from .found import fitting
+from .found import fitting, wrong_sizes
 from .layout import STAGING, Layout, fsync_path, make_directories
 from .manifest import Manifest, write_manifest
 from .select import RemoteFile
@@ -33,7 +33,7 @@ def publish(
 
     `require_claim` raises where the claim was lost: another stager may be changing the files by then.
     """
-    drop_strangers(layout.files, {file.path for file in manifest.files})
+    _require_all(layout, manifest, drop_strangers(layout.files, {file.path for file in manifest.files}))
     write_manifest(layout.files, manifest)
     make_directories(layout.published.parent, layout.root)
     require_claim()
@@ -70,13 +70,29 @@ def _sync_up(directory: Path, root: Path) -> None:
     fsync_path(root)
 
 
-def drop_strangers(directory: Path, known: set[str]) -> None:
-    """Leave nothing there but the files that are named, whatever an earlier run left."""
+def drop_strangers(directory: Path, known: set[str]) -> set[str]:
+    """Leave nothing there but the files that are named, whatever an earlier run left; gives those that are there."""
+    there = set()
     for parent, _, names in os.walk(directory):
         for name in names:
             path = Path(parent) / name
-            if str(path.relative_to(directory)) not in known:
+            relative = str(path.relative_to(directory))
+            if relative in known:
+                there.add(relative)
+            else:
                 path.unlink()
+    return there
+
+
+def _require_all(layout: Layout, manifest: Manifest, there: set[str]) -> None:
+    """Each file is there under its own name: on a share that takes Readme.md for README.md one of the two is not."""
+    gone = {file.path for file in manifest.files} - there or wrong_sizes(layout.files, manifest)
+    if gone:
+        raise StageError(
+            "Internal",
+            f"{min(gone)} is not there any more, though it was fetched and checked: somebody else writes in "
+            f"{layout.files}, or its file system does not tell upper from lower case",
+        )
 
 
 def _rename(source: Path, target: Path) -> bool:

@@ -14,6 +14,7 @@ after the directory was renamed away. So of two that meet, at least one sees the
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .layout import OURS, USERS, fsync_path, is_real_directory, make_directories
+from .layout import OURS, TRASH, USERS, fsync_path, is_real_directory, make_directories
 
 
 def signatures(root: Path, relative: str) -> Path:
@@ -60,20 +61,32 @@ def unsign(root: Path, relative: str, user: str) -> None:
             directory.rmdir()
 
 
-def take_signature(root: Path, user: str, note: Path) -> bool:
+def take_signature(root: Path, user: str) -> Path | None:
     """Take away one signature of this user for anything published, and keep what it says as a note: both in one rename,
-    so that whoever is killed knows afterwards what was being removed. False if there is none."""
+    so that whoever is killed knows afterwards what was being removed. None if there is none."""
     for place in _places(root):
         for name in _names(place):
             if _uid(name) == _uid(user) and stat.S_ISREG((place / name).lstat().st_mode):
+                note = note_of(root, user, (place.parent.parent / place.name).relative_to(root).as_posix())
                 make_directories(note.parent, root)
                 (place / name).rename(note)
                 fsync_path(note.parent)
                 for directory in (place, place.parent):
                     with suppress(OSError):  # somebody else signed
                         directory.rmdir()
-                return True
-    return False
+                return note
+    return None
+
+
+def note_of(root: Path, user: str, relative: str) -> Path:
+    """Where a signature lies that was taken away. Its name tells the directory: everybody may write signatures, and one
+    for another directory than it lay beside is none."""
+    return root / TRASH / f"{user}.{hashlib.sha256(relative.encode()).hexdigest()[:16]}.note"
+
+
+def notes(root: Path, user: str) -> list[Path]:
+    """What an earlier run took away and was killed over."""
+    return sorted(path for path in (root / TRASH).glob(f"{user}.*.note") if stat.S_ISREG(path.lstat().st_mode))
 
 
 def signed_for(root: Path, relative: str, user: str) -> list[str]:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from .errors import StageError
-from .layout import MANIFEST, OURS
+from .layout import MANIFEST, OURS, SILLY
 from .manifest import BadManifestError, Manifest, ManifestFile, files_digest, listing_id, read_manifest
 from .pace import Pace
 from .progress import Progress
@@ -117,7 +117,7 @@ def _find_files(root: Path, directory: Path, path: str, has_manifest: bool) -> l
             relative = str(file.relative_to(directory))
             if not _is_text(relative):
                 raise StageError("BadSource", f"{path}/{relative!r} is no valid text in UTF-8: rename it")
-            if relative == MANIFEST and has_manifest:
+            if has_manifest and (relative == MANIFEST or name.startswith(SILLY)):
                 continue
             if not _inside(file, volume).is_file():
                 raise StageError("BadSource", f"{path}/{relative} is no regular file, or a link to nothing")

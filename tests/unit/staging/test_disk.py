@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.staging import stage
 from embedding_operator.staging.errors import StageError
+from embedding_operator.staging.layout import Layout
 from embedding_operator.staging.partial import PartialFile
+from embedding_operator.staging.publish import publish
 from embedding_operator.staging.users import others
 from tests.standins.modelhub import ModelHub
 
@@ -104,6 +107,39 @@ async def test_what_others_left_in_the_staging_directory_does_no_harm(volume: Vo
     staging.mkdir(parents=True)
     LEFTOVERS[left](staging)
     volume.assert_published((await volume.stage()).path)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"short")])
+async def test_a_file_that_goes_away_before_it_is_published_is_fetched_again_and_nothing_is_published_without_it(
+    volume: Volume, hub: ModelHub, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], object]
+) -> None:
+    """As on a share that takes one name for another, or where somebody tidies up."""
+
+    def without(layout: Layout, *rest: Any) -> bool:
+        spoil(layout.final(SECOND))
+        return publish(layout, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "publish", without)
+        error = await refused(volume)
+    assert (error.reason, error.exit_code) == ("Internal", 1)
+    assert error.message.startswith(f"{SECOND} is not there any more, though it was fetched and checked")
+    assert not (volume.root / "modelscope").exists()
+    hub.requests.clear()
+    volume.assert_published((await volume.stage()).path)
+    assert hub.bytes_sent() == hub.bytes_sent(SECOND) > 0
+
+
+@pytest.mark.parametrize("planted", [".staging", ".staging/modelscope.Acme--Tiny-Embedding.{}", "modelscope"])
+async def test_nothing_is_written_through_a_link(volume: Volume, hub: ModelHub, tmp_path: Path, planted: str) -> None:
+    link = volume.root / planted.format(hub.repositories.commit(volume.source))
+    link.parent.mkdir(exist_ok=True)
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to(tmp_path / "elsewhere")
+    error = await refused(volume)
+    assert error.reason == "PermissionDenied"
+    assert error.message == f"{link} is a link, and nothing is written through one: make it a directory"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 async def test_two_namespaces_that_race_for_one_directory_fetch_it_once_and_both_sign(

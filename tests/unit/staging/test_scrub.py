@@ -53,6 +53,12 @@ async def test_damage_is_found_by_name_and_mended_alone(volume: Volume, hub: Mod
     await read_again(volume, staged)
 
 
+async def test_what_nfs_leaves_of_a_mended_file_is_no_damage(volume: Volume) -> None:
+    staged = await volume.stage()
+    (volume.root / staged.path / ".nfs000000000001").write_bytes(b"old")
+    assert (await read_again(volume, staged)).digest == staged.digest
+
+
 async def test_a_server_that_has_the_file_open_is_not_disturbed(volume: Volume) -> None:
     staged = await volume.stage()
     path = volume.root / staged.path / BIG

@@ -222,6 +222,16 @@ async def test_a_signature_that_does_not_say_what_it_is_for_removes_nothing(volu
     assert others(volume.root, staged.path, OTHER) == []
 
 
+async def test_a_signature_for_another_directory_than_it_lies_beside_removes_nothing(volume: Volume) -> None:
+    """Everybody may sign, also in our name."""
+    staged = await volume.stage()
+    place = signatures(volume.root, "modelscope/Acme--Other/1")
+    place.mkdir(parents=True)
+    (place / ME).write_text(json.dumps({"path": staged.path, "digest": staged.digest}))
+    assert not removed(volume).removed
+    volume.assert_published(staged.path)
+
+
 async def test_a_full_disk_keeps_nobody_from_signing(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     staged = await volume.stage()
 
