@@ -12,7 +12,7 @@ import pytest
 from embedding_operator.cli import main
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import install_kinds
-from tests.integration.operating import DIGEST, Namespace, end, until
+from tests.integration.operating import DIGEST, Namespace, end, pod_of, until
 from tests.operator_process import OperatorProcess
 
 FINALIZER = "embedding-operator.io/cleanup"
@@ -195,6 +195,22 @@ def test_a_cache_that_is_deleted_while_it_is_staged_is_made_again(namespace: Nam
 
     until(lambda: owners() == [after["uid"]])
     assert clean_jobs(namespace) == []  # nothing was published that could be removed
+
+
+def test_what_a_stager_began_is_cleaned_though_nothing_is_left_of_its_pods(namespace: Namespace) -> None:
+    """Evicted, say, and their Job gone with them."""
+    namespace.claim()
+    namespace.service(cache={"claimName": "model-weights", "deletionPolicy": "Delete"})
+    pod = pod_of(namespace, "model-staging")["metadata"]["name"]
+    assert "startedAt" not in (cache_of(namespace).get("status") or {})
+    running = json.dumps({"status": {"phase": "Running"}})
+    namespace.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", "-p", running)
+    until(lambda: "startedAt" in cache_of(namespace)["status"])
+    namespace.kubectl("delete", "emb", "qwen")
+    namespace.kubectl("delete", "job", "-l", "app.kubernetes.io/name=model-staging")
+    until(lambda: namespace.get("pod", pod) is None)
+    namespace.kubectl("delete", "mcache", cache_of(namespace)["metadata"]["name"], "--wait=false")
+    until(lambda: len(clean_jobs(namespace)) == 1)
 
 
 def test_a_spec_that_changes_while_its_weights_are_staged_has_others_staged(namespace: Namespace) -> None:

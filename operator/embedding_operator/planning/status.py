@@ -144,7 +144,7 @@ def _trouble(facts: Facts) -> Trouble | None:
     if found is None:
         elsewhere = held_elsewhere(facts.pods, claim, facts.holders)
         return Trouble(Reason.CLAIM_NOT_SHARED, elsewhere) if elsewhere else None
-    if found.reason is Reason.UNSCHEDULABLE and "affinity" in found.message:
+    if found.reason is Reason.UNSCHEDULABLE and "pod affinity rules" in found.message:
         return Trouble(found.reason, f"{found.message}; {crowded(claim)}")
     return found
 
