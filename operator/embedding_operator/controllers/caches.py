@@ -10,7 +10,7 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.progress import fetch_progress
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
-from embedding_operator.controllers.services import profiles_known
+from embedding_operator.controllers.services import holders, profiles_known
 from embedding_operator.controllers.status import now, seconds_since, write_status
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import PODS, Object, ObjectKey
@@ -24,10 +24,9 @@ from embedding_operator.planning.cacheplan import (
 from embedding_operator.planning.cachestate import CachePlan, ObservedCache, of_task
 from embedding_operator.planning.ending import needs_cleanup
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.onenode import nodes
 from embedding_operator.planning.plan import choose_profile
 from embedding_operator.planning.sharing import is_made
-from embedding_operator.planning.weights import is_one_node, model_cache
+from embedding_operator.planning.weights import model_cache
 
 
 async def reconcile_cache(context: Context, key: ObjectKey) -> float | None:
@@ -154,7 +153,7 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         claim_exists=claim is not None if look else None,
         claim_phase=((claim or {}).get("status") or {}).get("phase") or "",
         claim_modes=((claim or {}).get("spec") or {}).get("accessModes") or (),
-        nodes=_nodes(context, key, cache) if is_one_node(cache) else (),
+        nodes=holders(context, cache),
         progress=await fetch_progress(context.http, running) if running and context.looks.is_due(key) else None,
         cluster=await context.identity.name(context.client, where.lease_namespace, where.lease_name),
         now=now(),
@@ -185,12 +184,6 @@ def _serves(context: Context, key: ObjectKey, user: ObjectKey) -> bool:
         return True  # it is gone, and its pods are not
     model = (obj.get("status") or {}).get("model") or {}
     return bool(model.get("cache") == key.name and model.get("digest")) or key not in routing.caches_named(obj)
-
-
-def _nodes(context: Context, key: ObjectKey, cache: ModelCache) -> list[str]:
-    """Where pods are that mount the claim, of all services and of other ModelCaches."""
-    pods = context.cache.list("Pod", key.namespace, names.claim_labels(cache.spec.storage.claim_name))
-    return nodes(pod for pod in pods if (pod["metadata"].get("labels") or {}).get(names.CACHE_LABEL) != key.name)
 
 
 def _in_history(context: Context, key: ObjectKey) -> bool:

@@ -110,8 +110,9 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         parents = _enqueue_parents(context, key, obj)
         if key.kind in _APPLIED and not exists:
             context.bereft.update(parents)
-        if key.kind == "Pod" and news:
-            for parent in parents:
+        if key.kind == "Pod":
+            _wake_waiting(context, key, obj)
+            for parent in parents if news else ():
                 users_changed(context, parent)
         if key.kind == "ControllerRevision":
             if not exists:
@@ -128,6 +129,14 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         for parent in _enqueue_parents(context, key, obj):
             for cache in context.users.caches_of(parent):  # it may wait for this very claim
                 add(cache)
+
+
+def _wake_waiting(context: Context, pod: ObjectKey, obj: Object) -> None:
+    """Pods that wait for a claim which one node at a time can mount, and which this pod has, or had."""
+    claim = (obj["metadata"].get("labels") or {}).get(names.CLAIM_LABEL)
+    for other in context.cache.list("Pod", pod.namespace, {names.CLAIM_LABEL: claim}) if claim else ():
+        if (other.get("status") or {}).get("phase") == "Pending":
+            _enqueue_parents(context, pod, other)
 
 
 def _count_users(context: Context, cache: ObjectKey) -> None:

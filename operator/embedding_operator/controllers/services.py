@@ -85,17 +85,18 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
         has_budget=ObjectKey("PodDisruptionBudget", namespace, name) in context.cache,
         has_claim=ObjectKey("PersistentVolumeClaim", namespace, names.made_claim_name(name)) in context.cache,
         pods=context.cache.list("Pod", namespace, labels),
-        holders=_holders(context, cache, name) if cache and is_one_node(cache) else (),
+        holders=holders(context, cache),
         script_sources=script_sources(),
         refused=unreadable,
     )
 
 
-def _holders(context: Context, cache: ModelCache, service: str) -> list[str]:
-    """Where other pods are that mount the claim."""
+def holders(context: Context, cache: ModelCache | None) -> list[str]:
+    """Where pods have the claim mounted, of all services and Jobs, if one node at a time can."""
+    if cache is None or not is_one_node(cache):
+        return []
     labels = names.claim_labels(cache.spec.storage.claim_name)
-    pods = context.cache.list("Pod", cache.metadata.namespace, labels)
-    return nodes(pod for pod in pods if (pod["metadata"].get("labels") or {}).get(names.SERVICE_LABEL) != service)
+    return nodes(context.cache.list("Pod", cache.metadata.namespace, labels))
 
 
 def _cache_of(context: Context, key: ObjectKey) -> tuple[ModelCache | None, PlanError | None]:

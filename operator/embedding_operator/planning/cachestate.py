@@ -25,7 +25,7 @@ class ObservedCache:
     claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
     claim_phase: str = ""  # of the claim, where somebody looked
     claim_modes: Sequence[str] = ()
-    nodes: Sequence[str] = ()  # where other pods live that mount the claim, where one node at a time can
+    nodes: Sequence[str] = ()  # where pods have the claim mounted, if one node at a time can
     progress: Progress | None = None
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
     namespace_ends: bool = False  # the API server takes nothing new there

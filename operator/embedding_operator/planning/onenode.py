@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 
-_ENDED = ("Succeeded", "Failed")
-
 
 def beside(claim: str) -> JsonObject:
     """The affinity term for the node on which pods serve from the claim."""
@@ -21,13 +19,9 @@ def beside(claim: str) -> JsonObject:
 
 
 def nodes(pods: Iterable[JsonObject]) -> list[str]:
-    """Where pods live that have the claim, or are about to."""
-    living = [
-        pod
-        for pod in pods
-        if not pod["metadata"].get("deletionTimestamp") and (pod.get("status") or {}).get("phase") not in _ENDED
-    ]
-    return sorted({str(pod["spec"]["nodeName"]) for pod in living if (pod.get("spec") or {}).get("nodeName")})
+    """Where pods have the claim mounted: all that run."""
+    running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
+    return sorted({str(pod["spec"]["nodeName"]) for pod in running if (pod.get("spec") or {}).get("nodeName")})
 
 
 def held_elsewhere(pods: Iterable[JsonObject], claim: str, holders: Sequence[str]) -> str | None:

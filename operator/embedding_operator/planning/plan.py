@@ -40,7 +40,7 @@ class Observed:
     has_budget: bool = False
     has_claim: bool = False
     pods: Sequence[JsonObject] = ()
-    holders: Sequence[str] = ()  # nodes of other pods that mount the claim, where one node at a time can
+    holders: Sequence[str] = ()  # where pods have the claim mounted, if one node at a time can
     script_sources: Mapping[str, str] = field(default_factory=dict)
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
 

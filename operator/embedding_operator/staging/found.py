@@ -84,7 +84,8 @@ async def wrong_bytes(
 async def unproven(directory: Path, listed: Iterable[RemoteFile], progress: Progress) -> list[str]:
     """The files of which the hub tells no sum that those on the disk could be held against, or another one."""
     rest = [file for file in listed if file.sha256 is None]
-    progress.start("Verifying", sum(file.size for file in rest if is_sum(file.version)))
+    if to_read := sum(file.size for file in rest if is_sum(file.version)):
+        progress.start("Verifying", to_read)
     return [file.path for file in rest if not await _is_proven(directory / file.path, file, progress)]
 
 

@@ -7,12 +7,10 @@ from typing import Any, cast
 import pytest
 
 from embedding_operator.api import names
-from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService
-from embedding_operator.controllers import caches
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.services import observe
-from embedding_operator.kube.resources import Object, ObjectKey
+from embedding_operator.kube.resources import Object
 from embedding_operator.planning.stagejob import StagingSite
 from tests.unit.planning import given
 
@@ -38,7 +36,7 @@ def context() -> Context:
     ):
         found.cache.upsert(pod(name, node, labels))
     found.cache.upsert(pod("ended", "g", ON_CLAIM | others, phase="Succeeded"))
-    found.cache.upsert(pod("unscheduled", None, ON_CLAIM | others, phase="Pending"))
+    found.cache.upsert(pod("starting", "h", ON_CLAIM | others, phase="Pending"))
     return found
 
 
@@ -54,21 +52,15 @@ def cache(*modes: str) -> Object:
     return {"apiVersion": names.API_VERSION, "kind": names.MODEL_CACHE} | made
 
 
-def test_a_service_looks_at_all_pods_on_its_claim_but_its_own(context: Context) -> None:
-    assert observe(context, SERVICE).holders == ()
+def test_all_pods_that_run_on_the_claim_are_looked_at_of_whichever_service_or_job(context: Context) -> None:
+    assert observe(context, SERVICE).holders == []
     context.cache.upsert(cache("ReadWriteOnce"))
-    assert observe(context, SERVICE).holders == ["b", "e", "f"]
+    assert observe(context, SERVICE).holders == ["a", "b", "e", "f"]
 
 
-def test_a_service_on_a_claim_that_all_nodes_can_mount_looks_at_none(context: Context) -> None:
+def test_of_a_claim_that_all_nodes_can_mount_none_are(context: Context) -> None:
     context.cache.upsert(cache("ReadWriteMany"))
-    assert observe(context, SERVICE).holders == ()
-
-
-def test_a_cache_looks_at_all_pods_on_its_claim_but_those_of_its_own_jobs(context: Context) -> None:
-    one = ModelCache.from_dict(cache("ReadWriteOnce"))
-    key = ObjectKey(names.MODEL_CACHE, "search", one.metadata.name)
-    assert caches._nodes(context, key, one) == ["a", "b", "f"]
+    assert observe(context, SERVICE).holders == []
 
 
 def test_a_claim_of_any_name_has_its_own_label() -> None:

@@ -197,3 +197,23 @@ async def test_scripts_that_come_wake_no_service_and_scripts_that_go_wake_all_of
     assert await woken(context) == {collecting}
     routing.deleted(context, scripts)
     assert await woken(context) == {collecting, SERVICE}
+
+
+@pytest.mark.parametrize(("claim", "woken_too"), [("model-weights", True), ("another", False)])
+async def test_a_pod_that_waits_for_a_claim_of_one_node_hears_of_those_that_have_it(
+    context: Context, claim: str, woken_too: bool
+) -> None:
+    def pod(name: str, phase: str, on: str, version: int = 5) -> Object:
+        labels = {"embedding-operator.io/service": name, "embedding-operator.io/claim": on}
+        made = child("Pod", version, labels)
+        made["metadata"] |= {"name": name, "uid": name}
+        return made | {"status": {"phase": phase}}
+
+    routing.observed(context, pod("waiting", "Pending", "model-weights"))
+    routing.observed(context, pod("running", "Running", claim))
+    await woken(context)
+    waiting = ObjectKey("EmbeddingService", "search", "waiting")
+    routing.observed(context, pod("running", "Succeeded", claim, version=6))
+    assert (waiting in await woken(context)) is woken_too
+    routing.deleted(context, pod("running", "Succeeded", claim, version=7))
+    assert (waiting in await woken(context)) is woken_too
