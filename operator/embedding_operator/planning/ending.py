@@ -125,7 +125,10 @@ def _result(cache: ModelCache, seen: ObservedCache) -> Verdict:
     report = newest_report(of_task(seen.pods, names.CLEANUP_TASK))
     if report is not None and report.result == "Removed":
         return Verdict(Reason.CLEANED_UP, report.words, ready=True)
-    return _kept(cache, report.words if report else "the clean-up ended, and what it said was lost")
+    if report is None:
+        where = f"{_files(cache)} may be gone from claim {cache.spec.storage.claim_name} or not"
+        return Verdict(Reason.FILES_KEPT, f"{where}: the clean-up ended, and what it said was lost", ready=True)
+    return _kept(cache, report.words)
 
 
 def _kept(cache: ModelCache, why: str) -> Verdict:

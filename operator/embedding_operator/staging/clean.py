@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -90,7 +91,7 @@ def clean(spec: CleanSpec, pause: Callable[[float], None] = time.sleep) -> Clean
     if (root / TRASH).is_symlink():
         return CleanResult(False, f"{TRASH} on the volume is a link, and nothing is removed through one")
     found = [_noted(root, spec, note, pause) for note in notes(root, spec.user)]  # of a run that was killed
-    told = [_clean(root, spec, pause)] if spec.path is not None else []
+    told = [] if spec.path is None else [_clean(root, spec, spec.path, pause) or _gone(spec.path)]
     unfinished = remove_unfinished(root, spec.user, pause, SETTLE)
     if unfinished is not None:
         found.append(CleanResult(True, f"an unfinished download is removed, {human(unfinished)}"))
@@ -98,6 +99,11 @@ def clean(spec: CleanSpec, pause: Callable[[float], None] = time.sleep) -> Clean
         found.append(_noted(root, spec, note, pause))
     _tidy(root, spec.path or "")
     return _summary(told, found)
+
+
+def _gone(path: str) -> CleanResult:
+    """As an earlier run left it that was killed before it could say so."""
+    return CleanResult(True, f"{path} is not there any more")
 
 
 def _summary(told: Sequence[CleanResult], found: Sequence[CleanResult]) -> CleanResult:
@@ -118,27 +124,30 @@ def _noted(root: Path, spec: CleanSpec, note: Path, pause: Callable[[float], Non
         noted = None  # one of a version that wrote nothing into it, or of a disk that was full
     result = CleanResult(False, "")
     if noted is not None and noted.path is not None and note == note_of(root, spec.user, noted.path):
-        result = _clean(root, noted, pause)
+        result = _clean(root, noted, noted.path, pause) or result  # of what was never published nothing is said
         _tidy(root, noted.path)
     note.unlink()  # STRICTLY last: it is what the next run finds the directory by
     return result
 
 
-def _clean(root: Path, spec: CleanSpec, pause: Callable[[float], None]) -> CleanResult:
-    """Remove the directory that the spec names, and what was moved aside for it."""
-    assert spec.path is not None
-    result = _remove(root, spec, spec.path, pause)
-    if others(root, spec.path, spec.user):
+def _clean(root: Path, spec: CleanSpec, path: str, pause: Callable[[float], None]) -> CleanResult | None:
+    """Remove a directory, and what was moved aside for it; None if there is neither."""
+    result = _remove(root, spec, path, pause)
+    aside = 0 if others(root, path, spec.user) else remove_displaced(root, path, spec.user)
+    if not aside:
         return result
-    aside = remove_displaced(root, spec.path, spec.user)
-    return replace(result, message=f"{result.message}; what it had replaced too, {human(aside)}") if aside else result
+    words = f"what was replaced by {path} is removed, {human(aside)}"
+    return CleanResult(True, words) if result is None else replace(result, message=f"{result.message}; {words}")
 
 
-def _remove(root: Path, spec: CleanSpec, path: str, pause: Callable[[float], None]) -> CleanResult:
+def _remove(root: Path, spec: CleanSpec, path: str, pause: Callable[[float], None]) -> CleanResult | None:
+    """What became of the directory; None if it is not there."""
     trash = root / TRASH / spec.user
     going = trash.with_name(f"{spec.user}.going")
     if not is_real_directory(trash) and not is_real_directory(going):  # else an earlier run was killed in the middle
         unsign(root, path, spec.user)
+        if not os.path.lexists(root / path):
+            return None
         if kept := _reason_to_keep(root, spec, path):
             return CleanResult(False, kept)
         make_directories(trash.parent, root)
@@ -168,7 +177,7 @@ def _reason_to_keep(root: Path, spec: CleanSpec, path: str) -> str | None:
     for part in PurePosixPath(path).parts:
         directory /= part
         if not is_real_directory(directory):
-            return f"{directory.relative_to(root)} is not there, or is a link: nothing is removed"
+            return f"{directory.relative_to(root)} is no directory, or is a link: nothing is removed"
     if foreign := _not_ours(directory, spec, path):
         return foreign
     users = others(root, path, spec.user)
