@@ -87,7 +87,7 @@ class InstalledOperator:
         self._kubectl("rollout", "status", "deployment/embedding-operator", "--timeout=180s")
 
     def release(self) -> None:
-        """Forget who led: as if the Lease had run out already. It stays, for its uid is the cluster's name on volumes."""
+        """Forget who led, as if the Lease had run out. It stays: its uid is what volumes know the cluster by."""
         for lease in self._kubectl("get", "lease", "embedding-operator", "--ignore-not-found", "-o", "name").split():
             self._kubectl("patch", lease, "--type=merge", "-p", '{"spec": {"holderIdentity": ""}}')
 
