@@ -1,8 +1,11 @@
-"""The command line of the vLLM server: `vllm serve ... --runner pooling`, from what was resolved.
+"""The command line of the vLLM server: `vllm serve ... --runner pooling`, from what was resolved, with the reason for
+each flag.
 
 Only flags that the release understands. `args` of the profile and of the service come last, so that they win:
 argparse takes the last value of a flag.
 """
+
+from dataclasses import dataclass
 
 from embedding_operator.planning.resolve import Resolution
 
@@ -11,27 +14,67 @@ MIDDLEWARE = "embedding_operator_middleware.DrainMiddleware"
 QUIET_PATHS = "/health,/metrics,/ping,/-/ready,/-/inflight"
 
 
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag with its values, and why it is there."""
+
+    name: str
+    values: tuple[str, ...]
+    why: str
+    needs: str = ""  # a word of `releases` beside the flag's own name
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As they stand on the command line."""
+        return (self.name, *self.values)
+
+
 def serve_args(resolved: Resolution, model_path: str) -> list[str]:
     """`vllm serve` and its flags for a model directory mounted at `model_path`."""
+    flags = [word for flag in serve_flags(resolved) for word in flag.words]
+    return ["vllm", "serve", model_path, *flags, *resolved.extra_args]
+
+
+def serve_flags(resolved: Resolution) -> tuple[Flag, ...]:
+    """Our own flags, in order, without those that the release lacks."""
     release = resolved.release
-    args = ["vllm", "serve", model_path, "--served-model-name", *resolved.served_names]
-    args += ["--runner", "pooling", "--port", str(SERVER_PORT), "--dtype", resolved.dtype]
+    wanted = (*_identity(resolved), *_sizes(resolved), *_operation())
+    return tuple(flag for flag in wanted if release.knows(flag.name) and (not flag.needs or release.knows(flag.needs)))
+
+
+def _identity(resolved: Resolution) -> tuple[Flag, ...]:
+    return (
+        Flag("--served-model-name", resolved.served_names, "the names that clients may ask for; the first is echoed"),
+        Flag("--runner", ("pooling",), "vectors and scores, no text"),
+        Flag("--port", (str(SERVER_PORT),), "where Service, probes and drain find it"),
+    )
+
+
+def _sizes(resolved: Resolution) -> tuple[Flag, ...]:
+    """What spec and profile say of the engine; what nobody says is left to vLLM."""
+    flags = [Flag("--dtype", (resolved.dtype,), "serving.dtype of the spec, else of the profile, else Auto")]
     if resolved.tensor_parallel > 1:
-        args += ["--tensor-parallel-size", str(resolved.tensor_parallel)]
-    for flag, value in (
-        ("--max-model-len", resolved.max_model_len),
-        ("--max-num-batched-tokens", resolved.max_batched_tokens),
-        ("--max-num-seqs", resolved.max_sequences),
+        flags.append(Flag("--tensor-parallel-size", (str(resolved.tensor_parallel),), "spec.parallelism.tensor"))
+    for name, value, field in (
+        ("--max-model-len", resolved.max_model_len, "maxModelLen"),
+        ("--max-num-batched-tokens", resolved.max_batched_tokens, "maxBatchedTokens"),
+        ("--max-num-seqs", resolved.max_sequences, "maxSequences"),
     ):
         if value is not None:
-            args += [flag, str(value)]
-    args += ["--middleware", MIDDLEWARE]
-    if release.prefetch:
-        # lazy mmap over a shared file system reads in random order; vLLM recognises NFS and Lustre only
-        args += ["--safetensors-load-strategy", "prefetch"]
-    if release.shutdown_timeout:
-        # what is still there after the drain fails at once instead of hanging until SIGKILL
-        args += ["--shutdown-timeout", "5"]
-    if release.quiet_endpoints:
-        args += ["--disable-access-log-for-endpoints", QUIET_PATHS]
-    return args + list(resolved.extra_args)
+            flags.append(Flag(name, (str(value),), f"spec.serving.{field}"))
+    return tuple(flags)
+
+
+def _operation() -> tuple[Flag, ...]:
+    return (
+        Flag("--middleware", (MIDDLEWARE,), "closes connections politely while the pod drains"),
+        Flag(
+            "--safetensors-load-strategy",
+            ("prefetch",),
+            "a mapped file is read in random order, which shared file systems serve slowly; vLLM recognises NFS and "
+            "Lustre only",
+            needs="load.prefetch",
+        ),
+        Flag("--shutdown-timeout", ("5",), "what the drain left fails at once instead of hanging until SIGKILL"),
+        Flag("--disable-access-log-for-endpoints", (QUIET_PATHS,), "probes and scrapes fill no log"),
+    )

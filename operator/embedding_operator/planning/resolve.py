@@ -15,7 +15,16 @@ from embedding_operator.api.quantity import parse_duration, parse_quantity, time
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.releases import RELEASES, Release, release_for, retag, version_of_image
+from embedding_operator.planning.releases import (
+    RELEASES,
+    SUGGESTED,
+    Release,
+    having,
+    lacks,
+    release_for,
+    retag,
+    version_of_image,
+)
 
 DEFAULT_DRAIN = "120s"
 DEFAULT_SHARED_MEMORY = "1Gi"
@@ -63,13 +72,16 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     """
     spec, site = service.spec, profile.spec
     image, version = _image(service, profile)
+    release = _release(service, profile, version)
+    _refuse_args(site.serving.args, version, f"serving.args of RuntimeProfile {profile.metadata.name}")
+    _refuse_args(spec.runtime.args, version, "spec.runtime.args")
     devices = spec.parallelism.tensor or 1
     _check_count(devices, profile)
     scheduling = spec.scheduling
     return Resolution(
         image=image,
         version=version,
-        release=_release(service, profile, version),
+        release=release,
         keeps_entrypoint=site.runtime.name == "vllm-ascend",
         pull_policy=site.runtime.image_pull_policy or "IfNotPresent",
         pull_secrets=tuple(
@@ -157,8 +169,29 @@ def _release(service: EmbeddingService, profile: RuntimeProfile, version: str) -
     where = "spec.runtime.version" if is_own else f"runtime.version of RuntimeProfile {profile.metadata.name}"
     raise PlanError(
         Reason.INVALID_SPEC if is_own else Reason.PROFILE_INVALID,
-        f"vLLM {version!r} is not supported: set {where} to {RELEASES[0]} or newer, like {RELEASES[-2]}",
+        f"vLLM {version!r} is not supported: set {where} to {RELEASES[0]} or newer, like {SUGGESTED}",
     )
+
+
+def _refuse_args(args: Iterable[str] | None, version: str, where: str) -> None:
+    """A flag that came after this version, or is gone: vLLM would end at once, in every pod and for ever."""
+    for flag in map(flag_of, args or ()):
+        if flag and lacks(version, flag):
+            known = ", ".join(map(str, having(flag)))
+            raise PlanError(
+                Reason.INVALID_SPEC,
+                f"{where} has {flag}, which vLLM {version} does not know (of the releases known here, {known} do): "
+                "remove it, or choose such a version",
+            )
+
+
+def flag_of(word: str) -> str | None:
+    """The long flag that a word of a command line gives, as vLLM reads it: `--no-x`, `--x.y` and `--x_y=1` are `--x`,
+    `--x` and `--x-y`. None for a value or a short flag."""
+    if not word.startswith("--"):
+        return None
+    name = word.partition("=")[0].partition(".")[0].replace("_", "-")
+    return f"--{name.removeprefix('--no-')}" if name.startswith("--no-") else name
 
 
 def _device(profile: RuntimeProfile) -> str | None:

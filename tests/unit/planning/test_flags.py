@@ -1,8 +1,10 @@
-"""Releases of vLLM: each is in both tables, ours and the double's, and is given no flag that it lacks."""
+"""The command line: each release is given only flags that it knows, by its own source and by the double's parser."""
 
 import pytest
 
 from embedding_operator.planning.releases import RELEASES
+from embedding_operator.planning.resolve import flag_of
+from tests.releases.read import recorded
 from tests.standins.vllm import flags
 from tests.unit.planning import given
 
@@ -14,22 +16,34 @@ def test_the_double_knows_the_releases_that_the_operator_knows() -> None:
     assert tuple(release.version[:2] for release in SPOKEN_FOR) == flags.KNOWN_RELEASES
 
 
-@pytest.mark.parametrize("version", [str(release) for release in SPOKEN_FOR])
-@pytest.mark.parametrize("profile", sorted(given.profiles()))
-def test_a_release_is_given_only_flags_that_it_knows(profile: str, version: str) -> None:
+def arguments(profile: str, version: str) -> list[str]:
+    """What a service that says all it can gives to `vllm serve`, after the model's path."""
     service = given.service(
         runtime={"profile": profile, "version": version},
         serving={"maxModelLen": 8192, "maxBatchedTokens": 16384, "maxSequences": 256},
         parallelism={"tensor": 2},
     )
     (revision,) = given.stored(given.plan(service, given.seen(cache=given.cache())))
-    program, command, *arguments = revision.resolved["args"]
+    program, command, *rest = revision.resolved["args"]
     assert (program, command) == ("vllm", "serve")
-    assert flags.parse(arguments, version).max_model_len == 8192
+    return list(rest)
 
 
-def test_a_release_is_not_given_what_came_after_it() -> None:
-    service = given.service(runtime={"profile": "ascend-910b", "version": "0.13.0"})
-    (revision,) = given.stored(given.plan(service, given.seen(cache=given.cache())))
+@pytest.mark.parametrize("version", [str(release) for release in RELEASES])
+@pytest.mark.parametrize("profile", sorted(given.profiles()))
+def test_a_release_is_given_only_flags_that_its_source_has(profile: str, version: str) -> None:
+    given_flags = {flag_of(word) for word in arguments(profile, version)} - {None}
+    assert given_flags - set(recorded(version)["flags"]) == set()
+    assert "--max-model-len" in given_flags
+
+
+@pytest.mark.parametrize("version", [str(release) for release in SPOKEN_FOR])
+@pytest.mark.parametrize("profile", sorted(given.profiles()))
+def test_a_releases_own_parser_takes_them(profile: str, version: str) -> None:
+    assert flags.parse(arguments(profile, version), version).max_model_len == 8192
+
+
+@pytest.mark.parametrize("version", ["0.13.0", "0.14.1"])
+def test_a_release_is_not_given_what_came_after_it(version: str) -> None:
     newer = {"--shutdown-timeout", "--safetensors-load-strategy", "--disable-access-log-for-endpoints"}
-    assert newer & set(revision.resolved["args"]) == set()
+    assert newer & set(arguments("ascend-910b", version)) == set()
