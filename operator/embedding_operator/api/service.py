@@ -172,6 +172,8 @@ class ResolvedStatus(View):
     dtype: str | None = None
     resource_name: str | None = None
     profile: str | None = None
+    chip: str | None = None
+    family: str | None = None
     args: tuple[str, ...] | None = None
 
 

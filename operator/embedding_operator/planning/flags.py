@@ -5,8 +5,11 @@ Only flags that the release understands. `args` of the profile and of the servic
 argparse takes the last value of a flag.
 """
 
+import json
 from dataclasses import dataclass
 
+from embedding_operator.planning.problems import as_object
+from embedding_operator.planning.releases import flag_of, positive
 from embedding_operator.planning.resolve import Resolution
 
 SERVER_PORT = 8000
@@ -38,8 +41,19 @@ def serve_args(resolved: Resolution, model_path: str) -> list[str]:
 def serve_flags(resolved: Resolution) -> tuple[Flag, ...]:
     """Our own flags, in order, without those that the release lacks."""
     release = resolved.release
-    wanted = (*_identity(resolved), *_sizes(resolved), *_operation())
-    return tuple(flag for flag in wanted if release.knows(flag.name) and (not flag.needs or release.knows(flag.needs)))
+    flags: dict[str, Flag] = {}
+    for flag in (*_identity(resolved), *_sizes(resolved), *_operation(), *_workarounds(resolved)):
+        if release.knows(positive(flag.name)) and (not flag.needs or release.knows(flag.needs)):
+            flags[flag.name] = _joined(flags[flag.name], flag) if flag.name in flags else flag
+    return tuple(flags.values())
+
+
+def _joined(first: Flag, second: Flag) -> Flag:
+    """Two wishes for one flag: JSON objects are merged, of anything else the first is taken."""
+    one, other = (as_object(flag.values[0]) if flag.values else None for flag in (first, second))
+    if one is None or other is None:
+        return first
+    return Flag(first.name, (json.dumps(other | one),), f"{first.why}; {second.why}")
 
 
 def _identity(resolved: Resolution) -> tuple[Flag, ...]:
@@ -77,4 +91,15 @@ def _operation() -> tuple[Flag, ...]:
         ),
         Flag("--shutdown-timeout", ("5",), "what the drain left fails at once instead of hanging until SIGKILL"),
         Flag("--disable-access-log-for-endpoints", (QUIET_PATHS,), "probes and scrapes fill no log"),
+    )
+
+
+def _workarounds(resolved: Resolution) -> tuple[Flag, ...]:
+    """What the table of known problems adds, unless args of profile or service say otherwise."""
+    said = {flag_of(word) for word in resolved.extra_args}
+    return tuple(
+        Flag(name, tuple(values), str(problem))
+        for problem in resolved.problems
+        for name, *values in problem.flags
+        if positive(name) not in said
     )

@@ -164,6 +164,8 @@ def _resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
         dtype=resolution.dtype,
         resource_name=resolution.resource_name,
         profile=resolution.profile,
+        chip=resolution.chip or None,
+        family=resolution.family or None,
         args=tuple(serve_args(resolution, f"{MODELS_PATH}/{weights.path}")),
     ).to_dict()
 

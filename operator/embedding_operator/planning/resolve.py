@@ -3,6 +3,7 @@
 It refuses what cannot work (a device count the chip lacks, an image whose version nobody knows) with a PlanError.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,15 +11,18 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, Toleration
-from embedding_operator.api.profile import ProfilePod, RuntimeProfile
+from embedding_operator.api.profile import Accelerator, ProfilePod, RuntimeProfile
 from embedding_operator.api.quantity import parse_duration, parse_quantity, times
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.families import family_of
+from embedding_operator.planning.problems import Problem, Situation, problems_of, refused_by
 from embedding_operator.planning.releases import (
     RELEASES,
     SUGGESTED,
     Release,
+    flag_of,
     having,
     lacks,
     release_for,
@@ -28,6 +32,7 @@ from embedding_operator.planning.releases import (
 
 DEFAULT_DRAIN = "120s"
 DEFAULT_SHARED_MEMORY = "1Gi"
+_CHIPS = (("310P", "310P"), ("910B", "910B"), ("A3|910C", "A3"), ("950", "950"), ("910A", "910A"))
 _DTYPES = {"Auto": "auto", "Float16": "float16", "BFloat16": "bfloat16", "Float32": "float32"}
 
 
@@ -42,6 +47,9 @@ class Resolution:
     pull_policy: str
     pull_secrets: tuple[str, ...]
     profile: str
+    chip: str  # as the table of known problems calls it; empty without one
+    family: str  # of the model; empty where none is known
+    problems: tuple[Problem, ...]
     dtype: str
     served_names: tuple[str, ...]
     tensor_parallel: int
@@ -78,6 +86,13 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     devices = spec.parallelism.tensor or 1
     _check_count(devices, profile)
     scheduling = spec.scheduling
+    dtype = _DTYPES[spec.serving.dtype or site.serving.dtype or "Auto"]
+    family = family_of(source, spec.model.served_name)
+    chip = chip_of(site.accelerator)
+    device = _device(profile)
+    problems = problems_of(Situation(version, device is not None, chip, family.name if family else "", dtype))
+    _refuse_known(problems)
+    _refuse_short_batches(service, problems)
     return Resolution(
         image=image,
         version=version,
@@ -88,7 +103,10 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
             secret.name for secret in spec.runtime.image_pull_secrets or site.runtime.image_pull_secrets or ()
         ),
         profile=profile.metadata.name,
-        dtype=_DTYPES[spec.serving.dtype or site.serving.dtype or "Auto"],
+        chip=chip,
+        family=family.name if family else "",
+        problems=problems,
+        dtype=dtype,
         served_names=(spec.model.served_name or source.default_served_name, *(spec.model.aliases or ())),
         tensor_parallel=devices,
         max_model_len=spec.serving.max_model_len,
@@ -96,7 +114,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         max_sequences=spec.serving.max_sequences,
         extra_args=(*(site.serving.args or ()), *(spec.runtime.args or ())),
         env=_environment(site.pod.env) | _environment(spec.runtime.env),
-        resource_name=_device(profile),
+        resource_name=device,
         resources=_resources(service, profile, devices),
         shared_memory=site.pod.shared_memory or DEFAULT_SHARED_MEMORY,
         host_mounts=site.pod.host_mounts or (),
@@ -173,6 +191,33 @@ def _release(service: EmbeddingService, profile: RuntimeProfile, version: str) -
     )
 
 
+def chip_of(accelerator: Accelerator) -> str:
+    """The chip's generation, out of what the profile says: `910B3` is 910B. Its resource tells where chip is absent."""
+    said = (accelerator.chip or accelerator.resource_name or "").upper()
+    return next((chip for pattern, chip in _CHIPS if re.search(pattern, said)), "")
+
+
+def _refuse_known(problems: Iterable[Problem]) -> None:
+    refused = refused_by(problems)
+    if refused is not None:
+        raise PlanError(Reason.KNOWN_PROBLEM, f"{refused}: {refused.cure}")
+
+
+def _refuse_short_batches(service: EmbeddingService, problems: Iterable[Problem]) -> None:
+    """Without chunks a step must hold the longest input, or vLLM does not start."""
+    serving = service.spec.serving
+    longest, batch = serving.max_model_len, serving.max_batched_tokens
+    if longest is None or batch is None or batch >= longest:
+        return
+    chunks = next((problem for problem in problems if ("--no-enable-chunked-prefill",) in problem.flags), None)
+    if chunks is not None:
+        raise PlanError(
+            Reason.INVALID_SPEC,
+            f"spec.serving.maxBatchedTokens is {batch} and maxModelLen {longest}, but an input must fit into one step "
+            f"here: {chunks}; write maxBatchedTokens: {longest} or more",
+        )
+
+
 def _refuse_args(args: Iterable[str] | None, version: str, where: str) -> None:
     """A flag that came after this version, or is gone: vLLM would end at once, in every pod and for ever."""
     for flag in map(flag_of, args or ()):
@@ -183,15 +228,6 @@ def _refuse_args(args: Iterable[str] | None, version: str, where: str) -> None:
                 f"{where} has {flag}, which vLLM {version} does not know (of the releases known here, {known} do): "
                 "remove it, or choose such a version",
             )
-
-
-def flag_of(word: str) -> str | None:
-    """The long flag that a word of a command line gives, as vLLM reads it: `--no-x`, `--x.y` and `--x_y=1` are `--x`,
-    `--x` and `--x-y`. None for a value or a short flag."""
-    if not word.startswith("--"):
-        return None
-    name = word.partition("=")[0].partition(".")[0].replace("_", "-")
-    return f"--{name.removeprefix('--no-')}" if name.startswith("--no-") else name
 
 
 def _device(profile: RuntimeProfile) -> str | None:

@@ -52,8 +52,8 @@ EVERYTHING: Spec = {
     },
     "runtime": {
         "profile": "ascend-910b",
-        "version": "0.11.0",
-        "image": "example.com/vllm:v0.18.0",
+        "version": "0.18.0",
+        "image": "example.com/vllm:v0.32.0",
         "imagePullSecrets": [{"name": "registry"}],
         "args": ["--no-enable-prefix-caching"],
         "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],

@@ -2,8 +2,7 @@
 
 import pytest
 
-from embedding_operator.planning.releases import RELEASES
-from embedding_operator.planning.resolve import flag_of
+from embedding_operator.planning.releases import RELEASES, flag_of
 from tests.releases.read import recorded
 from tests.standins.vllm import flags
 from tests.unit.planning import given
@@ -19,11 +18,12 @@ def test_the_double_knows_the_releases_that_the_operator_knows() -> None:
 def arguments(profile: str, version: str) -> list[str]:
     """What a service that says all it can gives to `vllm serve`, after the model's path."""
     service = given.service(
+        model={"source": {"modelScope": {"repo": "Qwen/Qwen3-Embedding-8B"}}},
         runtime={"profile": profile, "version": version},
         serving={"maxModelLen": 8192, "maxBatchedTokens": 16384, "maxSequences": 256},
         parallelism={"tensor": 2},
     )
-    (revision,) = given.stored(given.plan(service, given.seen(cache=given.cache())))
+    (revision,) = given.stored(given.plan(service, given.seen(cache=given.cache(repo="Qwen/Qwen3-Embedding-8B"))))
     program, command, *rest = revision.resolved["args"]
     assert (program, command) == ("vllm", "serve")
     return list(rest)
