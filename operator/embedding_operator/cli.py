@@ -28,6 +28,15 @@ RUN_EPILOG = (
 )
 
 
+EXPLAIN_HELP = (
+    "every decision that the operator takes for the EmbeddingServices of these files, and why: image, version, flags, "
+    "known problems, devices, volumes, probes. Needs no cluster and changes nothing."
+)
+EXPLAIN_EPILOG = (
+    "profiles are the built-in ones and those in the files, so give your site's too: kubectl get rp -o yaml PROFILE > "
+    "site.yaml; embedding-operator explain -f site.yaml -f service.yaml. exit codes: 0 can be served, 1 is refused, "
+    "2 a file cannot be read."
+)
 STATUS_HELP = "how ModelCaches and EmbeddingServices stand, with a progress bar while weights are staged"
 
 
@@ -58,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_stage(commands.add_parser("stage", help=usage.HELP, description=usage.HELP, epilog=usage.EPILOG))
     _add_clean(commands.add_parser("clean", help=usage.CLEAN_HELP, description=usage.CLEAN_HELP))
     _add_status(commands.add_parser("status", help=STATUS_HELP, description=STATUS_HELP))
+    _add_explain(
+        commands.add_parser(
+            "explain", help="what would be made of a manifest, and why", description=EXPLAIN_HELP, epilog=EXPLAIN_EPILOG
+        )
+    )
     return parser
 
 
@@ -144,6 +158,26 @@ def _add_status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="go on until interrupted, with a bar while weights come")
     _add_log_level(parser)
     parser.set_defaults(command=_status)
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-f",
+        "--filename",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="manifests: EmbeddingServices, and what they refer to; - is the standard input; repeatable",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="text",
+        choices=("text", "yaml"),
+        help="yaml: the objects that would be made (default: %(default)s)",
+    )
+    _add_log_level(parser)
+    parser.set_defaults(command=_explain)
 
 
 def _add_clean(parser: argparse.ArgumentParser) -> None:
@@ -260,6 +294,12 @@ def _status(arguments: argparse.Namespace) -> int:
     except AccessError as error:
         print(f"embedding-operator status: no way to an API server: {error}", file=sys.stderr)
         return 2
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from embedding_operator.explaining import main
+
+    return main(arguments.filename, arguments.output)
 
 
 def _clean(arguments: argparse.Namespace) -> int:

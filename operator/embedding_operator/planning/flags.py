@@ -66,7 +66,7 @@ def _identity(resolved: Resolution) -> tuple[Flag, ...]:
 
 def _sizes(resolved: Resolution) -> tuple[Flag, ...]:
     """What spec and profile say of the engine; what nobody says is left to vLLM."""
-    flags = [Flag("--dtype", (resolved.dtype,), "serving.dtype of the spec, else of the profile, else Auto")]
+    flags = [Flag("--dtype", (resolved.dtype,), resolved.dtype_from)]
     if resolved.tensor_parallel > 1:
         flags.append(Flag("--tensor-parallel-size", (str(resolved.tensor_parallel),), "spec.parallelism.tensor"))
     for name, value, field in (

@@ -25,7 +25,6 @@ from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.status import Facts, service_status
 from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, staged
 
-DEFAULT_PORT = 8000
 DEFAULT_HISTORY = 5
 
 
@@ -190,7 +189,7 @@ def _children(service: EmbeddingService, seen: Observed, chosen: Revision) -> tu
     children = [
         revision.controller_revision(metadata, chosen),
         exposure.service_object(
-            metadata, name, service_type=exposed.type or "ClusterIP", port=exposed.port or DEFAULT_PORT
+            metadata, name, service_type=exposed.type or "ClusterIP", port=exposed.port or exposure.DEFAULT_PORT
         ),
         deployment(metadata, name, template=chosen.template, replicas=replicas, surge=_surge(service, chosen)),
     ]
@@ -243,6 +242,6 @@ def _facts(
         problem=problem,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
         endpoint=exposure.endpoint(
-            service.metadata.name, service.metadata.namespace or "", exposed.port or DEFAULT_PORT
+            service.metadata.name, service.metadata.namespace or "", exposed.port or exposure.DEFAULT_PORT
         ),
     )

@@ -20,13 +20,16 @@ MODELS_PATH = "/models"
 DIGEST_ANNOTATION = f"{names.GROUP}/weights-digest"
 _STARTUP_PERIOD = 5
 _STARTUP_BUDGET = 1800  # seconds; a cold shared file system may need most of it
-_ENV = (
-    ("HF_HUB_OFFLINE", "1"),
-    ("TRANSFORMERS_OFFLINE", "1"),
-    ("VLLM_NO_USAGE_STATS", "1"),
-    ("DO_NOT_TRACK", "1"),
-    # longer than clients keep idle connections, so that the client closes them and no request meets a reset
-    ("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "90"),
+BUILT_IN_ENV = (  # name, value and why
+    ("HF_HUB_OFFLINE", "1", "the weights are on the volume; nothing is looked for elsewhere"),
+    ("TRANSFORMERS_OFFLINE", "1", "the same, for transformers"),
+    ("VLLM_NO_USAGE_STATS", "1", "nothing is told to anybody"),
+    ("DO_NOT_TRACK", "1", "the same, in the common word for it"),
+    (
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE",
+        "90",
+        "longer than clients keep idle connections, so that the client closes them and no request meets a reset",
+    ),
 )
 
 
@@ -90,7 +93,7 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
 
 
 def _environment(resolved: Resolution) -> list[JsonObject]:
-    merged = {**dict(_ENV), **resolved.env}
+    merged = {**{name: value for name, value, _ in BUILT_IN_ENV}, **resolved.env}
     return [{"name": name, "value": value} for name, value in merged.items()]
 
 

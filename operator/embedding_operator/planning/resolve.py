@@ -18,17 +18,8 @@ from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.families import family_of
 from embedding_operator.planning.problems import Problem, Situation, problems_of, refused_by
-from embedding_operator.planning.releases import (
-    RELEASES,
-    SUGGESTED,
-    Release,
-    flag_of,
-    having,
-    lacks,
-    release_for,
-    retag,
-    version_of_image,
-)
+from embedding_operator.planning.releases import Release
+from embedding_operator.planning.serverimage import refuse_args, server_image
 
 DEFAULT_DRAIN = "120s"
 DEFAULT_SHARED_MEMORY = "1Gi"
@@ -41,7 +32,9 @@ class Resolution:
     """Everything that a pod of this service is rendered from, but its weights."""
 
     image: str
+    image_from: str  # who says so, for people; and of each `..._from` below
     version: str
+    version_from: str
     release: Release
     keeps_entrypoint: bool  # the image's own sets up the device's environment
     pull_policy: str
@@ -51,6 +44,7 @@ class Resolution:
     family: str  # of the model; empty where none is known
     problems: tuple[Problem, ...]
     dtype: str
+    dtype_from: str
     served_names: tuple[str, ...]
     tensor_parallel: int
     max_model_len: int | None
@@ -79,24 +73,24 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     Raises PlanError where it cannot work.
     """
     spec, site = service.spec, profile.spec
-    image, version = _image(service, profile)
-    release = _release(service, profile, version)
-    _refuse_args(site.serving.args, version, f"serving.args of RuntimeProfile {profile.metadata.name}")
-    _refuse_args(spec.runtime.args, version, "spec.runtime.args")
+    server = server_image(service, profile)
+    refuse_args(service, profile, server.version)
     devices = spec.parallelism.tensor or 1
     _check_count(devices, profile)
     scheduling = spec.scheduling
-    dtype = _DTYPES[spec.serving.dtype or site.serving.dtype or "Auto"]
+    dtype, dtype_from = _dtype(service, profile)
     family = family_of(source, spec.model.served_name)
     chip = chip_of(site.accelerator)
     device = _device(profile)
-    problems = problems_of(Situation(version, device is not None, chip, family.name if family else "", dtype))
+    problems = problems_of(Situation(server.version, device is not None, chip, family.name if family else "", dtype))
     _refuse_known(problems)
     _refuse_short_batches(service, problems)
     return Resolution(
-        image=image,
-        version=version,
-        release=release,
+        image=server.image,
+        image_from=server.image_from,
+        version=server.version,
+        version_from=server.version_from,
+        release=server.release,
         keeps_entrypoint=site.runtime.name == "vllm-ascend",
         pull_policy=site.runtime.image_pull_policy or "IfNotPresent",
         pull_secrets=tuple(
@@ -107,6 +101,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         family=family.name if family else "",
         problems=problems,
         dtype=dtype,
+        dtype_from=dtype_from,
         served_names=(spec.model.served_name or source.default_served_name, *(spec.model.aliases or ())),
         tensor_parallel=devices,
         max_model_len=spec.serving.max_model_len,
@@ -149,46 +144,14 @@ def drain_seconds(service: EmbeddingService) -> int:
         raise PlanError(Reason.INVALID_SPEC, f"spec.rollout.drainTimeout {error.problem}") from error
 
 
-def _image(service: EmbeddingService, profile: RuntimeProfile) -> tuple[str, str]:
-    """The image and the vLLM version inside it."""
-    runtime, site = service.spec.runtime, profile.spec.runtime
-    if runtime.image is not None:
-        return runtime.image, runtime.version or _told_version(runtime.image)
-    if runtime.version is None or runtime.version == site.version:
-        return site.image, site.version
-    image = retag(site.image, site.version, runtime.version)
-    if image == site.image:
-        raise PlanError(
-            Reason.INVALID_SPEC,
-            f"spec.runtime.version is {runtime.version}, but the tag of image {image!r} of RuntimeProfile "
-            f"{profile.metadata.name} does not hold the version {site.version} to be replaced: "
-            "write spec.runtime.image as well",
-        )
-    return image, runtime.version
-
-
-def _told_version(image: str) -> str:
-    told = version_of_image(image)
-    if told is None:
-        raise PlanError(
-            Reason.INVALID_SPEC,
-            f"the vLLM version of image {image!r} cannot be told from its tag: "
-            "write it in spec.runtime.version, like 0.23.0",
-        )
-    return told
-
-
-def _release(service: EmbeddingService, profile: RuntimeProfile, version: str) -> Release:
-    """What this version understands. Raises PlanError, which names where the version was written."""
-    release = release_for(version)
-    if release is not None:
-        return release
-    is_own = service.spec.runtime.version is not None or service.spec.runtime.image is not None
-    where = "spec.runtime.version" if is_own else f"runtime.version of RuntimeProfile {profile.metadata.name}"
-    raise PlanError(
-        Reason.INVALID_SPEC if is_own else Reason.PROFILE_INVALID,
-        f"vLLM {version!r} is not supported: set {where} to {RELEASES[0]} or newer, like {SUGGESTED}",
-    )
+def _dtype(service: EmbeddingService, profile: RuntimeProfile) -> tuple[str, str]:
+    """The number format in vLLM's words, and who says so."""
+    own, site = service.spec.serving.dtype, profile.spec.serving.dtype
+    if own is not None:
+        return _DTYPES[own], "spec.serving.dtype"
+    if site is not None:
+        return _DTYPES[site], f"serving.dtype of RuntimeProfile {profile.metadata.name}"
+    return _DTYPES["Auto"], "neither service nor profile say; what the model was saved in"
 
 
 def chip_of(accelerator: Accelerator) -> str:
@@ -216,18 +179,6 @@ def _refuse_short_batches(service: EmbeddingService, problems: Iterable[Problem]
             f"spec.serving.maxBatchedTokens is {batch} and maxModelLen {longest}, but an input must fit into one step "
             f"here: {chunks}; write maxBatchedTokens: {longest} or more",
         )
-
-
-def _refuse_args(args: Iterable[str] | None, version: str, where: str) -> None:
-    """A flag that came after this version, or is gone: vLLM would end at once, in every pod and for ever."""
-    for flag in map(flag_of, args or ()):
-        if flag and lacks(version, flag):
-            known = ", ".join(map(str, having(flag)))
-            raise PlanError(
-                Reason.INVALID_SPEC,
-                f"{where} has {flag}, which vLLM {version} does not know (of the releases known here, {known} do): "
-                "remove it, or choose such a version",
-            )
 
 
 def _device(profile: RuntimeProfile) -> str | None:

@@ -134,7 +134,7 @@ def test_a_drain_timeout_that_is_no_duration_names_its_field() -> None:
         ([], ["--task", "embed"], "InvalidSpec", "spec.runtime.args has --task, which vLLM 0.23.0 does not know"),
         ([], ["--disable_log_requests"], "InvalidSpec", "spec.runtime.args has --disable-log-requests"),
         ([], ["--no-trust-request-mm-kwargs"], "InvalidSpec", "(of the releases known here, 0.32.0, 0.33.0 do)"),
-        (["--swap-space=4"], [], "InvalidSpec", "serving.args of RuntimeProfile ascend-910b has --swap-space"),
+        (["--swap-space=4"], [], "ProfileInvalid", "serving.args of RuntimeProfile ascend-910b has --swap-space"),
     ],
 )
 def test_a_flag_that_the_version_lacks_is_refused_before_every_pod_ends_by_it(
