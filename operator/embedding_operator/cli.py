@@ -11,33 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedding_operator import __version__
+from embedding_operator import __version__, helptexts
 from embedding_operator.staging import usage
 
 if TYPE_CHECKING:
     from embedding_operator.controllers.context import Settings
-
-RUN_HELP = (
-    "run the operator: watch EmbeddingServices, ModelCaches and RuntimeProfiles, and do what they ask for. Start as "
-    "many as you like; the one that holds the Lease works, the others are ready to take over."
-)
-RUN_EPILOG = (
-    "outside a cluster: embedding-operator run --kubeconfig FILE --image REGISTRY/embedding-operator:0.1.0. Where the "
-    "chart is installed too, name its Lease with --lease-namespace and --lease-name, or both work at once. "
-    "exit codes: 0 told to stop, 1 the Lease was lost, 2 wrong arguments."
-)
-
-
-EXPLAIN_HELP = (
-    "every decision that the operator takes for the EmbeddingServices of these files, and why: image, version, flags, "
-    "known problems, devices, volumes, probes. Needs no cluster and changes nothing."
-)
-EXPLAIN_EPILOG = (
-    "profiles are the built-in ones and those in the files, so give your site's too: kubectl get rp -o yaml PROFILE > "
-    "site.yaml; embedding-operator explain -f site.yaml -f service.yaml. exit codes: 0 can be served, 1 is refused, "
-    "2 a file cannot be read."
-)
-STATUS_HELP = "how ModelCaches and EmbeddingServices stand, with a progress bar while weights are staged"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,15 +39,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(
         commands.add_parser(
-            "run", help="run the operator, in the cluster or with a kubeconfig", description=RUN_HELP, epilog=RUN_EPILOG
+            "run",
+            help="run the operator, in the cluster or with a kubeconfig",
+            description=helptexts.RUN_HELP,
+            epilog=helptexts.RUN_EPILOG,
         )
     )
     _add_stage(commands.add_parser("stage", help=usage.HELP, description=usage.HELP, epilog=usage.EPILOG))
     _add_clean(commands.add_parser("clean", help=usage.CLEAN_HELP, description=usage.CLEAN_HELP))
-    _add_status(commands.add_parser("status", help=STATUS_HELP, description=STATUS_HELP))
+    _add_status(commands.add_parser("status", help=helptexts.STATUS_HELP, description=helptexts.STATUS_HELP))
     _add_explain(
         commands.add_parser(
-            "explain", help="what would be made of a manifest, and why", description=EXPLAIN_HELP, epilog=EXPLAIN_EPILOG
+            "explain",
+            help="what would be made of a manifest, and why",
+            description=helptexts.EXPLAIN_HELP,
+            epilog=helptexts.EXPLAIN_EPILOG,
         )
     )
     return parser

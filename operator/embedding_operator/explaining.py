@@ -17,12 +17,12 @@ import yaml
 from embedding_operator import podscripts
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError, View
+from embedding_operator.api.conditions import Type, find_condition
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.api.source import ModelSource
-from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.explain import Decision, explain
 from embedding_operator.planning.plan import Observed, choose_profile, plan_service
 from embedding_operator.planning.profiles import BUILT_IN
@@ -67,9 +67,17 @@ def read(files: Iterable[str]) -> Iterator[JsonObject]:
             raise ExplainError(f"{file}: {error.strerror}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ExplainError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-        for obj in documents:
+        for obj in (one for document in documents for one in _members(document)):
             if isinstance(obj, dict) and str(obj.get("apiVersion", "")).startswith(f"{names.GROUP}/"):
                 yield _checked(file, obj)
+
+
+def _members(document: Any) -> list[Any]:
+    """The objects of a List, as kubectl writes several, or the one that it is."""
+    if isinstance(document, dict) and document.get("kind") == "List" and isinstance(document.get("items"), list):
+        items: list[Any] = document["items"]
+        return items
+    return [document]
 
 
 def _checked(file: str, obj: JsonObject) -> JsonObject:
@@ -106,21 +114,21 @@ def _one(obj: JsonObject, manifests: Iterable[JsonObject], output: str) -> bool:
     profiles = _profiles(manifests)
     cache = _staged(service, manifests)
     seen = Observed(profiles=profiles, cache=cache, has_claim=False, script_sources=podscripts.sources())
-    source = cache.spec.source
-    try:
-        profile = choose_profile(service, profiles)
-        resolved = resolve(service, profile, source)
-    except PlanError as error:
-        print(f"# {_title(service)}: refused\n{error.reason}: {error.message}")
-        return True
     plan = plan_service(service, obj["spec"], seen)
+    stalled = find_condition(plan.status.conditions, Type.STALLED)
+    if stalled is not None:
+        print(f"# {_title(service)}: refused\n{stalled.reason}: {stalled.message}")
+        return True
+    profile = choose_profile(service, profiles)
     if output == "yaml":
         own = [model_cache(service, profile.spec.pod)] if service.spec.model.source else []
         print("---")
         yaml.safe_dump_all([*own, *plan.create, *plan.apply], sys.stdout, sort_keys=False, width=_WIDTH)
         return False
     (deployment,) = (child for child in plan.apply if child["kind"] == "Deployment")
-    print("\n".join(lines(_title(service), explain(service, profile, source, resolved, deployment))))
+    resolved = resolve(service, profile, cache.spec.source)
+    decisions = explain(service, profile, cache.spec.source, resolved, deployment)
+    print("\n".join(lines(_title(service), decisions)))
     return False
 
 

@@ -7,9 +7,10 @@ import subprocess
 import pytest
 
 from images.vllm_cpu import recipe
-from tests.contract.conftest import RELEASE, vllm_executable
+from tests.contract.conftest import RELEASE, run_beside_vllm, vllm_executable
 from tests.releases.read import recorded
 from tests.standins.vllm import flags
+from tests.unit.planning.combinations import command_lines
 
 
 def options(version: str) -> set[str]:
@@ -42,6 +43,21 @@ def test_what_was_read_of_vllms_source_is_what_it_says_itself(shown: set[str]) -
     read = set(recorded(RELEASE)["flags"])
     assert read - shown == set()
     assert {flag for flag in shown if not flag.startswith("--no-")} - read == {"--help"}
+
+
+PARSE = """
+import json, sys
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = make_arg_parser(FlexibleArgumentParser())
+print(json.dumps([parser.parse_args(line).runner for line in json.load(sys.stdin)]))
+"""
+
+
+@pytest.mark.vllm
+def test_vllms_own_parser_takes_what_every_model_on_every_chip_is_given() -> None:
+    lines = [*command_lines(RELEASE), *command_lines(RELEASE, serving={"dimensions": 64, "pooling": {"type": "Cls"}})]
+    assert run_beside_vllm(PARSE, lines) == ["pooling"] * len(lines)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,12 @@ def test_a_refused_service_is_said_to_be_and_the_others_are_explained(tmp_path: 
     assert "\nflags\n" in out
 
 
+def test_a_list_as_kubectl_writes_it_is_what_it_holds(tmp_path: Path, explain: Any) -> None:
+    several = {"apiVersion": "v1", "kind": "List", "items": [given.service(), {"apiVersion": "v1", "kind": "Pod"}]}
+    code, out, _ = explain("-f", write(tmp_path / "a.yaml", several))
+    assert (code, out.count("# EmbeddingService")) == (0, 1)
+
+
 def test_the_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch, explain: Any) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(given.service())))
     assert explain("-f", "-")[0] == 0

@@ -34,6 +34,7 @@ _VOLUMES = {
     "state": "the drain flag, which preStop and the server share",
     "shm": "shared memory between the server's processes; it counts as the container's memory",
 }
+_REQUESTS = {"Embed": "embedding", "Rerank": "ranking", "Classify": "classification"}
 _HOST_MOUNT = "hostMounts of the profile: the NPU's driver; none are needed where Ascend Docker Runtime mounts it"
 
 
@@ -53,7 +54,7 @@ def explain(
     yield from _flags(service, profile, resolved)
     yield from _environment(service, profile, container)
     yield from _volumes(template, container)
-    yield from _life(service, template, container)
+    yield from _life(service, resolved, template, container)
     yield from _placement(service, resolved, template)
     yield from _rollout(service, resolved, deployment)
 
@@ -65,8 +66,9 @@ def _server(service: EmbeddingService, source: ModelSource, resolved: Resolution
     named = service.spec.runtime.profile is not None
     yield made("profile", resolved.profile, "spec.runtime.profile" if named else "the profile annotated as default")
     yield made("model", source.display, f"source.{source.kind}")
+    yield made("task", resolved.task, "spec.task" if service.spec.task else "Embed, as spec.task is left out")
     if resolved.family:
-        yield made("family", resolved.family, "told by the name of the model")
+        yield made("family", resolved.family.name, "told by the name of the model")
     else:
         yield made("family", "unknown", "the name tells none: served as vLLM finds it (servedName may tell)")
     yield made("image", resolved.image, resolved.image_from)
@@ -122,7 +124,9 @@ def _flags(service: EmbeddingService, profile: RuntimeProfile, resolved: Resolut
         (service.spec.runtime.args, "spec.runtime.args"),
     ):
         if args:
-            yield Decision("flags", "then", " ".join(args), f"{where}: the last value of a flag wins")
+            yield Decision(
+                "flags", "then", " ".join(args), f"{where}: the last value of a flag wins, a JSON object is merged"
+            )
 
 
 def _environment(service: EmbeddingService, profile: RuntimeProfile, container: JsonObject) -> Iterator[Decision]:
@@ -144,13 +148,15 @@ def _volumes(template: JsonObject, container: JsonObject) -> Iterator[Decision]:
         yield Decision("volumes", mounted[volume["name"]], f"{kind} {details}", why)
 
 
-def _life(service: EmbeddingService, template: JsonObject, container: JsonObject) -> Iterator[Decision]:
+def _life(
+    service: EmbeddingService, resolved: Resolution, template: JsonObject, container: JsonObject
+) -> Iterator[Decision]:
     startup, live, ready = (container[f"{name}Probe"] for name in ("startup", "liveness", "readiness"))
     budget = startup["periodSeconds"] * startup["failureThreshold"]
     yield Decision(
         "life",
         "startup",
-        f"one real request, every {startup['periodSeconds']} s for at most {budget} s",
+        f"one real {_REQUESTS[resolved.task]}, every {startup['periodSeconds']} s for at most {budget} s",
         "/health answers 200 before anybody knows whether the model works on this chip",
     )
     yield Decision(

@@ -2,12 +2,15 @@
 each flag.
 
 Only flags that the release understands. `args` of the profile and of the service come last, so that they win:
-argparse takes the last value of a flag.
+argparse takes the last value of a flag. Of a flag with a JSON object, theirs is merged over ours: who overrides one
+setting of a reranker's configuration does not lose the others.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
+from embedding_operator.planning.flag import Flag, joined
+from embedding_operator.planning.modelflags import model_flags
 from embedding_operator.planning.problems import as_object
 from embedding_operator.planning.releases import flag_of, positive
 from embedding_operator.planning.resolve import Resolution
@@ -17,43 +20,39 @@ MIDDLEWARE = "embedding_operator_middleware.DrainMiddleware"
 QUIET_PATHS = "/health,/metrics,/ping,/-/ready,/-/inflight"
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A flag with its values, and why it is there."""
-
-    name: str
-    values: tuple[str, ...]
-    why: str
-    needs: str = ""  # a word of `releases` beside the flag's own name
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """As they stand on the command line."""
-        return (self.name, *self.values)
-
-
 def serve_args(resolved: Resolution, model_path: str) -> list[str]:
     """`vllm serve` and its flags for a model directory mounted at `model_path`."""
-    flags = [word for flag in serve_flags(resolved) for word in flag.words]
-    return ["vllm", "serve", model_path, *flags, *resolved.extra_args]
+    ours = {flag.name: flag for flag in serve_flags(resolved)}
+    theirs, merged = _merged(ours, resolved.extra_args)
+    words = [word for name, flag in ours.items() if name not in merged for word in flag.words]
+    return ["vllm", "serve", model_path, *words, *theirs]
 
 
 def serve_flags(resolved: Resolution) -> tuple[Flag, ...]:
     """Our own flags, in order, without those that the release lacks."""
     release = resolved.release
     flags: dict[str, Flag] = {}
-    for flag in (*_identity(resolved), *_sizes(resolved), *_operation(), *_workarounds(resolved)):
+    ours = (*_identity(resolved), *_sizes(resolved), *model_flags(resolved), *_operation())
+    for flag in (*ours, *_workarounds(resolved)):
         if release.knows(positive(flag.name)) and (not flag.needs or release.knows(flag.needs)):
-            flags[flag.name] = _joined(flags[flag.name], flag) if flag.name in flags else flag
+            flags[flag.name] = joined(flags[flag.name], flag) if flag.name in flags else flag
     return tuple(flags.values())
 
 
-def _joined(first: Flag, second: Flag) -> Flag:
-    """Two wishes for one flag: JSON objects are merged, of anything else the first is taken."""
-    one, other = (as_object(flag.values[0]) if flag.values else None for flag in (first, second))
-    if one is None or other is None:
-        return first
-    return Flag(first.name, (json.dumps(other | one),), f"{first.why}; {second.why}")
+def _merged(ours: Mapping[str, Flag], args: Sequence[str]) -> tuple[list[str], set[str]]:
+    """Their arguments with JSON objects merged over ours, and the flags of which that is true."""
+    theirs, names = list(args), set()
+    for place, word in enumerate(args):
+        name, equals, value = word.partition("=")
+        name = name.replace("_", "-")
+        own = as_object(ours[name].values[0]) if name in ours and ours[name].values else None
+        said = as_object(value if equals else "".join(args[place + 1 : place + 2]))
+        if own is None or said is None:
+            continue
+        names.add(name)
+        text = json.dumps(own | said)
+        theirs[place if equals else place + 1] = f"{name}={text}" if equals else text
+    return theirs, names
 
 
 def _identity(resolved: Resolution) -> tuple[Flag, ...]:
@@ -70,9 +69,9 @@ def _sizes(resolved: Resolution) -> tuple[Flag, ...]:
     if resolved.tensor_parallel > 1:
         flags.append(Flag("--tensor-parallel-size", (str(resolved.tensor_parallel),), "spec.parallelism.tensor"))
     for name, value, field in (
-        ("--max-model-len", resolved.max_model_len, "maxModelLen"),
-        ("--max-num-batched-tokens", resolved.max_batched_tokens, "maxBatchedTokens"),
-        ("--max-num-seqs", resolved.max_sequences, "maxSequences"),
+        ("--max-model-len", resolved.serving.max_model_len, "maxModelLen"),
+        ("--max-num-batched-tokens", resolved.serving.max_batched_tokens, "maxBatchedTokens"),
+        ("--max-num-seqs", resolved.serving.max_sequences, "maxSequences"),
     ):
         if value is not None:
             flags.append(Flag(name, (str(value),), f"spec.serving.{field}"))
@@ -101,5 +100,5 @@ def _workarounds(resolved: Resolution) -> tuple[Flag, ...]:
         Flag(name, tuple(values), str(problem))
         for problem in resolved.problems
         for name, *values in problem.flags
-        if positive(name) not in said
+        if positive(name) not in said or (values and as_object(values[0]) is not None)
     )

@@ -17,7 +17,7 @@ from embedding_operator.api.service import EmbeddingService, EmbeddingServiceSta
 from embedding_operator.planning import exposure, revision, scripts
 from embedding_operator.planning.deployment import deployment
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.flags import serve_args
+from embedding_operator.planning.flags import serve_args, serve_flags
 from embedding_operator.planning.owner import owner_reference
 from embedding_operator.planning.pod import MODELS_PATH, pod_template
 from embedding_operator.planning.resolve import Resolution, resolve
@@ -113,7 +113,8 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
     if source is None:
         _refuse_reference(service, seen)
         return present
-    resolution = resolve(service, profile, source)  # what cannot work is said now, not after an hour of staging
+    resolution = resolve(service, profile, source)
+    serve_flags(resolution)  # what cannot work is said now, not after an hour of staging
     if weights is None:
         return present  # a live service stays on its old weights until the new ones are proven
     content = profile_hash(profile)
@@ -164,7 +165,8 @@ def _resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
         resource_name=resolution.resource_name,
         profile=resolution.profile,
         chip=resolution.chip or None,
-        family=resolution.family or None,
+        family=resolution.family.name if resolution.family else None,
+        task=resolution.task,
         args=tuple(serve_args(resolution, f"{MODELS_PATH}/{weights.path}")),
     ).to_dict()
 

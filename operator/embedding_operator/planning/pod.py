@@ -21,6 +21,7 @@ DIGEST_ANNOTATION = f"{names.GROUP}/weights-digest"
 _STARTUP_PERIOD = 5
 _STARTUP_BUDGET = 1800  # seconds; a cold shared file system may need most of it
 BUILT_IN_ENV = (  # name, value and why
+    ("VLLM_MEDIA_URL_ALLOW_REDIRECTS", "0", "an allowed host leads to no other one"),
     ("HF_HUB_OFFLINE", "1", "the weights are on the volume; nothing is looked for elsewhere"),
     ("TRANSFORMERS_OFFLINE", "1", "the same, for transformers"),
     ("VLLM_NO_USAGE_STATS", "1", "nothing is told to anybody"),
@@ -105,6 +106,8 @@ def _startup_probe(resolved: Resolution) -> JsonObject:
         str(SERVER_PORT),
         "--model",
         resolved.served_names[0],
+        "--task",
+        resolved.task.lower(),
     ]
     return {
         "exec": {"command": command},

@@ -184,6 +184,14 @@ PROBLEMS = (
         cure="clients send messages with a system instruction and add_generation_prompt: true",
         families=frozenset({known.QWEN3_VL_EMBEDDING}),
     ),
+    Problem(
+        "Warn",
+        "vLLM before 0.18 joins query and document without the prompt that Qwen3-Reranker was trained with",
+        "https://github.com/vllm-project/vllm/tree/v0.18.0/examples/pooling/score/template",
+        cure="choose version 0.18.0 or newer, or let clients write that prompt",
+        families=frozenset({known.QWEN3_RERANKER}),
+        before=(0, 18, 0),
+    ),
 )
 
 

@@ -13,10 +13,10 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, Toleration
 from embedding_operator.api.profile import Accelerator, ProfilePod, RuntimeProfile
 from embedding_operator.api.quantity import parse_duration, parse_quantity, times
-from embedding_operator.api.service import EmbeddingService
+from embedding_operator.api.service import EmbeddingService, Serving, Task
 from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.families import family_of
+from embedding_operator.planning.families import Family, family_of
 from embedding_operator.planning.problems import Problem, Situation, problems_of, refused_by
 from embedding_operator.planning.releases import Release
 from embedding_operator.planning.serverimage import refuse_args, server_image
@@ -41,15 +41,14 @@ class Resolution:
     pull_secrets: tuple[str, ...]
     profile: str
     chip: str  # as the table of known problems calls it; empty without one
-    family: str  # of the model; empty where none is known
+    task: Task
+    family: Family | None  # of the model, where one is known
     problems: tuple[Problem, ...]
     dtype: str
     dtype_from: str
     served_names: tuple[str, ...]
     tensor_parallel: int
-    max_model_len: int | None
-    max_batched_tokens: int | None
-    max_sequences: int | None
+    serving: Serving  # what the service says of the engine, as it is written
     extra_args: tuple[str, ...]
     env: Mapping[str, str]
     resource_name: str | None  # of the device; None without an accelerator
@@ -80,6 +79,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     scheduling = spec.scheduling
     dtype, dtype_from = _dtype(service, profile)
     family = family_of(source, spec.model.served_name)
+    task = _task(service, family)
     chip = chip_of(site.accelerator)
     device = _device(profile)
     problems = problems_of(Situation(server.version, device is not None, chip, family.name if family else "", dtype))
@@ -98,15 +98,14 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         ),
         profile=profile.metadata.name,
         chip=chip,
-        family=family.name if family else "",
+        task=task,
+        family=family,
         problems=problems,
         dtype=dtype,
         dtype_from=dtype_from,
         served_names=(spec.model.served_name or source.default_served_name, *(spec.model.aliases or ())),
         tensor_parallel=devices,
-        max_model_len=spec.serving.max_model_len,
-        max_batched_tokens=spec.serving.max_batched_tokens,
-        max_sequences=spec.serving.max_sequences,
+        serving=spec.serving,
         extra_args=(*(site.serving.args or ()), *(spec.runtime.args or ())),
         env=_environment(site.pod.env) | _environment(spec.runtime.env),
         resource_name=device,
@@ -142,6 +141,18 @@ def drain_seconds(service: EmbeddingService) -> int:
         return parse_duration(service.spec.rollout.drain_timeout or DEFAULT_DRAIN)
     except ApiValueError as error:
         raise PlanError(Reason.INVALID_SPEC, f"spec.rollout.drainTimeout {error.problem}") from error
+
+
+def _task(service: EmbeddingService, family: Family | None) -> Task:
+    """What the server is for. Raises PlanError where the model is made for another thing."""
+    task = service.spec.task or "Embed"
+    if family is not None and family.ranks and task != "Rerank":
+        raise PlanError(
+            Reason.INVALID_SPEC,
+            f"spec.task is {task}, but a model of the family {family.name} scores documents against a query and gives "
+            "no vectors: write spec.task: Rerank",
+        )
+    return task
 
 
 def _dtype(service: EmbeddingService, profile: RuntimeProfile) -> tuple[str, str]:

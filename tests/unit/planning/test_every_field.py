@@ -60,7 +60,21 @@ EVERYTHING: Spec = {
         "resources": {"requests": {"cpu": "8"}, "limits": {"cpu": "16"}},
     },
     "parallelism": {"tensor": 2},
-    "serving": {"maxModelLen": 8192, "dtype": "Float16", "maxBatchedTokens": 16384, "maxSequences": 256},
+    "serving": {
+        "maxModelLen": 8192,
+        "dtype": "Float16",
+        "maxBatchedTokens": 16384,
+        "maxSequences": 256,
+        "dimensions": 1024,
+        "pooling": {"type": "Mean", "normalize": False},
+        "multimodal": {
+            "imagesPerPrompt": 4,
+            "videosPerPrompt": 1,
+            "maxPixels": 4096,
+            "allowedMediaDomains": ["images.example.com"],
+        },
+    },
+    "task": "Embed",
     "replicas": 3,
     "rollout": {"strategy": "Surge", "drainTimeout": "30s", "revisionHistoryLimit": 2},
     "exposure": {"service": {"type": "NodePort", "port": 80}},
@@ -82,6 +96,7 @@ OTHER = {
     **{f"model.source.{kind}.secretRef.{part}": "other" for kind in SOURCES for part in ("name", "key")},
     "cache.claimTemplate.size": "1Gi",
     "runtime.profile": "cpu",
+    "task": "Rerank",
 }
 INSTEAD = {
     "model.source.path.path",

@@ -18,6 +18,7 @@ OLD = "0.13.0"
 def planned(repo: str = "Qwen/Qwen3-Embedding-8B", site: dict[str, Any] | None = None, **spec: Any) -> Plan:
     """A new service of this model; `site` replaces parts of the profiles."""
     spec.setdefault("runtime", {"profile": "ascend-910b"})
+    spec.setdefault("task", "Rerank" if "Reranker" in repo else None)
     service = given.service(model={"source": {"modelScope": {"repo": repo}}}, **spec)
     return given.plan(service, given.seen(cache=given.cache(repo=repo), profiles=given.profiles(**(site or {}))))
 
