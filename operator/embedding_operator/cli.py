@@ -11,24 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedding_operator import __version__
+from embedding_operator import __version__, helptexts
 from embedding_operator.staging import usage
 
 if TYPE_CHECKING:
     from embedding_operator.controllers.context import Settings
-
-RUN_HELP = (
-    "run the operator: watch EmbeddingServices, ModelCaches and RuntimeProfiles, and do what they ask for. Start as "
-    "many as you like; the one that holds the Lease works, the others are ready to take over."
-)
-RUN_EPILOG = (
-    "outside a cluster: embedding-operator run --kubeconfig FILE --image REGISTRY/embedding-operator:0.1.0. Where the "
-    "chart is installed too, name its Lease with --lease-namespace and --lease-name, or both work at once. "
-    "exit codes: 0 told to stop, 1 the Lease was lost, 2 wrong arguments."
-)
-
-
-STATUS_HELP = "how ModelCaches and EmbeddingServices stand, with a progress bar while weights are staged"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,12 +39,23 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(
         commands.add_parser(
-            "run", help="run the operator, in the cluster or with a kubeconfig", description=RUN_HELP, epilog=RUN_EPILOG
+            "run",
+            help="run the operator, in the cluster or with a kubeconfig",
+            description=helptexts.RUN_HELP,
+            epilog=helptexts.RUN_EPILOG,
         )
     )
     _add_stage(commands.add_parser("stage", help=usage.HELP, description=usage.HELP, epilog=usage.EPILOG))
     _add_clean(commands.add_parser("clean", help=usage.CLEAN_HELP, description=usage.CLEAN_HELP))
-    _add_status(commands.add_parser("status", help=STATUS_HELP, description=STATUS_HELP))
+    _add_status(commands.add_parser("status", help=helptexts.STATUS_HELP, description=helptexts.STATUS_HELP))
+    _add_explain(
+        commands.add_parser(
+            "explain",
+            help="what would be made of a manifest, and why",
+            description=helptexts.EXPLAIN_HELP,
+            epilog=helptexts.EXPLAIN_EPILOG,
+        )
+    )
     return parser
 
 
@@ -151,6 +149,26 @@ def _add_status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="go on until interrupted, with a bar while weights come")
     _add_log_level(parser)
     parser.set_defaults(command=_status)
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-f",
+        "--filename",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="manifests: EmbeddingServices, and what they refer to; - is the standard input; repeatable",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="text",
+        choices=("text", "yaml"),
+        help="yaml: the objects that would be made (default: %(default)s)",
+    )
+    _add_log_level(parser)
+    parser.set_defaults(command=_explain)
 
 
 def _add_clean(parser: argparse.ArgumentParser) -> None:
@@ -278,6 +296,12 @@ def _status(arguments: argparse.Namespace) -> int:
     except AccessError as error:
         print(f"embedding-operator status: no way to an API server: {error}", file=sys.stderr)
         return 2
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from embedding_operator.explaining import main
+
+    return main(arguments.filename, arguments.output)
 
 
 def _clean(arguments: argparse.Namespace) -> int:

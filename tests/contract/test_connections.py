@@ -82,7 +82,7 @@ def test_the_startup_probe_passes(server: ServerProcess, kind: Kind) -> None:
 def test_the_startup_probe_refuses_another_model(server: ServerProcess) -> None:
     ended = server.run_script("probe", "--port", str(server.port), "--model", "other")
     assert ended.returncode == 1
-    assert ended.stderr.startswith("no embeddings for the model 'other' (HTTP 404): ")
+    assert ended.stderr.startswith("no /v1/embeddings for the model 'other' (HTTP 404): ")
 
 
 def until_in_flight(client: Client, count: int) -> None:

@@ -7,8 +7,10 @@ import subprocess
 import pytest
 
 from images.vllm_cpu import recipe
-from tests.contract.conftest import RELEASE, vllm_executable
+from tests.contract.conftest import RELEASE, run_beside_vllm, vllm_executable
+from tests.releases.read import recorded
 from tests.standins.vllm import flags
+from tests.unit.planning.combinations import command_lines
 
 
 def options(version: str) -> set[str]:
@@ -16,16 +18,46 @@ def options(version: str) -> set[str]:
     return set(re.findall(r"--[a-z][a-z0-9-]+", flags.parser(version).format_help()))
 
 
-@pytest.mark.vllm
-def test_every_flag_of_the_double_is_one_of_vllms() -> None:
-    shown = subprocess.run(
+@pytest.fixture(scope="module")
+def shown() -> set[str]:
+    """Every flag that vLLM itself says it has, `--no-` forms included: the first words of its help's entries."""
+    help_text = subprocess.run(
         [vllm_executable(), "serve", "--help=all"],
         env={**os.environ, **recipe.SERVER_ENV},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert options(RELEASE) - set(re.findall(r"--[a-z][a-z0-9-]+", shown)) == set()
+    entries = re.findall(r"^  (-.*)$", help_text, re.M)
+    return {flag for entry in entries for flag in re.findall(r"(?<!\S)--[a-z][a-z0-9-]*[a-z0-9]", entry)}
+
+
+@pytest.mark.vllm
+def test_every_flag_of_the_double_is_one_of_vllms(shown: set[str]) -> None:
+    assert options(RELEASE) - shown == set()
+
+
+@pytest.mark.vllm
+def test_what_was_read_of_vllms_source_is_what_it_says_itself(shown: set[str]) -> None:
+    """So the reading of the releases that cannot be run here is right too."""
+    read = set(recorded(RELEASE)["flags"])
+    assert read - shown == set()
+    assert {flag for flag in shown if not flag.startswith("--no-")} - read == {"--help"}
+
+
+PARSE = """
+import json, sys
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = make_arg_parser(FlexibleArgumentParser())
+print(json.dumps([parser.parse_args(line).runner for line in json.load(sys.stdin)]))
+"""
+
+
+@pytest.mark.vllm
+def test_vllms_own_parser_takes_what_every_model_on_every_chip_is_given() -> None:
+    lines = [*command_lines(RELEASE), *command_lines(RELEASE, serving={"dimensions": 64, "pooling": {"type": "Cls"}})]
+    assert run_beside_vllm(PARSE, lines) == ["pooling"] * len(lines)
 
 
 @pytest.mark.parametrize(

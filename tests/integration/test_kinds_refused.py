@@ -19,6 +19,8 @@ PATH = 'without a leading or trailing slash and without "..", such as'
 FIXED = "write a fixed tag such as :v0.23.0, or a digest"
 OWN_FLAGS = "write spec.model.servedName and spec.exposure.service.port, and leave the others out"
 FIELD_FLAGS = "these have fields: write spec.parallelism.tensor for --tensor-parallel-size"
+ONLY_VECTORS = "only vectors are pooled and cut: remove serving.dimensions and serving.pooling, or write task Embed"
+HOST = "write a host in lower case, without scheme and port, such as images.example.com"
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +173,16 @@ BAD: dict[str, tuple[Manifest, str]] = {
         service(serving__dtype="bfloat16"),
         'supported values: "Auto", "Float16", "BFloat16", "Float32"',
     ),
+    "a task that is none": (service(task="Generate"), 'supported values: "Embed", "Rerank", "Classify"'),
+    "scores that are cut": (service(task="Rerank", serving__dimensions=64), ONLY_VECTORS),
+    "probabilities that are pooled": (service(task="Classify", serving__pooling={"type": "Mean"}), ONLY_VECTORS),
+    "a pooling in vLLM's words": (
+        service(serving__pooling={"type": "LAST"}),
+        'supported values: "Last", "Mean", "Cls"',
+    ),
+    "a URL as a media domain": (service(serving__multimodal={"allowedMediaDomains": ["https://a.example.com"]}), HOST),
+    "two media domains in one": (service(serving__multimodal={"allowedMediaDomains": ["a.com,b.com"]}), HOST),
+    "an argument that opens the network": (service(runtime__args=["--allowed-media-domains", "a"]), FIELD_FLAGS),
     "a model length as text": (service(serving__maxModelLen="8k"), "must be of type integer"),
     "fewer replicas than none": (service(replicas=-1), "should be greater than or equal to 0"),
     "too many replicas": (service(replicas=10001), "should be less than or equal to 10000"),

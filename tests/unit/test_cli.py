@@ -15,6 +15,7 @@ RUN = ["run", "--image", "registry.example/operator:1", "--health-port", "0"]
     [
         ([], ["run the operator", "stage a model's weights"]),
         (["run"], ["--kubeconfig FILE", "--image", "outside a cluster", "exit codes"]),
+        (["explain"], ["-f", "--filename", "known problems", "Needs no cluster", "exit codes"]),
         (["stage"], ["--spec JSON", '"repo"', "MODELSCOPE_API_TOKEN", "exit codes"]),
     ],
 )

@@ -96,7 +96,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @every_document
 def test_options_of_the_command_line_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "stage", "status"):
+    for command in ("run", "stage", "status", "explain"):
         called = [text for text in code(document) if f"embedding-operator {command} " in text]
         options = {option for text in called for option in re.findall(r"(?<!\S)--[a-z-]+", text)}
         with pytest.raises(SystemExit):

@@ -29,6 +29,8 @@ class Type(StrEnum):
     """At least one replica answers requests."""
     UPDATE_AVAILABLE = "UpdateAvailable"
     """A newer profile content exists than the one these pods were made from."""
+    KNOWN_PROBLEMS = "KnownProblems"
+    """Model, version and chip together have problems that are known upstream; only where there are any."""
 
 
 class Reason(StrEnum):
@@ -85,6 +87,10 @@ class Reason(StrEnum):
     """The ModelCache cannot become ready until somebody changes something."""
     DEVICE_COUNT_NOT_ALLOWED = "DeviceCountNotAllowed"
     """The chip does not allow that many devices in one pod."""
+    KNOWN_PROBLEM = "KnownProblem"
+    """It is known upstream that this cannot work, or that it needs care; the message has the reference and the cure."""
+    WORKED_AROUND = "WorkedAround"
+    """All known problems are worked around by flags of the pods; the message names each with its reference."""
     NAME_TAKEN = "NameTaken"
     """An object of that name exists and is not ours."""
     APPLY_REFUSED = "ApplyRefused"

@@ -19,6 +19,8 @@ ServiceType: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer"]
 DeletionPolicy: TypeAlias = Literal["Retain", "Delete"]
 AccessMode: TypeAlias = Literal["ReadWriteMany", "ReadWriteOnce"]
 RolloutStrategy: TypeAlias = Literal["Auto", "Surge", "Replace"]
+Task: TypeAlias = Literal["Embed", "Rerank", "Classify"]
+PoolingType: TypeAlias = Literal["Last", "Mean", "Cls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,24 @@ class Parallelism(View):
 
 
 @dataclass(frozen=True, slots=True)
+class Pooling(View):
+    """How one vector comes of the vectors of all tokens."""
+
+    type: PoolingType | None = None
+    normalize: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Multimodal(View):
+    """What one input may hold beside text, and from where."""
+
+    images_per_prompt: int | None = None
+    videos_per_prompt: int | None = None
+    max_pixels: int | None = None
+    allowed_media_domains: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Serving(View):
     """vLLM's own knobs, by its own names."""
 
@@ -96,6 +116,9 @@ class Serving(View):
     dtype: DType | None = None
     max_batched_tokens: int | None = None
     max_sequences: int | None = None
+    dimensions: int | None = None
+    pooling: Pooling = Pooling()
+    multimodal: Multimodal = Multimodal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +161,7 @@ class EmbeddingServiceSpec(View):
     """What the user wrote."""
 
     model: Model
+    task: Task | None = None
     cache: Cache | None = None
     runtime: Runtime = Runtime()
     parallelism: Parallelism = Parallelism()
@@ -172,6 +196,9 @@ class ResolvedStatus(View):
     dtype: str | None = None
     resource_name: str | None = None
     profile: str | None = None
+    chip: str | None = None
+    family: str | None = None
+    task: str | None = None
     args: tuple[str, ...] | None = None
 
 

@@ -3,6 +3,8 @@
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 
+DEFAULT_PORT = 8000
+
 
 def service_object(metadata: JsonObject, service: str, *, service_type: str, port: int) -> JsonObject:
     """The Service; its port leads to the container's port `http`."""

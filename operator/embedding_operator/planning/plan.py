@@ -17,7 +17,7 @@ from embedding_operator.api.service import EmbeddingService, EmbeddingServiceSta
 from embedding_operator.planning import exposure, revision, scripts
 from embedding_operator.planning.deployment import deployment
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.flags import serve_args
+from embedding_operator.planning.flags import serve_args, serve_flags
 from embedding_operator.planning.owner import owner_reference
 from embedding_operator.planning.pod import MODELS_PATH, pod_template
 from embedding_operator.planning.resolve import Resolution, resolve
@@ -25,7 +25,6 @@ from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.status import Facts, service_status
 from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, staged
 
-DEFAULT_PORT = 8000
 DEFAULT_HISTORY = 5
 
 
@@ -115,7 +114,8 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
     if source is None:
         _refuse_reference(service, seen)
         return present
-    resolution = resolve(service, profile, source)  # what cannot work is said now, not after an hour of staging
+    resolution = resolve(service, profile, source)
+    serve_flags(resolution)  # what cannot work is said now, not after an hour of staging
     if weights is None:
         return present  # a live service stays on its old weights until the new ones are proven
     content = profile_hash(profile)
@@ -165,6 +165,9 @@ def _resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
         dtype=resolution.dtype,
         resource_name=resolution.resource_name,
         profile=resolution.profile,
+        chip=resolution.chip or None,
+        family=resolution.family.name if resolution.family else None,
+        task=resolution.task,
         args=tuple(serve_args(resolution, f"{MODELS_PATH}/{weights.path}")),
     ).to_dict()
 
@@ -189,7 +192,7 @@ def _children(service: EmbeddingService, seen: Observed, chosen: Revision) -> tu
     children = [
         revision.controller_revision(metadata, chosen),
         exposure.service_object(
-            metadata, name, service_type=exposed.type or "ClusterIP", port=exposed.port or DEFAULT_PORT
+            metadata, name, service_type=exposed.type or "ClusterIP", port=exposed.port or exposure.DEFAULT_PORT
         ),
         deployment(metadata, name, template=chosen.template, replicas=replicas, surge=_surge(service, chosen)),
     ]
@@ -243,6 +246,6 @@ def _facts(
         problem=problem,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
         endpoint=exposure.endpoint(
-            service.metadata.name, service.metadata.namespace or "", exposed.port or DEFAULT_PORT
+            service.metadata.name, service.metadata.namespace or "", exposed.port or exposure.DEFAULT_PORT
         ),
     )

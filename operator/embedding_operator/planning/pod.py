@@ -21,13 +21,17 @@ MODELS_PATH = "/models"
 DIGEST_ANNOTATION = f"{names.GROUP}/weights-digest"
 _STARTUP_PERIOD = 5
 _STARTUP_BUDGET = 1800  # seconds; a cold shared file system may need most of it
-_ENV = (
-    ("HF_HUB_OFFLINE", "1"),
-    ("TRANSFORMERS_OFFLINE", "1"),
-    ("VLLM_NO_USAGE_STATS", "1"),
-    ("DO_NOT_TRACK", "1"),
-    # longer than clients keep idle connections, so that the client closes them and no request meets a reset
-    ("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "90"),
+BUILT_IN_ENV = (  # name, value and why
+    ("VLLM_MEDIA_URL_ALLOW_REDIRECTS", "0", "an allowed host leads to no other one"),
+    ("HF_HUB_OFFLINE", "1", "the weights are on the volume; nothing is looked for elsewhere"),
+    ("TRANSFORMERS_OFFLINE", "1", "the same, for transformers"),
+    ("VLLM_NO_USAGE_STATS", "1", "nothing is told to anybody"),
+    ("DO_NOT_TRACK", "1", "the same, in the common word for it"),
+    (
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE",
+        "90",
+        "longer than clients keep idle connections, so that the client closes them and no request meets a reset",
+    ),
 )
 
 
@@ -95,7 +99,7 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
 
 
 def _environment(resolved: Resolution) -> list[JsonObject]:
-    merged = {**dict(_ENV), **resolved.env}
+    merged = {**{name: value for name, value, _ in BUILT_IN_ENV}, **resolved.env}
     return [{"name": name, "value": value} for name, value in merged.items()]
 
 
@@ -107,6 +111,8 @@ def _startup_probe(resolved: Resolution) -> JsonObject:
         str(SERVER_PORT),
         "--model",
         resolved.served_names[0],
+        "--task",
+        resolved.task.lower(),
     ]
     return {
         "exec": {"command": command},

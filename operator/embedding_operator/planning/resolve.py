@@ -3,6 +3,7 @@
 It refuses what cannot work (a device count the chip lacks, an image whose version nobody knows) with a PlanError.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,15 +11,19 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, Toleration
-from embedding_operator.api.profile import ProfilePod, RuntimeProfile
+from embedding_operator.api.profile import Accelerator, ProfilePod, RuntimeProfile
 from embedding_operator.api.quantity import parse_duration, parse_quantity, times
-from embedding_operator.api.service import EmbeddingService
+from embedding_operator.api.service import EmbeddingService, Serving, Task
 from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.releases import RELEASES, Release, release_for, retag, version_of_image
+from embedding_operator.planning.families import Family, family_of
+from embedding_operator.planning.problems import Problem, Situation, problems_of, refused_by
+from embedding_operator.planning.releases import Release
+from embedding_operator.planning.serverimage import refuse_args, server_image
 
 DEFAULT_DRAIN = "120s"
 DEFAULT_SHARED_MEMORY = "1Gi"
+_CHIPS = (("310P", "310P"), ("910B", "910B"), ("A3|910C", "A3"), ("950", "950"), ("910A", "910A"))
 _DTYPES = {"Auto": "auto", "Float16": "float16", "BFloat16": "bfloat16", "Float32": "float32"}
 
 
@@ -27,18 +32,23 @@ class Resolution:
     """Everything that a pod of this service is rendered from, but its weights."""
 
     image: str
+    image_from: str  # who says so, for people; and of each `..._from` below
     version: str
+    version_from: str
     release: Release
     keeps_entrypoint: bool  # the image's own sets up the device's environment
     pull_policy: str
     pull_secrets: tuple[str, ...]
     profile: str
+    chip: str  # as the table of known problems calls it; empty without one
+    task: Task
+    family: Family | None  # of the model, where one is known
+    problems: tuple[Problem, ...]
     dtype: str
+    dtype_from: str
     served_names: tuple[str, ...]
     tensor_parallel: int
-    max_model_len: int | None
-    max_batched_tokens: int | None
-    max_sequences: int | None
+    serving: Serving  # what the service says of the engine, as it is written
     extra_args: tuple[str, ...]
     env: Mapping[str, str]
     resource_name: str | None  # of the device; None without an accelerator
@@ -62,29 +72,43 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     Raises PlanError where it cannot work.
     """
     spec, site = service.spec, profile.spec
-    image, version = _image(service, profile)
+    server = server_image(service, profile)
+    refuse_args(service, profile, server.version)
     devices = spec.parallelism.tensor or 1
     _check_count(devices, profile)
     scheduling = spec.scheduling
+    dtype, dtype_from = _dtype(service, profile)
+    family = family_of(source, spec.model.served_name)
+    task = _task(service, family)
+    chip = chip_of(site.accelerator)
+    device = _device(profile)
+    problems = problems_of(Situation(server.version, device is not None, chip, family.name if family else "", dtype))
+    _refuse_known(problems)
+    _refuse_short_batches(service, problems)
     return Resolution(
-        image=image,
-        version=version,
-        release=_release(service, profile, version),
+        image=server.image,
+        image_from=server.image_from,
+        version=server.version,
+        version_from=server.version_from,
+        release=server.release,
         keeps_entrypoint=site.runtime.name == "vllm-ascend",
         pull_policy=site.runtime.image_pull_policy or "IfNotPresent",
         pull_secrets=tuple(
             secret.name for secret in spec.runtime.image_pull_secrets or site.runtime.image_pull_secrets or ()
         ),
         profile=profile.metadata.name,
-        dtype=_DTYPES[spec.serving.dtype or site.serving.dtype or "Auto"],
+        chip=chip,
+        task=task,
+        family=family,
+        problems=problems,
+        dtype=dtype,
+        dtype_from=dtype_from,
         served_names=(spec.model.served_name or source.default_served_name, *(spec.model.aliases or ())),
         tensor_parallel=devices,
-        max_model_len=spec.serving.max_model_len,
-        max_batched_tokens=spec.serving.max_batched_tokens,
-        max_sequences=spec.serving.max_sequences,
+        serving=spec.serving,
         extra_args=(*(site.serving.args or ()), *(spec.runtime.args or ())),
         env=_environment(site.pod.env) | _environment(spec.runtime.env),
-        resource_name=_device(profile),
+        resource_name=device,
         resources=_resources(service, profile, devices),
         shared_memory=site.pod.shared_memory or DEFAULT_SHARED_MEMORY,
         host_mounts=site.pod.host_mounts or (),
@@ -119,46 +143,53 @@ def drain_seconds(service: EmbeddingService) -> int:
         raise PlanError(Reason.INVALID_SPEC, f"spec.rollout.drainTimeout {error.problem}") from error
 
 
-def _image(service: EmbeddingService, profile: RuntimeProfile) -> tuple[str, str]:
-    """The image and the vLLM version inside it."""
-    runtime, site = service.spec.runtime, profile.spec.runtime
-    if runtime.image is not None:
-        return runtime.image, runtime.version or _told_version(runtime.image)
-    if runtime.version is None or runtime.version == site.version:
-        return site.image, site.version
-    image = retag(site.image, site.version, runtime.version)
-    if image == site.image:
+def _task(service: EmbeddingService, family: Family | None) -> Task:
+    """What the server is for. Raises PlanError where the model is made for another thing."""
+    task = service.spec.task or "Embed"
+    if family is not None and family.ranks and task != "Rerank":
         raise PlanError(
             Reason.INVALID_SPEC,
-            f"spec.runtime.version is {runtime.version}, but the tag of image {image!r} of RuntimeProfile "
-            f"{profile.metadata.name} does not hold the version {site.version} to be replaced: "
-            "write spec.runtime.image as well",
+            f"spec.task is {task}, but a model of the family {family.name} scores documents against a query and gives "
+            "no vectors: write spec.task: Rerank",
         )
-    return image, runtime.version
+    return task
 
 
-def _told_version(image: str) -> str:
-    told = version_of_image(image)
-    if told is None:
+def _dtype(service: EmbeddingService, profile: RuntimeProfile) -> tuple[str, str]:
+    """The number format in vLLM's words, and who says so."""
+    own, site = service.spec.serving.dtype, profile.spec.serving.dtype
+    if own is not None:
+        return _DTYPES[own], "spec.serving.dtype"
+    if site is not None:
+        return _DTYPES[site], f"serving.dtype of RuntimeProfile {profile.metadata.name}"
+    return _DTYPES["Auto"], "neither service nor profile say; what the model was saved in"
+
+
+def chip_of(accelerator: Accelerator) -> str:
+    """The chip's generation, out of what the profile says: `910B3` is 910B. Its resource tells where chip is absent."""
+    said = (accelerator.chip or accelerator.resource_name or "").upper()
+    return next((chip for pattern, chip in _CHIPS if re.search(pattern, said)), "")
+
+
+def _refuse_known(problems: Iterable[Problem]) -> None:
+    refused = refused_by(problems)
+    if refused is not None:
+        raise PlanError(Reason.KNOWN_PROBLEM, f"{refused}: {refused.cure}")
+
+
+def _refuse_short_batches(service: EmbeddingService, problems: Iterable[Problem]) -> None:
+    """Without chunks a step must hold the longest input, or vLLM does not start."""
+    serving = service.spec.serving
+    longest, batch = serving.max_model_len, serving.max_batched_tokens
+    if longest is None or batch is None or batch >= longest:
+        return
+    chunks = next((problem for problem in problems if ("--no-enable-chunked-prefill",) in problem.flags), None)
+    if chunks is not None:
         raise PlanError(
             Reason.INVALID_SPEC,
-            f"the vLLM version of image {image!r} cannot be told from its tag: "
-            "write it in spec.runtime.version, like 0.23.0",
+            f"spec.serving.maxBatchedTokens is {batch} and maxModelLen {longest}, but an input must fit into one step "
+            f"here: {chunks}; write maxBatchedTokens: {longest} or more",
         )
-    return told
-
-
-def _release(service: EmbeddingService, profile: RuntimeProfile, version: str) -> Release:
-    """What this version understands. Raises PlanError, which names where the version was written."""
-    release = release_for(version)
-    if release is not None:
-        return release
-    is_own = service.spec.runtime.version is not None or service.spec.runtime.image is not None
-    where = "spec.runtime.version" if is_own else f"runtime.version of RuntimeProfile {profile.metadata.name}"
-    raise PlanError(
-        Reason.INVALID_SPEC if is_own else Reason.PROFILE_INVALID,
-        f"vLLM {version!r} is not supported: set {where} to {RELEASES[0]} or newer, like {RELEASES[-2]}",
-    )
 
 
 def _device(profile: RuntimeProfile) -> str | None:

@@ -16,8 +16,12 @@ PREFIX = "embedding_operator_"  # flat files on PYTHONPATH must not shadow the s
 
 
 def script_path(script: str) -> str:
-    """Where a script is inside the pod: `script_path("probe")`."""
-    return f"{MOUNT_PATH}/{PREFIX}{script}.py"
+    """Where a script or template is inside the pod: `script_path("probe")`, `script_path("x.jinja")`."""
+    return f"{MOUNT_PATH}/{_file_name(script)}"
+
+
+def _file_name(script: str) -> str:
+    return f"{PREFIX}{script}" if "." in script else f"{PREFIX}{script}.py"
 
 
 def config_map_name(sources: Mapping[str, str]) -> str:
@@ -39,7 +43,7 @@ def config_map(namespace: str, sources: Mapping[str, str]) -> JsonObject:
             "labels": {names.MANAGED_BY_LABEL: names.FIELD_MANAGER, names.SCRIPTS_LABEL: "true"},
         },
         "immutable": True,
-        "data": {f"{PREFIX}{script}.py": source for script, source in sorted(sources.items())},
+        "data": {_file_name(script): source for script, source in sorted(sources.items())},
     }
 
 

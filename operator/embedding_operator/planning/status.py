@@ -14,6 +14,7 @@ from embedding_operator.api.service import EmbeddingService, EmbeddingServiceSta
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.onenode import crowded, held_elsewhere
 from embedding_operator.planning.pods import Trouble, serving_nodes, trouble
+from embedding_operator.planning.problems import problems_of, situation_of, told
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.verdict import Verdict
 from embedding_operator.planning.weights import Weights, is_one_node
@@ -84,6 +85,9 @@ def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tupl
     if facts.newer_profile:
         message = "the RuntimeProfile changed after these pods were made; the next change of the spec adopts it"
         rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, message))
+    if facts.revision and (found := problems_of(situation_of(facts.revision.resolved))):
+        done, message = told(found, facts.revision.resolved.get("args") or ())
+        rows.append((Type.KNOWN_PROBLEMS, True, Reason.WORKED_AROUND if done else Reason.KNOWN_PROBLEM, message))
     generation = service.metadata.generation
     return (
         *_verdict(service, facts, counts).conditions(generation),

@@ -7,9 +7,12 @@ operator reads them as text and must never import one.
 from importlib import resources
 
 SCRIPTS = ("launch", "middleware", "probe", "drain")
+TEMPLATES = ("qwen3_reranker.jinja", "qwen3_vl_reranker.jinja")
+"""Prompts of rerankers, which are no part of their repositories."""
 
 
 def sources() -> dict[str, str]:
-    """Script name -> source text, as this version of the operator ships it."""
+    """Script or template name -> source text, as this version of the operator ships it."""
     package = resources.files(__name__)
-    return {script: (package / f"{script}.py").read_text(encoding="utf-8") for script in SCRIPTS}
+    scripts = {script: (package / f"{script}.py").read_text(encoding="utf-8") for script in SCRIPTS}
+    return scripts | {name: (package / name).read_text(encoding="utf-8") for name in TEMPLATES}

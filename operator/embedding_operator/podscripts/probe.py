@@ -1,8 +1,9 @@
-"""The startup probe: one real embedding request against the server in this pod.
+"""The startup probe: one real request of the server's task against the server in this pod.
 
 `/health` of vLLM answers 200 before anybody knows whether the model gives vectors, so a pod becomes Ready
-only after one came back. Exit 0 for a finite, non-zero vector, else 1 and one line on stderr, which kubelet
-shows in the pod's events. It must never change the server's state, and never print more than that line.
+only after one came back (or scores of documents, or probabilities of classes). Exit 0 for finite numbers, of a vector
+not all zero, else 1 and one line on stderr, which kubelet shows in the pod's events. It must never change the server's
+state, and never print more than that line.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import json
 import math
 import socket
 import sys
+from collections.abc import Callable
+from typing import Any
 
 TEXT = "Is this model ready?"
+DOCUMENTS = ["It answers this question.", "Something else."]
 MAX_ANSWER = 8 << 20  # a vector of 4096 numbers is about 80 KiB of JSON
 MAX_LINE = 300
 TIMEOUT = 10.0  # seconds; below the probe's timeoutSeconds, or kubelet's own words take the place of ours
@@ -24,22 +28,47 @@ class NotReadyError(Exception):
     """What is missing, in one line."""
 
 
-def request_vector(host: str, port: int, model: str, timeout: float) -> tuple[int, bytes]:
+class Task:
+    """One request, and where its numbers are in the answer."""
+
+    def __init__(self, path: str, fields: dict[str, Any], numbers: Callable[[Any], Any], name: str) -> None:
+        self.path, self.fields, self.numbers, self.name = path, fields, numbers, name
+
+
+TASKS = {
+    "embed": Task(
+        "/v1/embeddings",
+        {"input": TEXT, "encoding_format": "float"},
+        lambda answer: answer["data"][0]["embedding"],
+        "vector",
+    ),
+    "rerank": Task(
+        "/v1/rerank",
+        {"query": TEXT, "documents": DOCUMENTS},
+        lambda answer: [result["relevance_score"] for result in answer["results"]],
+        "list of scores",
+    ),
+    "classify": Task("/classify", {"input": TEXT}, lambda answer: answer["data"][0]["probs"], "list of probabilities"),
+}
+
+
+def request(host: str, port: int, model: str, task: Task, timeout: float) -> tuple[int, bytes]:
     """(HTTP status, body), or NotReadyError where there is no answer."""
-    body = json.dumps({"model": model, "input": TEXT, "encoding_format": "float"})
+    body = json.dumps({"model": model, **task.fields})
     headers = {"Content-Type": "application/json", "Connection": "close"}
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request("POST", "/v1/embeddings", body, headers)
+        connection.request("POST", task.path, body, headers)
         response = connection.getresponse()
         return response.status, response.read(MAX_ANSWER)
     except ConnectionRefusedError:
         # vLLM listens only once the engine is ready; until then there is no "503 loading".
         raise NotReadyError(f"port {port} refuses connections: the model is still loading") from None
     except socket.timeout:  # noqa: UP041  (TimeoutError is another class before Python 3.10)
-        raise NotReadyError(f"no answer to an embedding request within {timeout:g} s") from None
+        raise NotReadyError(f"no answer to a request to {task.path} within {timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:
-        raise NotReadyError(f"the embedding request failed: {type(error).__name__}: {error}".rstrip(": ")) from None
+        told = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise NotReadyError(f"the request to {task.path} failed: {told}") from None
     finally:
         connection.close()
 
@@ -52,23 +81,23 @@ def error_message(body: bytes) -> str:
         return body[:MAX_LINE].decode("utf-8", "replace")
 
 
-def check(status: int, body: bytes, model: str) -> int:
-    """The vector's length, or NotReadyError."""
+def check(status: int, body: bytes, model: str, task: Task) -> int:
+    """How many numbers came back, or NotReadyError."""
     if status == 404:
-        raise NotReadyError(f"no embeddings for the model {model!r} (HTTP 404): {error_message(body)}")
+        raise NotReadyError(f"no {task.path} for the model {model!r} (HTTP 404): {error_message(body)}")
     if status != 200:
-        raise NotReadyError(f"the embedding request got HTTP {status}: {error_message(body)}")
+        raise NotReadyError(f"the request to {task.path} got HTTP {status}: {error_message(body)}")
     try:
-        vector = json.loads(body)["data"][0]["embedding"]
+        numbers = task.numbers(json.loads(body))
     except (ValueError, KeyError, IndexError, TypeError):
-        raise NotReadyError(f"the answer holds no vector: {body[:100].decode('utf-8', 'replace')}") from None
-    if not isinstance(vector, list) or not vector:
-        raise NotReadyError("the vector is empty or not a list")
-    if not all(type(number) in (int, float) and math.isfinite(number) for number in vector):
-        raise NotReadyError("the vector holds values that are not finite numbers")
-    if not any(vector):
-        raise NotReadyError(f"all {len(vector)} numbers of the vector are zero")
-    return len(vector)
+        raise NotReadyError(f"the answer holds no {task.name}: {body[:100].decode('utf-8', 'replace')}") from None
+    if not isinstance(numbers, list) or not numbers:
+        raise NotReadyError(f"the {task.name} is empty or not a list")
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        raise NotReadyError(f"the {task.name} holds values that are not finite numbers")
+    if task is TASKS["embed"] and not any(numbers):
+        raise NotReadyError(f"all {len(numbers)} numbers of the vector are zero")
+    return len(numbers)
 
 
 def main() -> int:
@@ -76,14 +105,17 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", required=True, help="the served name")
+    parser.add_argument("--task", choices=sorted(TASKS), default="embed")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for the answer")
     options = parser.parse_args()
+    task = TASKS[options.task]
     try:
-        length = check(*request_vector(options.host, options.port, options.model, options.timeout), options.model)
+        answer = request(options.host, options.port, options.model, task, options.timeout)
+        length = check(*answer, options.model, task)
     except NotReadyError as error:
         print(" ".join(str(error).split())[:MAX_LINE], file=sys.stderr)
         return 1
-    print(f"{options.model}: a vector of {length} numbers")
+    print(f"{options.model}: a {task.name} of {length} numbers")
     return 0
 
 

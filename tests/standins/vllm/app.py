@@ -65,9 +65,12 @@ class Api:
             "/load": {"GET": self.show_load},
             "/metrics": {"GET": self.show_metrics},
             "/v1/models": {"GET": self.models},
-            "/v1/embeddings": {"POST": self.embeddings},
+            "/v1/rerank": {"POST": self.rerank},
+            "/rerank": {"POST": self.rerank},
             "/tokenize": {"POST": self.tokenize},
         }
+        of_model = {"/classify": self.classify} if model.classes else {"/v1/embeddings": self.embeddings}
+        self.routes |= {path: {"POST": handler} for path, handler in of_model.items()}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = (await receive())["body"]
@@ -135,11 +138,7 @@ class Api:
         dimensions = self.dimensions(request)
         if request.get("encoding_format", "float") not in ("float", "base64"):
             raise bad_request("the double knows encoding_format float and base64", "encoding_format")
-        self.load += 1
-        try:
-            await self.engine.run(inputs)
-        finally:
-            self.load -= 1
+        await self.work(inputs)
         vectors = [self.model.embed(tokens, dimensions) for tokens in inputs]
         if request.get("encoding_format") == "base64":
             data: list[Any] = [
@@ -163,6 +162,43 @@ class Api:
                 },
             }
         )
+
+    async def rerank(self, body: bytes) -> Answer:
+        request = self.request(body)
+        query, documents = request.get("query"), request.get("documents")
+        if not isinstance(query, str) or not isinstance(documents, list) or not documents:
+            raise malformed("query: a text, and documents: a list of texts, are required", "documents")
+        await self.work([self.model.tokenize(f"{query} {document}") for document in documents])
+        scores = [(self.model.score(query, document), index) for index, document in enumerate(documents)]
+        best = sorted(scores, key=lambda scored: -scored[0])[: request.get("top_n") or len(documents)]
+        return Answer(
+            content={
+                "id": f"score-{uuid.uuid4().hex}",
+                "model": self.names[0],
+                "results": [
+                    {"index": index, "document": {"text": documents[index]}, "relevance_score": score}
+                    for score, index in best
+                ],
+            }
+        )
+
+    async def classify(self, body: bytes) -> Answer:
+        inputs = self.inputs(self.request(body))
+        await self.work(inputs)
+        rows = [self.model.probabilities(tokens) for tokens in inputs]
+        data = [
+            {"index": index, "label": f"LABEL_{row.index(max(row))}", "probs": row, "num_classes": len(row)}
+            for index, row in enumerate(rows)
+        ]
+        return Answer(content={"id": f"classify-{uuid.uuid4().hex}", "object": "list", "data": data})
+
+    async def work(self, inputs: list[list[int]]) -> None:
+        """Take the time that these inputs take."""
+        self.load += 1
+        try:
+            await self.engine.run(inputs)
+        finally:
+            self.load -= 1
 
     async def tokenize(self, body: bytes) -> Answer:
         request = self.request(body)

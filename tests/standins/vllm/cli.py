@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 from tests.standins.vllm import flags
@@ -44,6 +45,14 @@ def bind(host: str | None, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((host or "0.0.0.0", port))
     return bound
+
+
+def check_template(template: str | None) -> None:
+    """A path that leads nowhere is no template."""
+    if template and not any(sign in template for sign in "{}\n") and not Path(template).is_file():
+        raise ModelError(
+            f"ValueError: The supplied chat template ({template}) looks like a file path, but it failed to open"
+        )
 
 
 async def serve(options: argparse.Namespace, model: Model, version: str) -> None:
@@ -91,6 +100,7 @@ def main(arguments: list[str]) -> int:
     options = flags.parse(arguments[1:], version)
     try:
         check_environment()
+        check_template(options.chat_template)
         model = Model.load(options.model_tag, options.max_model_len, options.hf_overrides or {})
     except ModelError as error:
         print(error, file=sys.stderr)

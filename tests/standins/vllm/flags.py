@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 Version = tuple[int, int]
-KNOWN_RELEASES: tuple[Version, ...] = ((0, 18), (0, 23), (0, 32))
+KNOWN_RELEASES: tuple[Version, ...] = ((0, 18), (0, 23), (0, 32), (0, 33))
 
 
 def words(text: str) -> list[str]:

@@ -42,6 +42,15 @@ def longest_input(directory: Path, config: dict[str, Any]) -> int:
     return min(limits)
 
 
+def classes(config: dict[str, Any]) -> int:
+    """How many a sequence classifier tells apart; one where two tokens of a language model stand for it."""
+    if not any(name.endswith("ForSequenceClassification") for name in config.get("architectures") or ()):
+        return 0
+    return (
+        1 if "classifier_from_token" in config else int(config.get("num_labels") or len(config.get("id2label") or "01"))
+    )
+
+
 def token_id(word: str, vocabulary: int) -> int:
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big") % vocabulary
 
@@ -74,6 +83,7 @@ class Model:
     max_model_len: int
     vocabulary: int
     matryoshka: bool = False
+    classes: int = 0  # of a sequence classifier; an embedding model has none
     _words: dict[int, str] = field(default_factory=dict)
 
     @classmethod
@@ -94,6 +104,7 @@ class Model:
             max_model_len=max_model_len or longest,
             vocabulary=int(config.get("vocab_size", 32000)),
             matryoshka=bool(config.get("is_matryoshka")),
+            classes=classes(config),
         )
 
     def tokenize(self, text: str, special: bool = True) -> list[int]:
@@ -103,6 +114,17 @@ class Model:
         tokens = [token_id(word, self.vocabulary) for word in words]
         self._words.update(zip(tokens, words, strict=True))
         return tokens
+
+    def score(self, query: str, document: str) -> float:
+        """The cosine of two texts; a classifier's is between 0 and 1."""
+        one, other = (self.embed(self.tokenize(text)) for text in (query, document))
+        cosine = sum(a * b for a, b in zip(one, other, strict=True))
+        return (cosine + 1) / 2 if self.classes else cosine
+
+    def probabilities(self, tokens: list[int]) -> list[float]:
+        """Of the classes, in their order."""
+        weights = [math.exp(number) for number in self.embed(tokens, max(self.classes, 2))[: self.classes]]
+        return [weight / sum(weights) for weight in weights]
 
     def embed(self, tokens: list[int], dimensions: int | None = None) -> list[float]:
         return vector([self._words.get(token, str(token)) for token in tokens], dimensions or self.hidden_size)

@@ -8,11 +8,12 @@ from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning import revision
 from embedding_operator.planning.plan import Observed, Plan, plan_service
-from embedding_operator.planning.profiles import BUILT_IN
+from embedding_operator.planning.profiles import ASCEND_910B, BUILT_IN
 
 JsonObject = dict[str, Any]
 SCRIPTS = {"launch": "1", "middleware": "2", "probe": "3", "drain": "4"}
 DIGEST = "sha256:" + "ab" * 32
+ASCEND_RUNTIME = ASCEND_910B["spec"]["runtime"]
 
 
 def profiles(**spec: Any) -> dict[str, RuntimeProfile]:
@@ -37,14 +38,16 @@ def service(**spec: Any) -> JsonObject:
     }
 
 
-def cache(*, staged: bool = True, digest: str = DIGEST, **status: Any) -> ModelCache:
+def cache(
+    *, staged: bool = True, digest: str = DIGEST, repo: str = "Qwen/Qwen3-VL-Embedding-8B", **status: Any
+) -> ModelCache:
     """The ModelCache of that service."""
     done = {"revision": "9c3d", "digest": digest, "path": "modelscope/Qwen--Qwen3-VL-Embedding-8B/9c3d"}
     return ModelCache.from_dict(
         {
             "metadata": {"name": "modelscope-qwen", "namespace": "search", "uid": "u-2", "generation": 1},
             "spec": {
-                "source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B", "revision": "master"}},
+                "source": {"modelScope": {"repo": repo, "revision": "master"}},
                 "storage": {"claimName": "model-weights"},
             },
             "status": (done if staged else {}) | status,
@@ -53,7 +56,8 @@ def cache(*, staged: bool = True, digest: str = DIGEST, **status: Any) -> ModelC
 
 
 def seen(**observed: Any) -> Observed:
-    return Observed(**({"profiles": profiles(), "script_sources": SCRIPTS} | observed))
+    usual: JsonObject = {"profiles": profiles(), "script_sources": SCRIPTS}
+    return Observed(**(usual | observed))
 
 
 def plan(obj: JsonObject, observed: Observed) -> Plan:

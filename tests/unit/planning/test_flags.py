@@ -1,10 +1,13 @@
-"""Releases of vLLM: each is in both tables, ours and the double's, and is given no flag that it lacks."""
+"""The command line: each release is given only flags that it knows, by its own source and by the double's parser."""
+
+import json
 
 import pytest
 
-from embedding_operator.planning.releases import RELEASES
+from embedding_operator.planning.releases import RELEASES, flag_of
+from tests.releases.read import recorded
 from tests.standins.vllm import flags
-from tests.unit.planning import given
+from tests.unit.planning.combinations import VERSIONS, command_lines
 
 # the double speaks for releases since 0.18; older ones are rendered without what came then
 SPOKEN_FOR = [release for release in RELEASES if release.version >= (0, 18, 0)]
@@ -14,22 +17,35 @@ def test_the_double_knows_the_releases_that_the_operator_knows() -> None:
     assert tuple(release.version[:2] for release in SPOKEN_FOR) == flags.KNOWN_RELEASES
 
 
+SIZES = {"maxModelLen": 8192, "maxBatchedTokens": 16384, "maxSequences": 256}
+
+
+def all_lines(version: str) -> list[list[str]]:
+    """With nothing said, and with all that can be."""
+    tensor = {"tensor": 2}
+    said = command_lines(version, serving=SIZES, parallelism=tensor)
+    pooled = {"dimensions": 64, "pooling": {"type": "Mean", "normalize": True}, "multimodal": {"imagesPerPrompt": 2}}
+    return [*command_lines(version), *said, *command_lines(version, serving=SIZES | pooled)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_release_is_given_only_flags_and_pooler_keys_that_its_source_has(version: str) -> None:
+    record = recorded(version)
+    lines = all_lines(version)
+    assert len(lines) > 10
+    assert {flag_of(word) for line in lines for word in line} - {None} <= set(record["flags"])
+    poolers = [line[line.index("--pooler-config") + 1] for line in lines if "--pooler-config" in line]
+    assert poolers
+    assert {key for pooler in poolers for key in json.loads(pooler)} <= set(record["poolerKeys"])
+
+
 @pytest.mark.parametrize("version", [str(release) for release in SPOKEN_FOR])
-@pytest.mark.parametrize("profile", sorted(given.profiles()))
-def test_a_release_is_given_only_flags_that_it_knows(profile: str, version: str) -> None:
-    service = given.service(
-        runtime={"profile": profile, "version": version},
-        serving={"maxModelLen": 8192, "maxBatchedTokens": 16384, "maxSequences": 256},
-        parallelism={"tensor": 2},
-    )
-    (revision,) = given.stored(given.plan(service, given.seen(cache=given.cache())))
-    program, command, *arguments = revision.resolved["args"]
-    assert (program, command) == ("vllm", "serve")
-    assert flags.parse(arguments, version).max_model_len == 8192
+def test_a_releases_own_parser_takes_them(version: str) -> None:
+    for line in all_lines(version):
+        assert flags.parse(line, version).runner == "pooling"
 
 
-def test_a_release_is_not_given_what_came_after_it() -> None:
-    service = given.service(runtime={"profile": "ascend-910b", "version": "0.13.0"})
-    (revision,) = given.stored(given.plan(service, given.seen(cache=given.cache())))
+@pytest.mark.parametrize("version", ["0.13.0", "0.14.1"])
+def test_a_release_is_not_given_what_came_after_it(version: str) -> None:
     newer = {"--shutdown-timeout", "--safetensors-load-strategy", "--disable-access-log-for-endpoints"}
-    assert newer & set(revision.resolved["args"]) == set()
+    assert [line for line in command_lines(version) if newer & set(line)] == []

@@ -17,9 +17,11 @@ from embedding_operator.planning.cleanjob import cleanup_job
 from embedding_operator.planning.scrub import job_names
 from embedding_operator.planning.stagejob import StagingSite, job, mending_job
 from tests.unit.planning import given
+from tests.unit.planning.combinations import matrix
 
 SITE = StagingSite("example.com/operator:1", (("HTTPS_PROXY", "http://p:1"),), ("registry",))
 GOLDEN = Path(__file__).parent / "golden"
+MATRIX = Path(__file__).parent / "matrix.yaml"
 SERVICES: dict[str, dict[str, Any]] = {
     "ascend-910b": given.service(),
     "ascend-910b-tuned": given.service(
@@ -45,6 +47,11 @@ SERVICES: dict[str, dict[str, Any]] = {
         rollout={"drainTimeout": "2m"},
         exposure={"service": {"type": "NodePort", "port": 80}},
     ),
+    "reranker": given.service(
+        model={"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Reranker-8B"}}},
+        task="Rerank",
+        serving={"multimodal": {"allowedMediaDomains": ["images.example.com"]}},
+    ),
     "cpu": given.service(runtime={"profile": "cpu"}, replicas=1, cache={"claimName": "weights", "subPath": "models"}),
 }
 
@@ -57,13 +64,20 @@ def rendered(name: str) -> list[dict[str, Any]]:
         cache = ModelCache.from_dict(given.cache().to_dict() | {"spec": spec})
         reading = plan_cache(cache, ObservedCache(), SITE).create
         return [*reading, mending_job(cache, SITE, job_names(cache)[1], "c1b2a3d4")]
-    return list(given.plan(SERVICES[name], given.seen(cache=given.cache())).apply)
+    repo = SERVICES[name]["spec"]["model"]["source"]["modelScope"]["repo"]
+    return list(given.plan(SERVICES[name], given.seen(cache=given.cache(repo=repo))).apply)
+
+
+def assert_as_reviewed(path: Path, text: str) -> None:
+    if os.environ.get("GOLDEN") == "write":
+        path.write_text(text)
+    assert text == path.read_text(), "run `make golden` and review the diff"
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "staging", "scrub"])
 def test_manifests_are_as_reviewed(name: str) -> None:
-    path = GOLDEN / f"{name}.yaml"
-    text = yaml.safe_dump_all(rendered(name), sort_keys=False, width=110)
-    if os.environ.get("GOLDEN") == "write":
-        path.write_text(text)
-    assert text == path.read_text(), "run `make golden` and review the diff"
+    assert_as_reviewed(GOLDEN / f"{name}.yaml", yaml.safe_dump_all(rendered(name), sort_keys=False, width=110))
+
+
+def test_what_each_chip_model_and_version_gets_is_as_reviewed() -> None:
+    assert_as_reviewed(MATRIX, yaml.safe_dump(matrix(), sort_keys=False, width=4000))

@@ -9,7 +9,6 @@ from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.profiles import ASCEND_910B, CPU
-from embedding_operator.planning.releases import release_for, retag, version_of_image
 from embedding_operator.planning.resolve import Resolution, resolve
 from tests.unit.planning import given
 
@@ -130,51 +129,28 @@ def test_a_drain_timeout_that_is_no_duration_names_its_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "release"),
+    ("site", "own", "reason", "message"),
     [
-        ("0.23.0", "0.23.0"),
-        ("0.23", "0.23.0"),
-        ("0.18.1rc1", "0.18.0"),
-        ("0.11", "0.11.0"),
-        ("0.12.9", "0.11.0"),
-        ("9.0.0", "0.32.0"),
-        ("0.10.2", None),
-        ("main", None),
-        ("", None),
+        ([], ["--task", "embed"], "InvalidSpec", "spec.runtime.args has --task, which vLLM 0.23.0 does not know"),
+        ([], ["--disable_log_requests"], "InvalidSpec", "spec.runtime.args has --disable-log-requests"),
+        ([], ["--no-trust-request-mm-kwargs"], "InvalidSpec", "(of the releases known here, 0.32.0, 0.33.0 do)"),
+        (["--swap-space=4"], [], "ProfileInvalid", "serving.args of RuntimeProfile ascend-910b has --swap-space"),
     ],
 )
-def test_a_version_is_served_as_the_newest_release_that_is_not_newer(version: str, release: str | None) -> None:
-    found = release_for(version)
-    assert (str(found) if found else None) == release
+def test_a_flag_that_the_version_lacks_is_refused_before_every_pod_ends_by_it(
+    site: list[str], own: list[str], reason: str, message: str
+) -> None:
+    said = refusal(site={"serving": {"args": site}}, runtime={"args": own})
+    assert said[0] == reason
+    assert message in said[1]
 
 
 @pytest.mark.parametrize(
-    ("image", "version"),
-    [
-        ("quay.io/ascend/vllm-ascend:v0.23.0", "0.23.0"),
-        ("quay.io/ascend/vllm-ascend:v0.23.0-a3", "0.23.0"),
-        ("example.com/vllm:0.18.0rc1", "0.18.0"),
-        ("example.com/vllm:cann8.5.0-py3.11-v0.23.0", "0.23.0"),
-        (f"example.com/vllm:v0.23.0@{DIGEST}", "0.23.0"),
-        (f"example.com/vllm-1.2.3@{DIGEST}", None),
-        ("example.com:5000/vllm", None),
-        ("example.com/vllm:main", None),
-    ],
+    "args",
+    [["--invented", "--task-force"], ["-tp", "2"], ["--hf-overrides.is_matryoshka", "true"], ["--seed=1", "--x y"]],
 )
-def test_a_tag_tells_the_version_of_vllm(image: str, version: str | None) -> None:
-    assert version_of_image(image) == version
-
-
-@pytest.mark.parametrize(
-    ("image", "new"),
-    [
-        ("example.com:5000/a:v0.23.0-a3", "example.com:5000/a:v0.18.0-a3"),
-        ("example.com/0.23.0/a:main", "example.com/0.23.0/a:main"),
-        (f"example.com/a@{DIGEST}", f"example.com/a@{DIGEST}"),
-    ],
-)
-def test_another_version_replaces_that_of_the_tag_alone(image: str, new: str) -> None:
-    assert retag(image, "0.23.0", "0.18.0") == new
+def test_a_flag_that_nobody_here_knows_is_the_services_affair(args: list[str]) -> None:
+    assert resolved(runtime={"args": args}).extra_args == tuple(args)
 
 
 def test_the_services_words_come_last_and_win() -> None:

@@ -58,9 +58,9 @@ def flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flag:
 @pytest.fixture
 def double(tmp_path: Path) -> StartDouble:
     """Makes vLLM doubles, to be started by `with`."""
-    model = write_model(tmp_path / "model")
 
-    def make(name: str = "server", **environment: str) -> ServerProcess:
+    def make(name: str = "server", config: dict[str, Any] | None = None, **environment: str) -> ServerProcess:
+        model = write_model(tmp_path / f"{name}-model", **(config or {}))
         variables = {"VLLM_DOUBLE_START_SECONDS": "0", "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "30", **environment}
         return ServerProcess(tmp_path / name, model, ["tiny"], environment=variables)
 

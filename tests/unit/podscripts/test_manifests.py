@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import pytest
 
 from embedding_operator import podscripts
+from embedding_operator.api.service import Task
 from embedding_operator.planning import flags, scripts
+from embedding_operator.planning.families import FAMILIES, Family
 from embedding_operator.podscripts import drain, launch, middleware, probe
 from tests.standins.vllm.process import free_port
 from tests.unit.planning import given
@@ -41,6 +44,17 @@ def test_the_startup_probes_command_is_one_that_the_script_takes(tmp_path: Path)
 def test_the_pre_stop_hooks_command_is_one_that_the_script_takes(tmp_path: Path) -> None:
     ended = run_in_pod(CONTAINER["lifecycle"]["preStop"]["exec"]["command"], tmp_path)
     assert ended.stdout.startswith("embedding-operator drain: nothing to drain: ")
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_template_that_a_family_needs_is_in_the_config_map(family: Family) -> None:
+    if family.template:
+        assert Path(scripts.script_path(family.template)).name in FILES
+
+
+@pytest.mark.parametrize("task", get_args(Task))
+def test_every_task_has_a_startup_request(task: str) -> None:
+    assert task.lower() in probe.TASKS
 
 
 def test_a_probes_own_patience_ends_before_the_kubelets() -> None:

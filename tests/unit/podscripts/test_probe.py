@@ -1,4 +1,4 @@
-"""The startup probe says yes to a real vector only, and otherwise in one line what is missing."""
+"""The startup probe says yes to real numbers of the task only, and otherwise in one line what is missing."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ REFUSALS = {
     "unknown model": (
         404,
         b'{"error": {"message": "The model `tiny` does not exist."}}',
-        "no embeddings for the model 'tiny' (HTTP 404): The model `tiny` does not exist.",
+        "no /v1/embeddings for the model 'tiny' (HTTP 404): The model `tiny` does not exist.",
     ),
     "error object": (500, b'{"error": {"message": "EngineCore\\nis dead"}}', "HTTP 500: EngineCore is dead"),
     "error page": (502, b"bad gateway", "HTTP 502: bad gateway"),
@@ -73,7 +73,7 @@ async def test_a_server_that_does_not_answer_is_given_up_on(serve: Serve) -> Non
 
     code, _, err = await run_probe(await serve(silent), "--timeout", "0.2")
     assert code == 1
-    assert err == "no answer to an embedding request within 0.2 s\n"
+    assert err == "no answer to a request to /v1/embeddings within 0.2 s\n"
 
 
 async def test_a_server_that_hangs_up_is_told(serve: Serve) -> None:
@@ -81,11 +81,61 @@ async def test_a_server_that_hangs_up_is_told(serve: Serve) -> None:
     async with server:
         code, _, err = await run_probe(server.sockets[0].getsockname()[1])
     assert code == 1
-    assert err.startswith("the embedding request failed: ")
+    assert err.startswith("the request to /v1/embeddings failed: ")
 
 
-def test_a_vector_of_the_server_passes(double: StartDouble) -> None:
-    with double() as server:
-        ended = server.run_script("probe", "--port", str(server.port), "--model", "tiny")
+RANKER = {"architectures": ["BertForSequenceClassification"], "num_labels": 1}
+CLASSIFIER = {"architectures": ["BertForSequenceClassification"], "num_labels": 3}
+
+
+@pytest.mark.parametrize(
+    ("task", "config", "told"),
+    [
+        ("embed", {}, "tiny: a vector of 64 numbers\n"),
+        ("rerank", {}, "tiny: a list of scores of 2 numbers\n"),
+        ("rerank", RANKER, "tiny: a list of scores of 2 numbers\n"),
+        ("classify", CLASSIFIER, "tiny: a list of probabilities of 3 numbers\n"),
+    ],
+)
+def test_the_numbers_of_each_task_pass(task: str, config: dict[str, Any], told: str, double: StartDouble) -> None:
+    with double(config=config) as server:
+        ended = server.run_script("probe", "--port", str(server.port), "--model", "tiny", "--task", task)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == "tiny: a vector of 64 numbers\n"
+    assert ended.stdout == told
+
+
+@pytest.mark.parametrize(
+    ("task", "config", "path"), [("embed", RANKER, "/v1/embeddings"), ("classify", {}, "/classify")]
+)
+def test_a_model_for_another_task_is_never_ready(
+    task: str, config: dict[str, Any], path: str, double: StartDouble
+) -> None:
+    with double(config=config) as server:
+        ended = server.run_script("probe", "--port", str(server.port), "--model", "tiny", "--task", task)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"no {path} for the model 'tiny' (HTTP 404): ")
+
+
+ANSWERS = {
+    "no results": ("rerank", {"results": []}, "the list of scores is empty or not a list"),
+    "another shape": ("rerank", {"data": []}, "the answer holds no list of scores"),
+    "not a number": (
+        "rerank",
+        {"results": [{"relevance_score": None}]},
+        "the list of scores holds values that are not",
+    ),
+    "no classes": ("classify", {"data": [{"probs": []}]}, "the list of probabilities is empty"),
+    "not finite": ("classify", {"data": [{"probs": [float("nan")]}]}, "holds values that are not finite numbers"),
+}
+
+
+@pytest.mark.parametrize(("task", "answer", "message"), ANSWERS.values(), ids=ANSWERS.keys())
+async def test_an_answer_without_the_tasks_numbers_is_told(serve: Serve, task: str, answer: Any, message: str) -> None:
+    code, out, err = await run_probe(await serve(json_app(200, json.dumps(answer).encode())), "--task", task)
+    assert (code, out) == (1, "")
+    assert message in err
+
+
+async def test_a_score_of_zero_is_a_score(serve: Serve) -> None:
+    answer = json.dumps({"results": [{"relevance_score": 0.0}, {"relevance_score": 0}]}).encode()
+    assert (await run_probe(await serve(json_app(200, answer)), "--task", "rerank"))[0] == 0

@@ -43,6 +43,12 @@ def test_a_longer_context_than_the_checkpoints_is_refused(tmp_path: Path) -> Non
     assert "max_model_len (8000) is greater than the derived max_model_len (512)" in ended.stderr
 
 
+def test_a_chat_template_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
+    ended = serve(write_model(tmp_path / "model"), "--chat-template", "/nowhere/x.jinja")
+    assert ended.returncode == 1
+    assert "/nowhere/x.jinja" in ended.stderr
+
+
 def test_a_service_named_vllm_breaks_the_start_unless_links_are_off(tmp_path: Path) -> None:
     ended = serve(write_model(tmp_path / "model"), VLLM_PORT="tcp://10.0.0.1:8000")
     assert ended.returncode == 1
