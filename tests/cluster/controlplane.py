@@ -7,7 +7,9 @@ RBAC, Node authorization, Pod Security admission and the audit log are on, as on
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import secrets
 import socket
 import ssl
@@ -21,12 +23,14 @@ from types import TracebackType
 from tests.cluster import processes
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.certificates import Authority, write_key, write_public_key
+from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl, write_kubeconfig
 from tests.cluster.processes import Program
 from tests.cluster.scratch import memory_directory, remove_memory_directory
 from tests.cluster.sources import CONTROL_PLANE, KUBECTL
 from tests.cluster.waiting import wait_until
 
+_SERVER_PORTS = range(20_000, 32_000)
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -256,12 +260,13 @@ def _write_tokens(path: Path, nodes: Iterable[str]) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports that nobody uses now, all different. None of those that Linux gives to clients, by default from 32768 on: a
+    server that is started again would find its port taken by somebody's connection."""
+    found: list[int] = []
+    for port in random.sample(_SERVER_PORTS, len(_SERVER_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ClusterError(f"no {count} ports are free between {_SERVER_PORTS.start} and {_SERVER_PORTS.stop}")
