@@ -1,8 +1,9 @@
 """The bytes of files: a connection and a thread for each answer that is being read.
 
 What passes through an event loop is copied from object to object, which costs several times what hashing does; here
-a thread reads from the socket into one buffer. A stop does not wait for a server that says nothing: it shuts the
-connection down. Redirects are not followed, and failures are LineErrors, whose words name hosts and never a URL.
+a thread reads from the socket into one buffer, and no other lies between. A stop does not wait for a server that says
+nothing: it shuts the connection down. Redirects are not followed, and failures are LineErrors, whose words name hosts
+and never a URL.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import http.client
+import io
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -30,7 +32,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 REFUSAL_MAX_BYTES = 64 << 10
-TLS_RECORD = 16 << 10
+CHUNKED_BYTES = 64 << 10
+"""What http.client makes an object of where a body comes in chunks."""
 
 
 class LineError(Exception):
@@ -101,6 +104,13 @@ class _Line:
                 response.read(REFUSAL_MAX_BYTES)
         return response
 
+    def receive(self, view: memoryview) -> int:
+        """Wait for bytes that follow a head. Called for every 16 KB of TLS, for which OpenSSL gives no more at once."""
+        try:
+            return self._sock.recv_into(view)
+        except OSError as error:
+            raise self._told(error) from None
+
     def cut(self) -> None:
         """Whoever reads or writes gets an end or an error at once."""
         with suppress(OSError):  # SSLSocket's own would let the reader go on with the bytes as they came
@@ -126,15 +136,19 @@ class _Line:
 
     @contextmanager
     def words(self) -> Iterator[None]:
-        host = self.way.host
         try:
             yield
-        except TimeoutError:
-            raise LineError(f"{host} sent nothing for {self._settings.idle_timeout:g} s") from None
-        except ssl.SSLCertVerificationError:
-            raise UntrustedError(host) from None
         except (OSError, http.client.HTTPException) as error:
-            raise LineError(f"the connection to {host} broke ({type(error).__name__})") from None
+            raise self._told(error) from None
+
+    def _told(self, error: Exception) -> LineError:
+        host = self.way.host
+        match error:
+            case TimeoutError():
+                return LineError(f"{host} sent nothing for {self._settings.idle_timeout:g} s")
+            case ssl.SSLCertVerificationError():
+                return UntrustedError(host)
+        return LineError(f"the connection to {host} broke ({type(error).__name__})")
 
 
 class Body:
@@ -148,13 +162,27 @@ class Body:
         self._line = line
         self._response = response
         self._threads = threads
-        # SSL_read gives one record a call, whatever room it is given
-        self._most = TLS_RECORD if line.way.is_tls else None
+        self._early: memoryview | None = None
 
     def readinto(self, view: memoryview) -> int:
         """Wait for bytes; gives how many there were, 0 at the end."""
-        with self._line.words():
-            return self._response.readinto1(view[: self._most])
+        response = self._response
+        if response.chunked:
+            with self._line.words():
+                return response.readinto1(view[:CHUNKED_BYTES])
+        if self._early is None:  # what came with the head is in the response's buffer; all else passes it by
+            with self._line.words():
+                self._early = memoryview(response.read1(io.DEFAULT_BUFFER_SIZE))
+        if self._early:
+            count = min(len(view), len(self._early))
+            view[:count], self._early = self._early[:count], self._early[count:]
+            return count
+        if response.isclosed() or response.length == 0:
+            return 0
+        count = self._line.receive(view[: response.length])
+        if response.length is not None:
+            response.length -= count
+        return count
 
     def cut(self) -> None:
         """Whoever reads gets no more."""
@@ -167,8 +195,8 @@ class Body:
     @property
     def is_read(self) -> bool:
         """Whether another request can follow on the same connection."""
-        at_end = self._response.isclosed() or self._response.length == 0
-        return at_end and not self._response.will_close
+        at_end = self._response.isclosed() if self._response.chunked else self._response.length == 0
+        return at_end and not self._early and not self._response.will_close
 
 
 class Bodies:

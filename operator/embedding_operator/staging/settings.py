@@ -30,7 +30,7 @@ class Settings:
     idle_timeout: float = 60.0
     """Seconds without a byte. There is no limit on the whole: a 5 GB file on a slow line is no error."""
     checksum_attempts: int = 3
-    chunk: int = 256 << 10
+    chunk: int = 1 << 20
     """Bytes of one write, held in memory for each file that is being fetched: few enough that they are still in the
     processor's own when they are written and hashed."""
     log_every: float = 10.0

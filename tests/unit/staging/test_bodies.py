@@ -34,6 +34,7 @@ class Server:
     def __init__(self, serve: Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
         self.heads: list[str] = []
         self.asked = asyncio.Event()
+        self.going_on = asyncio.Event()
         self.connections = 0
         self.port = 0
         self._serve = serve
@@ -170,6 +171,39 @@ async def test_a_redirect_s_connection_is_used_again(partial: PartialFile) -> No
         await fetched(line, server.url(), partial)
     assert_whole(partial)
     assert (server.connections, len(server.heads)) == (1, 2)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("head", [OK, OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1), b"HTTP/1.1 200 OK\r\n\r\n"])
+@pytest.mark.parametrize("with_it", [0, 1, 5000, 100_000])
+async def test_a_body_is_whole_however_much_comes_with_its_head_and_whatever_ends_it(
+    partial: PartialFile, authority: Authority, tls: bool, head: bytes, with_it: int
+) -> None:
+    async def serves(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await server.head(reader):
+            writer.write(head + CONTENT[:with_it])
+            await writer.drain()
+            await server.going_on.wait()
+            writer.write(CONTENT[with_it:])
+            await writer.drain()
+            if head != OK:
+                break
+        writer.close()
+
+    served = serving_tls(authority) if tls else None
+    async with Server(serves).running(served) as server, transport(ca_file=authority.certificate) as line:
+        url = server.url("https" if tls else "http", "localhost")
+        for _ in range(2):
+            await partial.resume(len(CONTENT), lambda count: None)
+            server.going_on.clear()
+            async with line.open(url, {}, {}) as body:
+                server.going_on.set()
+                for most in (1, 700, 70_000, 1 << 30):
+                    assert await body.in_thread(partial.take, body.readinto, len(CONTENT), most)
+                assert await body.in_thread(partial.take, body.readinto, len(CONTENT), 1) == 0
+            assert_whole(partial)
+            partial.discard()
+    assert server.connections == (1 if head == OK else 2)
 
 
 @pytest.mark.parametrize("most", [1, 100_000, 1 << 30])
