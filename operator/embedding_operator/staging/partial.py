@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .layout import make_directories
-from .threads import hash_stream, in_thread, open_for_reading
+from .threads import forget_cached, hash_stream, in_thread, open_for_reading
 
 A_WHILE = 0.25
 """Seconds after which whoever adds bytes says how many there are."""
+WINDOW = 16 << 20
+"""Bytes of a file after which the disk is told to begin with them."""
 
 
 class MismatchError(Exception):
@@ -38,6 +40,7 @@ class PartialFile:
         self.offset = 0
         self._root = root
         self._chunk = chunk
+        self._begun = 0
         self._buffer = memoryview(b"")
         self._hasher = hashlib.sha256()
         self._stream: BinaryIO | None = None
@@ -79,6 +82,19 @@ class PartialFile:
             written += self._stream.write(data[written:])
         self._hasher.update(data)
         self.offset += len(data)
+        if self.offset - self._begun >= WINDOW:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Have the disk begin with what came, and give back the memory of what it has taken since the last times.
+
+        Nobody here reads it again. Else a big file fills the memory of the node, each page of which has to be won from
+        somebody first, and the sync at the end waits for all that the kernel has put off.
+        """
+        assert self._stream is not None
+        start = max(0, self._begun - 4 * WINDOW)
+        forget_cached(self._stream, start, self.offset - start)
+        self._begun = self.offset
 
     def restart(self) -> None:
         self.discard()
@@ -123,6 +139,7 @@ class PartialFile:
             self.discard()
             self._stream = self._open_file()
         self._stream.seek(self.offset)
+        self._begun = self.offset
 
     def _open_file(self) -> BinaryIO:
         return os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666), "wb", buffering=0)

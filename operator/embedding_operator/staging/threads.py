@@ -60,10 +60,13 @@ async def hash_stream(
     return total
 
 
-def forget_cached(stream: BinaryIO) -> None:
-    """So that the disk is read, and not what this machine remembers of it; servers lose no page that they hold."""
+def forget_cached(stream: BinaryIO, start: int = 0, count: int = 0) -> None:
+    """Of so many bytes (0: all that follow), what the disk has; what it lacks, it begins to write, and nobody waits.
+
+    Whoever reads then reads the disk, and not what this machine remembers of it; servers lose no page that they hold.
+    """
     with suppress(AttributeError, OSError):
-        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(stream.fileno(), start, count, os.POSIX_FADV_DONTNEED)
 
 
 def git_blob_id(path: Path, size: int) -> str:
