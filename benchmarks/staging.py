@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report, staging_report
-from benchmarks.staging_arms import ARIA2, ARMS, CP, Arm
+from benchmarks.staging_arms import ARIA2, ARMS, Arm
 from benchmarks.staging_hub import Hub
 from benchmarks.staging_measure import Run, measure
 from tests.cluster.errors import ClusterError
@@ -70,8 +70,6 @@ def _rounds(arguments: argparse.Namespace, arms: Sequence[Arm], directory: Path)
     runs: list[Run] = []
     _say("making the files")
     with Hub(directory / "hub", int(arguments.gigabytes * 1e9)) as hub:
-        # Memory that the kernel takes from other files costs more than what a run before has just given back.
-        measure(hub, next(arm for arm in ARMS if arm.name == CP), "", directory, compare=False)
         for number in range(arguments.rounds):
             turns = [(arm, scheme) for arm in arms for scheme in arguments.schemes if arm.downloads]
             turns += [(arm, "") for arm in arms if not arm.downloads]
