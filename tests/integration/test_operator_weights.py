@@ -76,6 +76,16 @@ def test_weights_that_go_with_their_cache_are_cleaned_once_nobody_uses_them(name
     until(lambda: "CleanedUp" in events(namespace))
 
 
+def test_how_the_claim_may_be_mounted_is_looked_up_though_its_first_reader_died_before_it_wrote_it_down(
+    namespace: Namespace,
+) -> None:
+    name = served(namespace)
+    until(lambda: cache_of(namespace)["status"].get("accessModes") == ["ReadWriteMany"])
+    patch = ("--subresource=status", "--type=merge", "-p", '{"status": {"accessModes": null}}')
+    namespace.kubectl("patch", "modelcache", name, *patch)
+    until(lambda: cache_of(namespace)["status"].get("accessModes") == ["ReadWriteMany"])
+
+
 def test_a_deletion_waits_for_those_who_serve_and_a_changed_mind_lets_it_go(namespace: Namespace) -> None:
     name = served(namespace, deletionPolicy="Delete")
     until(lambda: cache_of(namespace)["metadata"].get("finalizers") == [FINALIZER])

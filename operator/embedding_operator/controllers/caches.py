@@ -138,7 +138,8 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
     if has_ended_in_silence(cache, jobs, pods):  # before the result is called lost, and all is hashed once more
         pods = await _pods_now(context, key, labels)
     look = needs_claim_check(cache, jobs) or any(waits(pod) for pod in of_task(pods, names.STAGING_TASK))
-    claim = await _claim(context, key, cache) if look else None
+    # whoever made the Job may have been killed before it could write down what the claim's pods are placed by
+    claim = await _claim(context, key, cache) if look or cache.status.access_modes is None else None
     where = context.settings
     running = running_pod(of_task(pods, names.STAGING_TASK))
     users = context.users.of(key)
@@ -151,7 +152,7 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         jobs=jobs,
         pods=pods,
         claim_exists=claim is not None if look else None,
-        claim_phase=((claim or {}).get("status") or {}).get("phase") or "",
+        claim_phase=(((claim or {}).get("status") or {}).get("phase") or "") if look else "",
         claim_modes=((claim or {}).get("spec") or {}).get("accessModes") or (),
         nodes=holders(context, cache),
         progress=await fetch_progress(context.http, running) if running and context.looks.is_due(key) else None,
