@@ -81,6 +81,7 @@ def test_how_the_claim_may_be_mounted_is_looked_up_though_its_first_reader_died_
 ) -> None:
     name = served(namespace)
     until(lambda: cache_of(namespace)["status"].get("accessModes") == ["ReadWriteMany"])
+    namespace.kubectl("delete", "jobs,pods", "--all", "--force")  # a pod that waits is another reason to look
     patch = ("--subresource=status", "--type=merge", "-p", '{"status": {"accessModes": null}}')
     namespace.kubectl("patch", "modelcache", name, *patch)
     until(lambda: cache_of(namespace)["status"].get("accessModes") == ["ReadWriteMany"])
