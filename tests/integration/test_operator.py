@@ -137,7 +137,8 @@ def test_an_unknown_profile_stalls_until_it_is_there(control_plane: ControlPlane
     namespace.claim()
     namespace.service(runtime={"profile": profile})
     until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "ProfileNotFound")
-    assert "ascend-910b, cpu" in namespace.condition("emb", "qwen")["message"]
+    known = "ascend-310p, ascend-910b, ascend-950, ascend-a3, cpu"
+    assert known in namespace.condition("emb", "qwen")["message"]
     (cpu,) = [
         one
         for one in json.loads(control_plane.kubectl("get", "rp", "-o", "json"))["items"]

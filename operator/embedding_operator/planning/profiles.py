@@ -1,9 +1,12 @@
 """The built-in RuntimeProfiles. The operator applies each one where no profile of that name exists, and never
 changes one that does: a site's edits stay.
 
-Sources: device plugin resource names and node labels of MindCluster (`huawei.com/Ascend910`, `accelerator`);
-driver directories that must be mounted where Ascend Docker Runtime is not installed (MindCluster's guide for
-"device plugin without Ascend Docker Runtime"); vLLM's CPU notes for the `cpu` profile.
+Sources, of what all chips have: device plugin resource names, node labels and counts of devices of MindCluster; driver
+directories that must be mounted where Ascend Docker Runtime is not installed (MindCluster's guide for "device plugin
+without Ascend Docker Runtime", and the mounts of vllm-ascend's quick start); image suffixes and size of /dev/shm of the
+quick start of vllm-ascend 0.23; vLLM's CPU notes for the `cpu` profile. What is said of one chip alone stands beside
+it. What nobody has published is left out, and docs/ascend.md says so. The images are built for arm64 and amd64, so
+no profile asks for an architecture.
 """
 
 from embedding_operator.api import names
@@ -19,6 +22,24 @@ def _profile(name: str, spec: JsonObject) -> JsonObject:
     }
 
 
+def _server(suffix: str = "") -> JsonObject:
+    return {
+        "name": "vllm-ascend",
+        "version": "0.23.0",
+        "image": f"quay.io/ascend/vllm-ascend:v0.23.0{suffix}",
+        "imagePullPolicy": "IfNotPresent",
+    }
+
+
+_DRIVER = [
+    "/usr/local/Ascend/driver",
+    "/usr/local/dcmi",
+    "/usr/local/bin/npu-smi",
+    "/etc/ascend_install.info",
+]
+_SLOW_START = {"name": "VLLM_ENGINE_READY_TIMEOUT_S", "value": "1800"}  # as long as the startup probe; 600 in vLLM
+_SEGMENTS = {"name": "PYTORCH_NPU_ALLOC_CONF", "value": "expandable_segments:True"}  # vllm-ascend's guides, not of 310P
+
 ASCEND_910B = _profile(
     "ascend-910b",
     {
@@ -29,28 +50,72 @@ ASCEND_910B = _profile(
             "allowedCounts": [1, 2, 4, 8],
             "memoryGiB": 64,
         },
-        "runtime": {
-            "name": "vllm-ascend",
-            "version": "0.23.0",
-            "image": "quay.io/ascend/vllm-ascend:v0.23.0",
-            "imagePullPolicy": "IfNotPresent",
-        },
+        "runtime": _server(),
         "pod": {
             "nodeSelector": {"accelerator": "huawei-Ascend910"},
-            "hostMounts": [
-                "/usr/local/Ascend/driver",
-                "/usr/local/dcmi",
-                "/usr/local/bin/npu-smi",
-                "/etc/ascend_install.info",
-            ],
+            "hostMounts": _DRIVER,
             "resourcesPerDevice": {"cpu": "22", "memory": "100Gi"},
             "sharedMemory": "1Gi",
-            "env": [
-                {"name": "PYTORCH_NPU_ALLOC_CONF", "value": "expandable_segments:True"},
-                {"name": "VLLM_ENGINE_READY_TIMEOUT_S", "value": "1800"},
-            ],
+            "env": [_SEGMENTS, _SLOW_START],
         },
         "serving": {"dtype": "BFloat16"},
+    },
+)
+
+ASCEND_A3 = _profile(
+    "ascend-a3",
+    {
+        "accelerator": {
+            "type": "Ascend",
+            "chip": "A3",
+            "resourceName": "huawei.com/Ascend910",  # one is a die, half a card
+            "allowedCounts": [1, 2, 4, 6, 8, 10, 12, 14, 16],
+            "memoryGiB": 64,
+        },
+        "runtime": _server("-a3"),
+        "pod": {
+            "nodeSelector": {"accelerator": "huawei-Ascend910"},
+            "hostMounts": _DRIVER,
+            # a sixteenth of what vllm-ascend's own tests on A3 give 16 dies: 125 CPUs and 512Gi
+            "resourcesPerDevice": {"cpu": "7", "memory": "32Gi"},
+            "sharedMemory": "1Gi",
+            "env": [_SEGMENTS, _SLOW_START],
+        },
+        "serving": {"dtype": "BFloat16"},
+    },
+)
+
+ASCEND_310P = _profile(
+    "ascend-310p",
+    {
+        "accelerator": {"type": "Ascend", "chip": "310P", "resourceName": "huawei.com/Ascend310P"},
+        "runtime": _server("-310p"),
+        "pod": {
+            "nodeSelector": {"accelerator": "huawei-Ascend310P"},
+            "hostMounts": _DRIVER,
+            "sharedMemory": "1Gi",
+            "env": [_SLOW_START],
+        },
+        "serving": {"dtype": "Float16"},  # the chip has no other
+    },
+)
+
+ASCEND_950 = _profile(
+    "ascend-950",
+    {
+        "accelerator": {
+            "type": "Ascend",
+            "chip": "950",
+            "resourceName": "huawei.com/npu",
+            "allowedCounts": [1, 2, 4, 8],  # what every server of this generation allows
+        },
+        "runtime": _server("-a5"),
+        "pod": {
+            "nodeSelector": {"accelerator": "huawei-npu"},
+            "hostMounts": _DRIVER,
+            "sharedMemory": "1Gi",
+            "env": [_SEGMENTS, _SLOW_START],
+        },
     },
 )
 
@@ -76,4 +141,4 @@ CPU = _profile(
     },
 )
 
-BUILT_IN = (ASCEND_910B, CPU)
+BUILT_IN = (ASCEND_910B, ASCEND_A3, ASCEND_310P, ASCEND_950, CPU)

@@ -1,4 +1,4 @@
-"""Chips x models x versions, as plan tests take them; of the chips without a built-in profile, a site's own."""
+"""Chips x models x versions, as plan tests take them."""
 
 import re
 from collections.abc import Iterator
@@ -8,18 +8,12 @@ from embedding_operator.planning.plan import Plan
 from embedding_operator.planning.releases import RELEASES
 from tests.unit.planning import given
 
-CHIPS: dict[str, dict[str, Any]] = {
-    "910B": {},
-    "A3": {
-        "accelerator": {"type": "Ascend", "chip": "A3", "resourceName": "huawei.com/Ascend910"},
-        "runtime": given.ASCEND_RUNTIME | {"image": "quay.io/ascend/vllm-ascend:v0.23.0-a3"},
-    },
-    "310P": {
-        "accelerator": {"type": "Ascend", "chip": "310P3", "resourceName": "huawei.com/Ascend310P"},
-        "runtime": given.ASCEND_RUNTIME | {"image": "quay.io/ascend/vllm-ascend:v0.23.0-310p"},
-        "serving": {"dtype": "Float16"},
-    },
-    "CPU": {},
+CHIPS = {
+    "910B": "ascend-910b",
+    "A3": "ascend-a3",
+    "310P": "ascend-310p",
+    "950": "ascend-950",
+    "CPU": "cpu",
 }
 MODELS = {
     "Qwen/Qwen3-Embedding-8B": "Embed",
@@ -39,10 +33,10 @@ def planned(chip: str, repo: str, version: str, **spec: Any) -> Plan:
     service = given.service(
         model={"source": {"modelScope": {"repo": repo}}},
         task=MODELS[repo],
-        runtime={"profile": "cpu" if chip == "CPU" else "ascend-910b", "version": version},
+        runtime={"profile": CHIPS[chip], "version": version},
         **spec,
     )
-    return given.plan(service, given.seen(cache=given.cache(repo=repo), profiles=given.profiles(**CHIPS[chip])))
+    return given.plan(service, given.seen(cache=given.cache(repo=repo)))
 
 
 def command_lines(version: str, *, chips: tuple[str, ...] = tuple(CHIPS), **spec: Any) -> Iterator[list[str]]:

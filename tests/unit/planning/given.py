@@ -8,12 +8,11 @@ from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning import revision
 from embedding_operator.planning.plan import Observed, Plan, plan_service
-from embedding_operator.planning.profiles import ASCEND_910B, BUILT_IN
+from embedding_operator.planning.profiles import BUILT_IN
 
 JsonObject = dict[str, Any]
 SCRIPTS = {"launch": "1", "middleware": "2", "probe": "3", "drain": "4"}
 DIGEST = "sha256:" + "ab" * 32
-ASCEND_RUNTIME = ASCEND_910B["spec"]["runtime"]
 
 
 def profiles(**spec: Any) -> dict[str, RuntimeProfile]:

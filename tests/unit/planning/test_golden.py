@@ -47,6 +47,9 @@ SERVICES: dict[str, dict[str, Any]] = {
         rollout={"drainTimeout": "2m"},
         exposure={"service": {"type": "NodePort", "port": 80}},
     ),
+    "ascend-a3": given.service(runtime={"profile": "ascend-a3"}, parallelism={"tensor": 2}),
+    "ascend-310p": given.service(runtime={"profile": "ascend-310p"}),
+    "ascend-950": given.service(runtime={"profile": "ascend-950"}),
     "reranker": given.service(
         model={"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Reranker-8B"}}},
         task="Rerank",
