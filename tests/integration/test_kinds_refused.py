@@ -246,6 +246,22 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "a cache in a bad folder": (cache(storage__subPath="../x"), PATH),
     "a short digest": (cache(digest="sha256:abc"), 'write the digest as "sha256:" and 64 lower-case hex digits'),
     "too many connections": (cache(download__parallelism=65), "should be less than or equal to 64"),
+    "devices as a limit": (
+        service(runtime__resources={"limits": {"huawei.com/Ascend910": 2}}),
+        "a pod gets its devices by its profile: remove them here",
+    ),
+    "devices as a request": (
+        service(runtime__resources={"requests": {"huawei.com/Ascend310P": "1"}}),
+        "a pod gets its devices by its profile: remove them here",
+    ),
+    "more of a device than its limit": (
+        service(runtime__resources={"requests": {"rdma/hca": "2"}, "limits": {"rdma/hca": "1"}}),
+        "write the same amount of it in requests and limits",
+    ),
+    "a device without a limit": (
+        service(runtime__resources={"requests": {"rdma/hca": 1}, "limits": {"memory": "8Gi"}}),
+        "write the same amount of it in requests and limits",
+    ),
     # profiles
     "a profile without runtime": (profile(runtime=REMOVE), "spec.runtime: Required value"),
     "an accelerator without resource": (
@@ -259,6 +275,26 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "a resource without domain": (
         profile(accelerator__resourceName="Ascend910"),
         "write the resource as <domain>/<name>, such as huawei.com/Ascend910",
+    ),
+    "a slice of another device": (
+        profile(accelerator__slice={"huawei.com/Ascend310P-memory": 4096}),
+        "a slice is a part of the device in resourceName",
+    ),
+    "a slice that is the device": (
+        profile(accelerator__slice={"huawei.com/Ascend910": 1}),
+        "a slice is a part of the device in resourceName",
+    ),
+    "a slice of nothing": (
+        profile(accelerator={"type": "None", "slice": {"huawei.com/Ascend910-memory": 1}}),
+        "a slice is a part of the device in resourceName",
+    ),
+    "no slice": (
+        profile(accelerator__slice={"huawei.com/Ascend910-memory": 0}),
+        "should be greater than or equal to 1",
+    ),
+    "a slice in words": (
+        profile(accelerator__slice={"huawei.com/Ascend910-memory": "32Gi"}),
+        'must be of type integer: "string"',
     ),
     "a count twice": (profile(accelerator__allowedCounts=[1, 1]), "allowedCounts[1]: Duplicate value: 1"),
     "another accelerator": (profile(accelerator__type="CUDA"), 'supported values: "Ascend", "None"'),

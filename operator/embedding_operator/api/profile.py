@@ -23,6 +23,7 @@ class Accelerator(View):
     resource_name: str | None = None
     allowed_counts: tuple[int, ...] | None = None
     memory_gib: int | None = named("memoryGiB")
+    slice: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 It refuses what cannot work (a device count the chip lacks, an image whose version nobody knows) with a PlanError.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,10 +10,11 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, Toleration
-from embedding_operator.api.profile import Accelerator, ProfilePod, RuntimeProfile
-from embedding_operator.api.quantity import parse_duration, parse_quantity, times
+from embedding_operator.api.profile import ProfilePod, RuntimeProfile
+from embedding_operator.api.quantity import parse_duration
 from embedding_operator.api.service import EmbeddingService, Serving, Task
 from embedding_operator.api.source import ModelSource
+from embedding_operator.planning.devices import check_count, chip_of, device_of, resources
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.families import Family, family_of
 from embedding_operator.planning.problems import Problem, Situation, problems_of, refused_by
@@ -23,7 +23,6 @@ from embedding_operator.planning.serverimage import refuse_args, server_image
 
 DEFAULT_DRAIN = "120s"
 DEFAULT_SHARED_MEMORY = "1Gi"
-_CHIPS = (("310P", "310P"), ("910B", "910B"), ("A3|910C", "A3"), ("950", "950"), ("910A", "910A"))
 _DTYPES = {"Auto": "auto", "Float16": "float16", "BFloat16": "bfloat16", "Float32": "float32"}
 
 
@@ -75,13 +74,13 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     server = server_image(service, profile)
     refuse_args(service, profile, server.version)
     devices = spec.parallelism.tensor or 1
-    _check_count(devices, profile)
+    check_count(devices, profile)
     scheduling = spec.scheduling
     dtype, dtype_from = _dtype(service, profile)
     family = family_of(source, spec.model.served_name)
     task = _task(service, family)
     chip = chip_of(site.accelerator)
-    device = _device(profile)
+    device = device_of(profile)
     problems = problems_of(Situation(server.version, device is not None, chip, family.name if family else "", dtype))
     _refuse_known(problems)
     _refuse_short_batches(service, problems)
@@ -109,7 +108,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         extra_args=(*(site.serving.args or ()), *(spec.runtime.args or ())),
         env=_environment(site.pod.env) | _environment(spec.runtime.env),
         resource_name=device,
-        resources=_resources(service, profile, devices),
+        resources=resources(service, profile, devices),
         shared_memory=site.pod.shared_memory or DEFAULT_SHARED_MEMORY,
         host_mounts=site.pod.host_mounts or (),
         labels=site.pod.labels or {},
@@ -165,12 +164,6 @@ def _dtype(service: EmbeddingService, profile: RuntimeProfile) -> tuple[str, str
     return _DTYPES["Auto"], "neither service nor profile say; what the model was saved in"
 
 
-def chip_of(accelerator: Accelerator) -> str:
-    """The chip's generation, out of what the profile says: `910B3` is 910B. Its resource tells where chip is absent."""
-    said = (accelerator.chip or accelerator.resource_name or "").upper()
-    return next((chip for pattern, chip in _CHIPS if re.search(pattern, said)), "")
-
-
 def _refuse_known(problems: Iterable[Problem]) -> None:
     refused = refused_by(problems)
     if refused is not None:
@@ -190,53 +183,6 @@ def _refuse_short_batches(service: EmbeddingService, problems: Iterable[Problem]
             f"spec.serving.maxBatchedTokens is {batch} and maxModelLen {longest}, but an input must fit into one step "
             f"here: {chunks}; write maxBatchedTokens: {longest} or more",
         )
-
-
-def _device(profile: RuntimeProfile) -> str | None:
-    accelerator = profile.spec.accelerator
-    if accelerator.type == "None":
-        return None
-    if accelerator.resource_name is None:
-        raise PlanError(
-            Reason.PROFILE_INVALID,
-            f"RuntimeProfile {profile.metadata.name} has an accelerator without resourceName: "
-            "write the resource that the device plugin offers, like huawei.com/Ascend910",
-        )
-    return accelerator.resource_name
-
-
-def _check_count(devices: int, profile: RuntimeProfile) -> None:
-    allowed = profile.spec.accelerator.allowed_counts
-    if allowed and devices not in allowed:
-        raise PlanError(
-            Reason.DEVICE_COUNT_NOT_ALLOWED,
-            f"spec.parallelism.tensor is {devices}, but profile {profile.metadata.name} "
-            f"allows {', '.join(map(str, allowed))} devices per pod",
-        )
-
-
-def _resources(service: EmbeddingService, profile: RuntimeProfile, devices: int) -> JsonObject:
-    """Requests and limits: per device from the profile, then the service's own words, then the devices."""
-    per_device = profile.spec.pod.resources_per_device
-    own = service.spec.runtime.resources
-    requests: dict[str, str] = {}
-    limits: dict[str, str] = {}
-    if per_device.cpu:
-        requests["cpu"] = times(per_device.cpu, devices)
-    if per_device.memory:
-        requests["memory"] = limits["memory"] = times(per_device.memory, devices)
-    requests.update(own.requests or {})
-    if own.requests and "memory" in own.requests and "memory" not in (own.limits or {}):
-        limits.pop("memory", None)  # a larger request than the profile's limit would be refused
-    limits.update(own.limits or {})
-    for resource in (requests.keys() & limits.keys()) - (own.requests or {}).keys():
-        # a limit below what the profile requests would be refused; it is what the service says
-        requests[resource] = min(requests[resource], limits[resource], key=parse_quantity)
-    name = _device(profile)
-    if name is not None:
-        # a container may hold one device resource, with requests equal to limits
-        requests[name] = limits[name] = str(devices)
-    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
 
 
 def _environment(variables: Iterable[EnvVar] | None) -> dict[str, str]:

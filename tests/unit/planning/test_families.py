@@ -4,8 +4,8 @@ import pytest
 
 from embedding_operator.api.profile import Accelerator
 from embedding_operator.api.source import ModelSource
+from embedding_operator.planning.devices import chip_of
 from embedding_operator.planning.families import family_of
-from embedding_operator.planning.resolve import chip_of
 
 
 @pytest.mark.parametrize(
