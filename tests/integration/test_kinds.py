@@ -17,6 +17,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.integration.kinds import CRDS, EXAMPLES, PLURALS, Manifest, as_yaml, cache, install_kinds, profile, service
+from tests.unit.test_docs import DOCUMENTS, manifests
 
 NAMESPACE = "kinds"
 
@@ -127,6 +128,12 @@ def test_lists_and_groups_get_no_defaults_within(kubectl: Kubectl) -> None:
         ),
         pytest.param(service(cache={"claimTemplate": {"size": "2Gi", "storageClassName": ""}}), id="no class"),
         pytest.param(cache(digest=f"sha256:{'0' * 64}"), id="a cache with a digest"),
+        pytest.param(
+            service(runtime__resources={"requests": {"cpu": 4, "rdma/hca": 1}, "limits": {"rdma/hca": "1"}}),
+            id="a device that is no accelerator",
+        ),
+        pytest.param(service(runtime__resources={"limits": {"rdma/hca": 1}}), id="a limit that is the request too"),
+        pytest.param(profile(accelerator__slice={"huawei.com/Ascend910-memory": 32768}), id="a slice of a device"),
         pytest.param(profile(pod={"runtimeClassName": "", "schedulerName": "", "labels": {}}), id="empty is none"),
         pytest.param(
             profile(accelerator={"type": "None"}, pod={"resourcesPerDevice": {"cpu": 4, "memory": "8Gi"}}), id="cpu"
@@ -135,6 +142,19 @@ def test_lists_and_groups_get_no_defaults_within(kubectl: Kubectl) -> None:
 )
 def test_good_manifests_are_accepted(kubectl: Kubectl, manifest: Manifest) -> None:
     assert "created" in kubectl("create", "-n", NAMESPACE, "--dry-run=server", "-f", "-", input=as_yaml(manifest))
+
+
+SHOWN = [
+    pytest.param(manifest, id=f"{document.name} {manifest['metadata']['name']}")
+    for document in DOCUMENTS
+    for manifest in manifests(document)
+]
+
+
+@pytest.mark.parametrize("manifest", SHOWN)
+def test_the_manifests_that_documents_show_are_accepted(kubectl: Kubectl, manifest: Manifest) -> None:
+    arguments = ("create", "-n", NAMESPACE, "--dry-run=server", "--validate=strict", "-f", "-")
+    assert "created" in kubectl(*arguments, input=as_yaml(manifest))
 
 
 @pytest.mark.parametrize("built_in", BUILT_IN, ids=lambda manifest: manifest["metadata"]["name"])

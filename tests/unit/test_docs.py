@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from embedding_operator.api.conditions import Reason
 from embedding_operator.cli import main
@@ -30,6 +32,13 @@ def prose(document: Path) -> str:
 
 def inline_code(document: Path) -> list[str]:
     return re.findall(r"`([^`\n]+)`", prose(document))
+
+
+def manifests(document: Path) -> list[dict[str, Any]]:
+    """The whole manifests of our own kinds that a document shows."""
+    blocks = [block for language, block in FENCED.findall(document.read_text()) if language == "yaml"]
+    whole = [block for block in blocks if "apiVersion: embedding-operator.io/" in block]
+    return [one for block in whole for one in yaml.safe_load_all(block) if one["apiVersion"].startswith("embedding-")]
 
 
 def code(document: Path) -> list[str]:
