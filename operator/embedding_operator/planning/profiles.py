@@ -5,7 +5,7 @@ Sources, of what all chips have: device plugin resource names, node labels and c
 directories that must be mounted where Ascend Docker Runtime is not installed (MindCluster's guide for "device plugin
 without Ascend Docker Runtime", and the mounts of vllm-ascend's quick start); image suffixes and size of /dev/shm of the
 quick start of vllm-ascend 0.23; vLLM's CPU notes for the `cpu` profile. What is said of one chip alone stands beside
-it. What nobody has published is left out, and docs/ascend.md says so. The images are built for arm64 and amd64, so
+it. What was found nowhere is left out, and docs/ascend.md says so. The images are built for arm64 and amd64, so
 no profile asks for an architecture.
 """
 
