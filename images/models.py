@@ -34,7 +34,8 @@ def write_placeholder(root: Path) -> Path:
     """A repository with the reference model's name and file layout, for nodes without NPUs: its weights are noise."""
     directory = root / PLACEHOLDER
     directory.mkdir(parents=True, exist_ok=True)
-    config = {"architectures": ["Qwen3VLForConditionalGeneration"], "hidden_size": 4096, "model_type": "qwen3_vl"}
+    text = {"hidden_size": 4096, "max_position_embeddings": 262144}  # as the real one's
+    config = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", "text_config": text}
     files = {"config.json": json.dumps(config).encode(), "README.md": b"A placeholder: no model.\n"}
     for part in (1, 2, 3, 4):
         noise = hashlib.shake_256(bytes([part])).digest(PLACEHOLDER_BYTES)
