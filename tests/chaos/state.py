@@ -47,6 +47,7 @@ _DROPPED_SPEC = ("nodeName", "clusterIP", "clusterIPs", "healthCheckNodePort")
 _DIGEST = "embedding-operator.io/applied"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _UID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f])")
+_CLUSTER = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(?=_NAMESPACE_)")  # a Lease's uid, cut short
 _SIGNATURE = re.compile(r"_[^_/]+_[0-9a-f-]{36}$")
 _NODES = re.compile(r" on \d+ nodes?\b")
 
@@ -137,6 +138,7 @@ def _renamed(objects: list[Object], namespace: str) -> list[Object]:
     text = json.dumps(objects)
     for name in sorted(names, key=len, reverse=True):
         text = text.replace(name, names[name])
+    text = _CLUSTER.sub("CLUSTER", text)
     text = _UID.sub(lambda found: uids.get(found.group(), "NOBODY"), text)
     text = _NODES.sub(" on NODES", _TIME.sub("TIME", text))
     renamed: list[Object] = json.loads(text)
