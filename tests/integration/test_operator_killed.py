@@ -65,9 +65,9 @@ def _stage_when_asked(namespace: Namespace) -> None:
 def _stage_if_asked(namespace: Namespace) -> bool:
     """Say that the weights are there, once their Job is; a Job without a node never says so itself."""
     objects = _objects(namespace)
-    if not any(obj["kind"] == "Job" for obj in objects):
+    cache = next((obj for obj in objects if obj["kind"] == "ModelCache"), None)
+    if cache is None or not any(obj["kind"] == "Job" for obj in objects):  # kinds are listed one after the other
         return False
-    (cache,) = [obj for obj in objects if obj["kind"] == "ModelCache"]
     if not (cache.get("status") or {}).get("digest"):
         done = {"digest": DIGEST, "path": "modelscope/Qwen--X/abc", "revision": "abc", "files": 3, "bytes": 100}
         name = cache["metadata"]["name"]
