@@ -82,23 +82,22 @@ class Access:
 
     async def credential(self) -> Credential:
         """Raises AccessError if there is none to be had."""
-        if self._is_good():
-            assert self._known is not None
-            return self._known
+        if (known := self._good()) is not None:
+            return known
         async with self._renewing:
-            if self._known is None or not self._is_good():
-                self._known = await self._renew()
+            if (known := self._good()) is None:
+                known = self._known = await self._renew()
                 self._since = now()
-            return self._known
+            return known
 
     def refused(self, credential: Credential) -> None:
         """The server does not take it. That counts for one that is not new: a server that starts refuses everybody."""
         if self._known is credential and now() - self._since > _NEW_SECONDS:
             self._known = None
 
-    def _is_good(self) -> bool:
+    def _good(self) -> Credential | None:
         known = self._known
-        return known is not None and (known.expires is None or now() < known.expires)
+        return known if known is not None and (known.expires is None or now() < known.expires) else None
 
 
 def now() -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import os
 import urllib.request
@@ -31,6 +30,7 @@ class Connection:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._server = access.server
+        self._proxy = access.server.proxy or proxy_for(access.server.url)
         self._session: aiohttp.ClientSession | None = None
         self._certificate: Certificate | None = None  # the session's
         self._told: Credential | None = None
@@ -68,7 +68,7 @@ class Connection:
             headers=headers,
             timeout=timeout or _TIMEOUT,
             server_hostname=server.name,
-            proxy=server.proxy,
+            proxy=self._proxy,
             allow_redirects=False,
         )
         if response.status == 401:
@@ -91,7 +91,7 @@ class Connection:
             "password": password,
             "certificate_data": certificate.certificate if certificate else None,
             "private_key_data": certificate.key if certificate else None,
-            "proxy_url": self._server.proxy,
+            "proxy_url": self._proxy,
         }
 
     async def close(self) -> None:
@@ -106,7 +106,7 @@ class Connection:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._server.tls(certificate)),
                 read_bufsize=_READ_BUFFER,
-                # The environment's proxy was looked up once, by proxy_for: aiohttp would look for each request.
+                # The environment's proxy was looked up once, above: aiohttp would look for each request.
                 trust_env=False,
             )
             if old is not None:
@@ -124,8 +124,6 @@ async def connect(kubeconfig: Path | str | None = None, context: str | None = No
         access = of_the_pod()
     else:
         access = of_kubeconfig(files(kubeconfig), context)
-    if access.server.proxy is None:
-        access.server = dataclasses.replace(access.server, proxy=proxy_for(access.server.url))
     await access.credential()  # what is wrong with them is told now
     return Connection(access)
 

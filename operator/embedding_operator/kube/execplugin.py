@@ -90,9 +90,11 @@ async def _output(plugin: Plugin, cluster: Shown | None) -> bytes:
         async with asyncio.timeout(None if interactive else _SECONDS):
             output, told = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         raise AccessError(f"{plugin.command} gave no credential within {_SECONDS:.0f} s") from None
+    finally:
+        if process.returncode is None:  # nobody waits for it any more
+            process.kill()
+            await process.wait()
     if process.returncode:
         why = (told or b"").decode(errors="replace")
         raise AccessError(_joined(f"{plugin.command} ended with {process.returncode}", why))

@@ -7,6 +7,7 @@ took away.
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -117,7 +118,8 @@ def of_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Access:
     pair = _named(contexts, context, "context")
     server = _named(clusters, pair.cluster, "cluster")
     user = _named(users, pair.user, "user") if pair.user else User()
-    return Access(_server(server), _credential(user, pair.user, server))
+    where = _server(server)
+    return Access(where, _credential(user, pair.user, _shown(server, where)))
 
 
 def _read(path: Path) -> _Config:
@@ -178,13 +180,13 @@ def _server(cluster: Cluster) -> Server:
     )
 
 
-def _credential(user: User, name: str, cluster: Cluster) -> Callable[[], Awaitable[Credential]]:
+def _credential(user: User, name: str, shown: Shown) -> Callable[[], Awaitable[Credential]]:
     if user.impersonate:
         raise AccessError(f"user {name!r} impersonates {user.impersonate!r} (as): name a user with rights of its own")
     if user.auth_provider is not None:
         raise AccessError(f"user {name!r} has an auth-provider, gone since Kubernetes 1.26: use an exec plugin")
     if user.exec is not None:
-        return credential_of(user.exec, _shown(cluster) if user.exec.provide_cluster_info else None)
+        return credential_of(user.exec, shown if user.exec.provide_cluster_info else None)
     pem = _pem(user.client_certificate_data, user.client_certificate, "client-certificate-data")
     key = _pem(user.client_key_data, user.client_key, "client-key-data")
     if bool(pem) != bool(key):
@@ -196,15 +198,14 @@ def _credential(user: User, name: str, cluster: Cluster) -> Callable[[], Awaitab
     return given(Credential(user.token or None, basic, certificate))
 
 
-def _shown(cluster: Cluster) -> Shown:
-    """What a plugin may be told of the cluster."""
+def _shown(cluster: Cluster, where: Server) -> Shown:
+    """What a plugin may be told of the cluster; the authority as data, though the kubeconfig may name a file."""
     extensions = [each.get("extension") for each in cluster.extensions if each.get("name") == EXTENSION]
-    authority = cluster.certificate_authority_data
     return Shown(
         server=cluster.server,
         tls_server_name=cluster.tls_server_name,
         insecure_skip_tls_verify=cluster.insecure_skip_tls_verify,
-        certificate_authority_data=authority,
+        certificate_authority_data=base64.b64encode((where.authority or "").encode()).decode(),
         proxy_url=cluster.proxy_url,
         config=extensions[0] if extensions else None,
     )

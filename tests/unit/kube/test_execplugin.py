@@ -1,7 +1,9 @@
 """Programs that a kubeconfig names for its credentials; real programs, run."""
 
 import asyncio
+import base64
 import json
+import os
 import stat
 import sys
 
@@ -10,6 +12,7 @@ import pytest
 from embedding_operator.kube import access
 from embedding_operator.kube.access import AccessError
 from embedding_operator.kube.kubeconfig import of_kubeconfig
+from tests.cluster.waiting import wait_until
 from tests.unit.kube.test_kubeconfig import config
 
 V1 = "client.authentication.k8s.io/v1"
@@ -74,6 +77,14 @@ async def test_it_is_told_of_the_cluster_where_it_asks_for_that(calling):
     assert "cluster" not in json.loads((await calling(body, cluster).credential()).token)["spec"]
 
 
+async def test_it_is_told_the_authority_as_data_though_the_kubeconfig_names_a_file(calling, tmp_path):
+    (tmp_path / "ca.crt").write_text("PEM")
+    body = answering(token="T").replace("'T'", "os.environ['KUBERNETES_EXEC_INFO']")
+    way = calling(body, {"certificate-authority": "ca.crt"}, provideClusterInfo=True)
+    told = json.loads((await way.credential()).token)["spec"]["cluster"]
+    assert base64.b64decode(told["certificate-authority-data"]) == b"PEM"
+
+
 async def test_it_is_called_once_for_many_who_ask_until_the_end_that_it_names(calling, tmp_path):
     way = calling(counting(tmp_path, token="N", expirationTimestamp=LONG_AHEAD))
     tokens = {each.token for each in await asyncio.gather(*(way.credential() for _ in range(5)))}
@@ -113,6 +124,18 @@ async def test_a_program_without_a_credential_is_told_in_one_line(calling, body,
         await calling(body, **more).credential()
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+async def test_a_program_that_nobody_waits_for_any_more_is_ended(calling, tmp_path):
+    started = tmp_path / "pid"
+    body = f"open({str(started)!r}, 'w').write(str(os.getpid())); import time; time.sleep(60)"
+    asking = asyncio.create_task(calling(body).credential())
+    await asyncio.to_thread(wait_until, "it runs", lambda: started.exists() and bool(started.read_text()), every=0.02)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
 
 
 async def test_a_program_that_hangs_is_ended(calling, monkeypatch):
