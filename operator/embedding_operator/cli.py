@@ -7,11 +7,11 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedding_operator import __version__, helptexts
+from embedding_operator import __version__, argvalues, helptexts
 from embedding_operator.staging import usage
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        type=_variable,
+        type=argvalues.variable,
         help="environment of staging Jobs, like HTTPS_PROXY=http://proxy:3128; repeatable",
     )
     parser.add_argument(
@@ -97,21 +97,21 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--staging-proxy-secret",
         metavar="NAME[/KEY]",
-        type=_key_of("proxy"),
+        type=argvalues.key_of("proxy"),
         help="Secret with the URL of a proxy that wants a password, for http and https, in the namespaces of the "
         "services (key: proxy, if none is given)",
     )
     parser.add_argument(
         "--staging-ca-bundle",
         metavar="NAME[/KEY]",
-        type=_key_of("ca.crt"),
+        type=argvalues.key_of("ca.crt"),
         help="ConfigMap with certificates that staging Jobs trust beside their image's, in the namespaces of the "
         "services (key: ca.crt, if none is given)",
     )
     parser.add_argument(
         "--staging-bytes-per-second",
         metavar="QUANTITY",
-        type=_rate,
+        type=argvalues.rate,
         help="how fast each staging Job may fetch, such as 100Mi (default: as fast as it can)",
     )
     parser.add_argument(
@@ -124,11 +124,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--lease-name", default="embedding-operator", metavar="NAME", help="name of the Lease (default: %(default)s)"
     )
     parser.add_argument(
-        "--workers", type=_positive, default=16, metavar="N", help="objects worked on at once (default: %(default)s)"
+        "--workers",
+        type=argvalues.positive,
+        default=16,
+        metavar="N",
+        help="objects worked on at once (default: %(default)s)",
     )
     parser.add_argument(
         "--health-port",
-        type=_port,
+        type=argvalues.port,
         default=8080,
         metavar="PORT",
         help="port of /healthz and /readyz; 0: none (default: %(default)s)",
@@ -182,65 +186,14 @@ def _add_log_level(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-level", default="info", choices=levels, help="default: %(default)s")
 
 
-def _variable(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not name or not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    if name.upper().endswith("_PROXY") and "@" in value:
-        raise argparse.ArgumentTypeError(
-            f"the password in {name} would be readable in every Job: put the proxy's URL into a Secret, and name that "
-            "by --staging-proxy-secret"
-        )
-    return name, value
-
-
-def _key_of(default: str) -> Callable[[str], tuple[str, str]]:
-    """Reads NAME or NAME/KEY."""
-
-    def read(text: str) -> tuple[str, str]:
-        name, _, key = text.partition("/")
-        if not name:
-            raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME/KEY")
-        return name, key or default
-
-    return read
-
-
-def _rate(text: str) -> int:
-    from embedding_operator.api.codec import ApiValueError
-    from embedding_operator.api.quantity import parse_quantity
-
-    try:
-        rate = int(parse_quantity(text))
-    except ApiValueError:
-        rate = 0
-    if rate < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 on, such as 100Mi")
-    return rate
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
-    return int(text)
-
-
 def _run(arguments: argparse.Namespace) -> int:
     from embedding_operator.controllers.app import run
     from embedding_operator.kube.access import AccessError
 
     if not arguments.image:
         return _refused("--image (or OPERATOR_IMAGE) is needed: staging Jobs run it")
-    if arguments.kubeconfig:
-        if not arguments.kubeconfig.is_file():
-            return _refused(f"there is no kubeconfig {arguments.kubeconfig}")
-        os.environ["KUBECONFIG"] = str(arguments.kubeconfig)  # the watches read it there
+    if arguments.kubeconfig and not arguments.kubeconfig.is_file():
+        return _refused(f"there is no kubeconfig {arguments.kubeconfig}")
     try:
         return asyncio.run(run(_settings(arguments), arguments.kubeconfig))
     except AccessError as error:

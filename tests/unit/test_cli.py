@@ -63,9 +63,8 @@ def test_a_kubeconfig_that_is_not_there_is_refused_by_name(tmp_path: Path, capsy
 
 @pytest.mark.parametrize("content", ["{}", "a: [", "current-context: gone"])
 def test_a_file_that_is_no_kubeconfig_is_refused_in_one_line(
-    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", "restored after the test")
     broken = tmp_path / "kubeconfig"
     broken.write_text(content)
     assert cli.main([*RUN, "--kubeconfig", str(broken)]) == 2
@@ -75,9 +74,8 @@ def test_a_file_that_is_no_kubeconfig_is_refused_in_one_line(
 
 
 def test_a_health_port_that_is_taken_is_told_with_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", "restored after the test")
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(
         """

@@ -1,0 +1,57 @@
+"""What may stand on the command line: each reads one word, and says what is wrong with it in words for people."""
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+
+
+def variable(text: str) -> tuple[str, str]:
+    """NAME=VALUE of the environment."""
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    if name.upper().endswith("_PROXY") and "@" in value:
+        raise ArgumentTypeError(
+            f"the password in {name} would be readable in every Job: put the proxy's URL into a Secret, and name that "
+            "by --staging-proxy-secret"
+        )
+    return name, value
+
+
+def key_of(default: str) -> Callable[[str], tuple[str, str]]:
+    """NAME or NAME/KEY of a ConfigMap or a Secret."""
+
+    def read(text: str) -> tuple[str, str]:
+        name, _, key = text.partition("/")
+        if not name:
+            raise ArgumentTypeError(f"{text!r} is not NAME or NAME/KEY")
+        return name, key or default
+
+    return read
+
+
+def rate(text: str) -> int:
+    """A quantity of bytes."""
+    from embedding_operator.api.codec import ApiValueError
+    from embedding_operator.api.quantity import parse_quantity
+
+    try:
+        number = int(parse_quantity(text))
+    except ApiValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number of bytes from 1 on, such as 100Mi")
+    return number
+
+
+def positive(text: str) -> int:
+    """A number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A port; 0 stands for none."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
