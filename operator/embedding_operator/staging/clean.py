@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,10 +22,11 @@ from pydantic.alias_generators import to_camel
 
 from .displaced import remove_displaced
 from .errors import StageError
-from .layout import OURS, TRASH, fsync_path, is_real_directory, make_directories, size_of, unsafe_path
+from .layout import OURS, TRASH, fsync_path, is_real_directory, make_directories, unsafe_path
 from .manifest import BadManifestError, read_manifest
 from .progress import human
 from .spec import SIGNATURE
+from .trash import remove
 from .unfinished import remove_unfinished
 from .users import note_of, notes, others, take_signature, unsign
 
@@ -158,9 +158,7 @@ def _remove(root: Path, spec: CleanSpec, path: str, pause: Callable[[float], Non
                 _rename(trash, root / path)
                 return CleanResult(False, kept)
         _rename(trash, going)  # from here on it is not whole, and never goes back
-    size = size_of(going)
-    shutil.rmtree(going)
-    return CleanResult(True, f"{path} is removed, {human(size)}")
+    return CleanResult(True, f"{path} is removed, {human(remove(going))}")
 
 
 def _second_look(root: Path, spec: CleanSpec, path: str, trash: Path, pause: Callable[[float], None]) -> str | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 
-from .layout import STAGING, TRASH, fsync_path, is_real_directory, make_directories, size_of, staging_key
+from .layout import STAGING, TRASH, is_real_directory, staging_key
 from .manifest import BadManifestError, read_manifest
+from .trash import discard, remove
 
 
 def free_place(root: Path, relative: str) -> Path | None:
@@ -25,13 +25,10 @@ def free_place(root: Path, relative: str) -> Path | None:
 def remove_displaced(root: Path, relative: str, user: str) -> int:
     """How many bytes are gone. Killed at any moment, the next run goes on."""
     trash = root / TRASH / f"{user}.displaced"
-    size = _remove(trash) if is_real_directory(trash) else 0
+    size = remove(trash) if is_real_directory(trash) else 0
     for directory in _displaced(root, relative):
         if _is_ours(directory):
-            make_directories(trash.parent, root)
-            directory.rename(trash)
-            fsync_path(directory.parent)
-            size += _remove(trash)
+            size += discard(directory, trash, root)
     return size
 
 
@@ -48,9 +45,3 @@ def _is_ours(directory: Path) -> bool:
         return read_manifest(directory) is not None
     except BadManifestError:
         return False
-
-
-def _remove(directory: Path) -> int:
-    size = size_of(directory)
-    shutil.rmtree(directory)
-    return size

@@ -167,11 +167,6 @@ def is_real_directory(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def size_of(directory: Path) -> int:
-    """Bytes of all files below it."""
-    return sum(path.lstat().st_size for path in directory.rglob("*") if not path.is_dir())
-
-
 def open_up(path: Path) -> None:
     """chmod a+rX: only ever adds rights (a plain mode would drop an inherited setgid bit)."""
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -6,12 +6,12 @@ What another ModelCache has signed for as well, or what somebody writes in, stay
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from .layout import CLAIM, STAGING, TRASH, USERS, fsync_path, is_real_directory, make_directories, size_of
+from .layout import CLAIM, STAGING, TRASH, USERS, is_real_directory
+from .trash import discard, remove
 from .users import others, signed_for, unsign
 
 LOOKS = 3  # a stager that was told to stop is given so many times the pause to do it
@@ -20,7 +20,7 @@ LOOKS = 3  # a stager that was told to stop is given so many times the pause to 
 def remove_unfinished(root: Path, user: str, pause: Callable[[float], None], settle: float) -> int | None:
     """How many bytes are gone; None if there was nothing to remove. Killed at any moment, the next run goes on."""
     trash = root / TRASH / f"{user}.unfinished"
-    gone = _remove(trash) if is_real_directory(trash) else None
+    gone = remove(trash) if is_real_directory(trash) else None
     users = root / STAGING / USERS
     if not (is_real_directory(users.parent) and is_real_directory(users)):
         return gone
@@ -28,10 +28,7 @@ def remove_unfinished(root: Path, user: str, pause: Callable[[float], None], set
         relative = f"{STAGING}/{key}"
         directory = root / relative
         if is_real_directory(directory) and _is_free(root, relative, user, pause, settle):
-            make_directories(trash.parent, root)
-            directory.rename(trash)
-            fsync_path(directory.parent)
-            gone = (gone or 0) + _remove(trash)
+            gone = (gone or 0) + discard(directory, trash, root)
         unsign(root, relative, user)  # STRICTLY last: it is what the next run finds the directory by
     for empty in [*users.iterdir(), users] if users.is_dir() else ():  # as a run left it that was killed right there
         with suppress(OSError):  # somebody signed
@@ -59,9 +56,3 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-
-
-def _remove(directory: Path) -> int:
-    size = size_of(directory)
-    shutil.rmtree(directory)
-    return size
