@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from embedding_operator.planning.problems import as_object
+from embedding_operator.planning.commandline import as_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ setting of a reranker's configuration does not lose the others.
 import json
 from collections.abc import Mapping, Sequence
 
+from embedding_operator.planning.commandline import as_object, flag_of, name_of, object_at, positive
 from embedding_operator.planning.flag import Flag, joined
 from embedding_operator.planning.modelflags import model_flags
-from embedding_operator.planning.problems import as_object
-from embedding_operator.planning.releases import flag_of, positive
 from embedding_operator.planning.resolve import Resolution
 
 SERVER_PORT = 8000
@@ -43,15 +42,15 @@ def _merged(ours: Mapping[str, Flag], args: Sequence[str]) -> tuple[list[str], s
     """Their arguments with JSON objects merged over ours, and the flags of which that is true."""
     theirs, names = list(args), set()
     for place, word in enumerate(args):
-        name, equals, value = word.partition("=")
-        name = name.replace("_", "-")
+        name = name_of(word)
         own = as_object(ours[name].values[0]) if name in ours and ours[name].values else None
-        said = as_object(value if equals else "".join(args[place + 1 : place + 2]))
+        said = object_at(args, place)
         if own is None or said is None:
             continue
         names.add(name)
         text = json.dumps(own | said)
-        theirs[place if equals else place + 1] = f"{name}={text}" if equals else text
+        joint = "=" in word
+        theirs[place if joint else place + 1] = f"{name}={text}" if joint else text
     return theirs, names
 
 

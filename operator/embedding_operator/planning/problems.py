@@ -5,14 +5,13 @@ never rolls a pod: flags are added when a template is rendered anyway, and of po
 `KnownProblems` tells what the table of today knows of them. A new problem is one new row.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from embedding_operator.api.json import JsonObject
 from embedding_operator.planning import families as known
-from embedding_operator.planning.releases import Version, flag_of, parse_version, positive
+from embedding_operator.planning.commandline import as_object, flag_of, name_of, object_at, positive
+from embedding_operator.planning.releases import Version, parse_version
 
 Action: TypeAlias = Literal["Refuse", "WorkAround", "Warn"]
 
@@ -236,21 +235,11 @@ def _line(problem: Problem, args: Sequence[str]) -> tuple[bool, str]:
 def has_flag(args: Sequence[str], flag: Sequence[str]) -> bool:
     """Whether arguments say what a flag says: a switch as it is, a JSON object with its items, a number at all."""
     name, *values = flag
-    places = [place for place, word in enumerate(args) if word.partition("=")[0].replace("_", "-") == name]
+    places = [place for place, word in enumerate(args) if name_of(word) == name]
     if not places or not values:
         return bool(places)
     wanted = as_object(values[0])
     if wanted is None:
         return True
-    word = args[places[-1]]
-    said = as_object(word.partition("=")[2] or "".join(args[places[-1] + 1 : places[-1] + 2]))
+    said = object_at(args, places[-1])
     return said is not None and wanted.items() <= said.items()
-
-
-def as_object(text: str) -> JsonObject | None:
-    """A flag's value that is a JSON object, or None."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None

@@ -150,19 +150,6 @@ def having(word: str) -> tuple[Release, ...]:
     return tuple(release for release in RELEASES if release.knows(word))
 
 
-def flag_of(word: str) -> str | None:
-    """The long flag that a word of a command line gives, as vLLM reads it: `--no-x`, `--x.y` and `--x_y=1` are `--x`,
-    `--x` and `--x-y`. None for a value or a short flag."""
-    if not word.startswith("--"):
-        return None
-    return positive(word.partition("=")[0].partition(".")[0].replace("_", "-"))
-
-
-def positive(flag: str) -> str:
-    """A switch under the name that the release table knows it by: `--no-x` is `--x`."""
-    return f"--{flag.removeprefix('--no-')}" if flag.startswith("--no-") else flag
-
-
 def parse_version(version: str) -> Version:
     """The numbers of a version; zeros where it is none."""
     found = _VERSION.match(version)

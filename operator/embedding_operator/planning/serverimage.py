@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.planning.commandline import flag_of
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.releases import (
     RELEASES,
     SUGGESTED,
     Release,
-    flag_of,
     having,
     lacks,
     release_for,

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from embedding_operator.planning.releases import RELEASES, flag_of
+from embedding_operator.planning.commandline import flag_of
+from embedding_operator.planning.releases import RELEASES
 from tests.releases.read import recorded
 from tests.standins.vllm import flags
 from tests.unit.planning.combinations import VERSIONS, command_lines

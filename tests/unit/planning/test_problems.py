@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from embedding_operator.api.conditions import Reason
+from embedding_operator.planning.commandline import flag_of
 from embedding_operator.planning.plan import Plan
 from embedding_operator.planning.problems import PROBLEMS, Problem, Situation, has_flag, problems_of
-from embedding_operator.planning.releases import RELEASES, VOCABULARY, flag_of
+from embedding_operator.planning.releases import RELEASES, VOCABULARY
 from tests.unit.planning import given
 
 ASCEND_ISSUES = "https://github.com/vllm-project/vllm-ascend/issues"
