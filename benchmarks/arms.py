@@ -14,8 +14,8 @@ from typing import Final
 from benchmarks.site import Site
 from benchmarks.usage import Usage, usage_of
 from charts.manifests import NAMESPACE as OPERATOR_NAMESPACE
-from tests.cluster.controlplane import free_ports
 from tests.cluster.waiting import wait_until
+from tests.ports import free_ports
 
 IMAGE: Final = "example.com/embedding-operator:benchmark"
 OPERATOR: Final = "operator"

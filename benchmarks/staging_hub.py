@@ -17,8 +17,8 @@ from typing import Self
 from benchmarks.usage import usage_of
 from tests.cluster.cache import cache_dir
 from tests.cluster.certificates import Authority
-from tests.cluster.controlplane import free_ports
 from tests.cluster.packages import unpacked
+from tests.ports import free_ports
 from tests.standins.modelhub import ModelHub
 
 REPO = "Acme/Big-Embedding"

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
-from tests.cluster.controlplane import free_ports
+from tests.ports import free_ports
 
 IMAGE = "example.com/embedding-operator:test"
 

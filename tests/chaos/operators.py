@@ -22,7 +22,7 @@ import yaml
 from demo.install import ROOT
 from demo.mark import OPERATOR_NAMESPACE
 from tests.chaos.faults import InstalledOperator
-from tests.cluster.controlplane import free_ports
+from tests.ports import free_ports
 
 IMAGE = "docker.io/embedding-operator/operator:test"
 _ENVIRONMENT = {"PYTHONPATH": "operator:."}

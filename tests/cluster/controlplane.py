@@ -7,11 +7,8 @@ RBAC, Node authorization, Pod Security admission and the audit log are on, as on
 
 from __future__ import annotations
 
-import contextlib
 import json
-import random
 import secrets
-import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -23,14 +20,13 @@ from types import TracebackType
 from tests.cluster import processes
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.certificates import Authority, write_key, write_public_key
-from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl, write_kubeconfig
 from tests.cluster.processes import Program
 from tests.cluster.scratch import memory_directory, remove_memory_directory
 from tests.cluster.sources import CONTROL_PLANE, KUBECTL
 from tests.cluster.waiting import wait_until
+from tests.ports import free_ports
 
-_SERVER_PORTS = range(20_000, 32_000)
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -257,16 +253,3 @@ def _write_tokens(path: Path, nodes: Iterable[str]) -> dict[str, str]:
     path.touch(mode=0o600)
     path.write_text("".join(f'{tokens[user]},{user},{user},"{group}"\n' for user, group in groups.items()))
     return tokens
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now, all different. None of those that Linux gives to clients, by default from 32768 on: a
-    server that is started again would find its port taken by somebody's connection."""
-    found: list[int] = []
-    for port in random.sample(_SERVER_PORTS, len(_SERVER_PORTS)):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise ClusterError(f"no {count} ports are free between {_SERVER_PORTS.start} and {_SERVER_PORTS.stop}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.controlplane import free_ports
+from tests.ports import free_ports
 from tests.registry import Registry, serving
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any, Self
 from embedding_operator import podscripts
 from embedding_operator.planning import scripts
 from embedding_operator.planning.flags import MIDDLEWARE
+from tests.ports import free_ports
 
 DOUBLE = Path(__file__).parent / "bin" / "vllm"
 
@@ -35,13 +35,6 @@ def write_model(directory: Path, **config: Any) -> Path:
     return directory
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @dataclass
 class ServerProcess:
     """`with ServerProcess(...) as server:` has it listening."""
@@ -53,7 +46,7 @@ class ServerProcess:
     flags: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     start_timeout: float = 30.0
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lambda: free_ports(1)[0])
 
     def __post_init__(self) -> None:
         self.scripts = self.state / "scripts"

@@ -1,7 +1,6 @@
 """The drain against the vLLM double, which loses requests on SIGTERM like the real one."""
 
 import asyncio
-import re
 import socket
 import subprocess
 import time
@@ -11,8 +10,9 @@ from typing import Any
 import pytest
 
 from embedding_operator.podscripts import drain
+from tests.ports import free_ports
 from tests.standins.load import Load, Result
-from tests.standins.vllm.process import ServerProcess, free_port
+from tests.standins.vllm.process import ServerProcess
 from tests.unit.podscripts.conftest import Serve, StartDouble, json_app, until
 
 QUICK = ["--settle", "0.3", "--interval", "0.1"]
@@ -98,8 +98,7 @@ async def test_at_the_deadline_it_gives_up_and_says_what_was_left(double: StartD
         await running
     assert ended.returncode == 0
     assert "gave up after" in ended.stdout
-    # one more where the server has not yet seen the end of the look before
-    assert re.search(r"3 requests in flight, [34] connections open", ended.stdout)
+    assert "3 requests in flight, 3 connections open" in ended.stdout
 
 
 def test_an_idle_server_is_drained_and_the_flag_stays_up(double: StartDouble) -> None:
@@ -119,7 +118,7 @@ def test_a_server_that_does_not_listen_is_not_waited_for(double: StartDouble) ->
 
 def test_a_server_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "POLL_TIMEOUT", 0.05)
-    with socket.create_server(("127.0.0.1", free_port())) as silent:
+    with socket.create_server(("127.0.0.1", free_ports(1)[0])) as silent:
         port = silent.getsockname()[1]
         watch = drain.Watch(drain.Server("127.0.0.1", port))
         assert drain.drain(watch, 600, 0, 0.01) == f"nothing to drain: no answer on port {port}"

@@ -13,7 +13,7 @@ from embedding_operator.api.service import Task
 from embedding_operator.planning import flags, scripts
 from embedding_operator.planning.families import FAMILIES, Family
 from embedding_operator.podscripts import drain, launch, middleware, probe
-from tests.standins.vllm.process import free_port
+from tests.ports import free_ports
 from tests.unit.planning import given
 
 POD = given.child(given.plan(given.service(), given.seen(cache=given.cache())), "Deployment")["spec"]["template"][
@@ -29,7 +29,7 @@ def run_in_pod(command: list[str], tmp_path: Path) -> subprocess.CompletedProces
     assert python == "python3"
     copy = tmp_path / Path(script).name
     copy.write_text(FILES[copy.name])
-    options[options.index("--port") + 1] = str(free_port())
+    options[options.index("--port") + 1] = str(free_ports(1)[0])
     variables = {"EMBEDDING_OPERATOR_DRAIN_FLAG": str(tmp_path / "draining")}
     return subprocess.run(
         [sys.executable, "-I", str(copy), *options], env=variables, capture_output=True, text=True, check=False

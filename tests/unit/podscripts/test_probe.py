@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from embedding_operator.podscripts import probe
-from tests.standins.vllm.process import free_port
+from tests.ports import free_ports
 from tests.unit.podscripts.conftest import Serve, StartDouble, json_app
 
 PROBE = str(Path(probe.__file__))
@@ -62,7 +62,7 @@ async def test_an_answer_without_a_vector_is_told_in_one_line(
 
 
 async def test_a_server_that_does_not_listen_yet_is_still_loading() -> None:
-    code, _, err = await run_probe(port := free_port())
+    code, _, err = await run_probe(port := free_ports(1)[0])
     assert code == 1
     assert err == f"port {port} refuses connections: the model is still loading\n"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_ports
 from tests.standins.load import Load
 from tests.standins.vllm.asgi import App, Server
-from tests.standins.vllm.process import free_port
 
 GOOD = b'{"data": [{"embedding": [1.0]}]}'
 
@@ -88,7 +88,7 @@ async def test_a_hang_up_without_an_answer_is_a_failure() -> None:
 
 
 async def test_a_refused_connection_is_a_failure() -> None:
-    result = await Load(f"http://127.0.0.1:{free_port()}/", "m", clients=2, requests=4).run()
+    result = await Load(f"http://127.0.0.1:{free_ports(1)[0]}/", "m", clients=2, requests=4).run()
     assert dict(result.errors) == {"ConnectionRefusedError": 4}
 
 
