@@ -78,7 +78,7 @@ def run_stager(namespace: Namespace, directory: Path) -> dict[str, Any]:
     environ = {one["name"]: value_of(namespace, one) for one in container.get("env") or ()}
     assert TOKEN in environ.values()
     spec = json.loads(text) | {"root": str(root), "progressPort": 0}
-    main_stage(json.dumps(spec), environ | {"TERMINATION_LOG": str(log)}, Settings(**QUICK))  # type: ignore[arg-type]
+    main_stage(json.dumps(spec), environ | {"TERMINATION_LOG": str(log)}, Settings(**QUICK))
     left: dict[str, Any] = json.loads(log.read_text())
     return left
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from embedding_operator.staging.stage import stage
 from tests.standins.modelhub import ModelHub
 
 REPO = "Acme/Tiny-Embedding"
-QUICK = {
+QUICK: dict[str, Any] = {
     "attempts": 4,
     "backoff_base": 0.01,
     "backoff_cap": 0.05,
@@ -97,7 +98,7 @@ def killed_at_each_step(
         copy = replace(volume, root=scratch / f"killed-{steps}")
         shutil.copytree(volume.root, copy.root, symlinks=True)
         with monkeypatch.context() as patch:
-            finished = _runs_through(lambda copy=copy: work(copy), steps, patch)  # type: ignore[misc]
+            finished = _runs_through(partial(work, copy), steps, patch)
         yield copy
         steps += 1
     assert steps > 8
@@ -159,7 +160,7 @@ class Volume:
         **fields: object,
     ) -> StageResult:
         text = self.spec(digest, parallelism, user, **fields)
-        chosen = Settings(**{**QUICK, **(settings or {})})  # type: ignore[arg-type]
+        chosen = Settings(**{**QUICK, **(settings or {})})
         return await stage(parse_spec(text), token=token, settings=chosen)
 
     def process(self, log: Path, settings: dict[str, object] | None = None, **environ: str) -> subprocess.Popen[bytes]:

@@ -256,7 +256,7 @@ def test_the_token_is_in_no_log_and_no_result(
     log = tmp_path / "termination-log"
     environ = {"TERMINATION_LOG": str(log), "MODELSCOPE_API_TOKEN": TOKEN}
     with caplog.at_level("DEBUG"):
-        code = main_stage(volume.spec(), environ, Settings(**QUICK))  # type: ignore[arg-type]
+        code = main_stage(volume.spec(), environ, Settings(**QUICK))
     assert code == 1
     assert json.loads(log.read_text())["reason"] == "HubUnavailable"
     output = capfd.readouterr()

@@ -89,7 +89,7 @@ async def staged(
 ) -> StageResult:
     spec = {"source": {"http": http}, "root": str(volume.root), "digest": digest, "progressPort": 0}
     room = {} if free is None else {"free_bytes": free if callable(free) else lambda path: free}
-    return await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK | room), **kwargs)  # type: ignore[arg-type]
+    return await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK | room), **kwargs)
 
 
 async def refused(volume: Volume, http: dict[str, Any], **kwargs: Any) -> StageError:

@@ -236,6 +236,6 @@ def test_token_and_mirror_of_the_site_come_by_the_environment_and_stay_secret(
     spec = json.loads(volume.spec())
     del spec["source"]["huggingFace"]["endpoint"]
     environ = {"TERMINATION_LOG": str(tmp_path / "log"), "HF_TOKEN": f"{TOKEN}\n", "HF_ENDPOINT": f"{hub.url}/"}
-    assert main_stage(json.dumps(spec), environ, Settings(**QUICK)) == 0  # type: ignore[arg-type]
+    assert main_stage(json.dumps(spec), environ, Settings(**QUICK)) == 0
     output = capfd.readouterr()
     assert TOKEN not in output.out + output.err + (tmp_path / "log").read_text()

@@ -76,7 +76,7 @@ def test_sizes_are_told_in_units(count: int, text: str) -> None:
 async def test_progress_is_served_while_a_download_runs(volume: Volume, hub: ModelHub) -> None:
     hub.fault("stall-after", match="*.safetensors", value=500_000)
     progress = Progress()
-    settings = Settings(**QUICK)  # type: ignore[arg-type]
+    settings = Settings(**QUICK)
     async with reported(progress, port=0, log_every=0.05) as port, aiohttp.ClientSession() as session:
         run = asyncio.create_task(stage(parse_spec(volume.spec()), progress=progress, settings=settings))
         await asyncio.to_thread(wait_for, lambda: volume.bytes_present() >= 900_000)

@@ -64,7 +64,7 @@ def test_the_result_is_in_the_termination_log_and_on_standard_output(
     volume: Volume, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "termination-log"
-    assert main_stage(volume.spec(), {"TERMINATION_LOG": str(log)}, Settings(**QUICK)) == 0  # type: ignore[arg-type]
+    assert main_stage(volume.spec(), {"TERMINATION_LOG": str(log)}, Settings(**QUICK)) == 0
     assert json.loads(log.read_text())["digest"] == volume.digest
     assert capsys.readouterr().out.strip() == log.read_text()
 
@@ -79,14 +79,14 @@ def test_the_longest_success_fits(path: str) -> None:
 
 def test_a_result_that_cannot_be_written_does_not_change_the_exit_code(volume: Volume, tmp_path: Path) -> None:
     environ = {"TERMINATION_LOG": str(tmp_path / "no-such-directory" / "log")}
-    assert main_stage(volume.spec(), environ, Settings(**QUICK)) == 0  # type: ignore[arg-type]
+    assert main_stage(volume.spec(), environ, Settings(**QUICK)) == 0
 
 
 def test_the_site_s_endpoint_is_used_where_the_spec_names_none(volume: Volume, tmp_path: Path) -> None:
     spec = json.loads(volume.spec())
     del spec["source"]["modelScope"]["endpoint"]
     environ = {"TERMINATION_LOG": str(tmp_path / "log"), "MODELSCOPE_ENDPOINT": f"{volume.hub.url}/"}
-    assert main_stage(json.dumps(spec), environ, Settings(**QUICK)) == 0  # type: ignore[arg-type]
+    assert main_stage(json.dumps(spec), environ, Settings(**QUICK)) == 0
 
 
 def test_the_termination_log_may_be_named() -> None:

@@ -33,7 +33,7 @@ async def read_again(volume: Volume, staged: StageResult) -> StageResult:
 
 async def mend(volume: Volume, staged: StageResult) -> StageResult:
     spec = json.loads(volume.spec(staged.digest, revision=staged.revision)) | {"verify": True}
-    return await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK))  # type: ignore[arg-type]
+    return await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK))
 
 
 @pytest.mark.parametrize("damage", [flip, lambda path: path.write_bytes(b"short"), Path.unlink])
@@ -91,7 +91,7 @@ async def test_a_branch_that_moved_since_mends_nothing_with_other_weights(
     make_model(volume.source, seed=9)
     spec = json.loads(volume.spec(staged.digest)) | {"verify": True}
     with pytest.raises(StageError) as caught:
-        await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK))  # type: ignore[arg-type]
+        await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK))
     assert caught.value.reason == "DigestMismatch"
     assert damaged.read_bytes() == content
 

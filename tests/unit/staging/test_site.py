@@ -38,7 +38,7 @@ def result_of(volume: Volume, hub: ModelHub, tmp_path: Path, **environ: str) -> 
     spec = json.loads(volume.spec())
     spec["source"][volume.kind]["endpoint"] = f"https://localhost:{hub.port}"
     log = tmp_path / "log"
-    code = main_stage(json.dumps(spec), {"TERMINATION_LOG": str(log), **environ}, Settings(**QUICK))  # type: ignore[arg-type]
+    code = main_stage(json.dumps(spec), {"TERMINATION_LOG": str(log), **environ}, Settings(**QUICK))
     return code, json.loads(log.read_text())
 
 
@@ -89,7 +89,7 @@ async def test_every_byte_that_is_fetched_counts_against_the_limit(
 
     monkeypatch.setattr(staging, "Pace", Counting)
     text = json.loads(volume.spec()) | {"bytesPerSecond": 123}
-    result = await staging.stage(parse_spec(json.dumps(text)), settings=Settings(**QUICK))  # type: ignore[arg-type]
+    result = await staging.stage(parse_spec(json.dumps(text)), settings=Settings(**QUICK))
     volume.assert_published(result.path)
     assert {rate for rate, _ in counted} == {123}
     assert sum(count for _, count in counted) == volume.total
@@ -119,7 +119,7 @@ def test_a_token_is_in_nothing_that_a_run_leaves(
     log = tmp_path / "termination-log"
     environ = {"TERMINATION_LOG": str(log), TOKEN_VARIABLES[kind]: f"{TOKEN}\n"}
     with caplog.at_level("DEBUG"):
-        code = main_stage(json.dumps(spec), environ, Settings(**QUICK))  # type: ignore[arg-type]
+        code = main_stage(json.dumps(spec), environ, Settings(**QUICK))
     assert (code == 0) is (not trouble)
     assert any(request.credentials for request in hub.requests)
     output = capfd.readouterr()
@@ -145,7 +145,7 @@ def test_a_proxys_password_is_in_nothing_that_a_run_leaves(
         monkeypatch.setenv(name, "http://somebody:p%40ssword-nobody-may-see@127.0.0.1:9")
     log = tmp_path / "termination-log"
     with caplog.at_level("DEBUG"):
-        code = main_stage(volume.spec(), {**os.environ, "TERMINATION_LOG": str(log)}, Settings(**QUICK))  # type: ignore[arg-type]
+        code = main_stage(volume.spec(), {**os.environ, "TERMINATION_LOG": str(log)}, Settings(**QUICK))
     assert code == 1
     assert "cannot connect to the proxy 127.0.0.1:9" in log.read_text()
     output = capfd.readouterr()
@@ -159,7 +159,7 @@ def test_a_proxys_password_is_left_out_of_whatever_repeats_it(
     spec = json.loads(volume.spec()) | {"root": str(tmp_path / "p@ss" / "nowhere")}
     log = tmp_path / "termination-log"
     environ = {"TERMINATION_LOG": str(log), "HTTPS_PROXY": "http://somebody:p%40ss@127.0.0.1:9"}
-    assert main_stage(json.dumps(spec), environ, Settings(**QUICK)) == 3  # type: ignore[arg-type]
+    assert main_stage(json.dumps(spec), environ, Settings(**QUICK)) == 3
     output = capfd.readouterr()
     assert "***" in log.read_text()
     assert "p@ss" not in output.out + output.err + log.read_text()

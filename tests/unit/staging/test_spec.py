@@ -105,7 +105,7 @@ def test_a_token_with_its_file_s_new_line_works_and_stays_secret(
 ) -> None:
     hub.tokens[REPO] = "a-token"
     environ = {"TERMINATION_LOG": str(tmp_path / "log"), "MODELSCOPE_API_TOKEN": "a-token\n"}
-    assert main_stage(volume.spec(), environ, Settings(**QUICK)) == 0  # type: ignore[arg-type]
+    assert main_stage(volume.spec(), environ, Settings(**QUICK)) == 0
     output = capfd.readouterr()
     assert "a-token" not in output.out + output.err
 
@@ -114,7 +114,7 @@ def test_a_token_with_its_file_s_new_line_works_and_stays_secret(
 def test_what_cannot_be_a_token_is_refused_without_being_shown(volume: Volume, tmp_path: Path, token: str) -> None:
     log = tmp_path / "termination-log"
     environ = {"TERMINATION_LOG": str(log), "MODELSCOPE_API_TOKEN": token}
-    assert main_stage(volume.spec(), environ, Settings(**QUICK)) == 3  # type: ignore[arg-type]
+    assert main_stage(volume.spec(), environ, Settings(**QUICK)) == 3
     document = json.loads(log.read_text())
     assert document["reason"] == "Unauthorized"
     assert document["message"] == "MODELSCOPE_API_TOKEN is no token: put the token alone into the Secret"

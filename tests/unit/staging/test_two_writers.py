@@ -108,6 +108,6 @@ async def test_a_link_in_a_file_s_place_is_not_followed(volume: Volume, hub: Mod
 async def test_a_claim_that_comes_free_because_the_work_is_done_is_not_taken(tmp_path: Path) -> None:
     """The other one may publish, and tidy up, between the look at the result and the look at the claim."""
     looks = iter([False, True])
-    claim = Claim(tmp_path / "staging" / "writer.json", tmp_path, Settings(**QUICK))  # type: ignore[arg-type]
+    claim = Claim(tmp_path / "staging" / "writer.json", tmp_path, Settings(**QUICK))
     assert await claim.acquire(lambda: next(looks)) is False
     assert not (tmp_path / "staging").exists()
