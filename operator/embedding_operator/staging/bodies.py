@@ -27,6 +27,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .settings import Settings
+from .threads import to_its_end
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -190,7 +191,8 @@ class Body:
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Work that reads. When the caller is cancelled, the connection is cut, and the work's end awaited."""
-        return await _in_thread(self._threads, self._line, partial(work, *args, **kwargs))
+        piece = asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
+        return await to_its_end(piece, self._line.cut)
 
     @property
     def is_read(self) -> bool:
@@ -241,8 +243,9 @@ class Bodies:
 
     async def _on(self, line: _Line, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Without an answer a connection is of no use any more."""
+        piece = asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
         try:
-            return await _in_thread(self._threads, line, partial(work, *args, **kwargs))
+            return await to_its_end(piece, line.cut)
         except BaseException:
             line.close()
             raise
@@ -273,14 +276,3 @@ def proxy_for(url: URL) -> URL | None:
         return None
     proxy = URL(getproxies().get(url.scheme, ""))
     return proxy if proxy.scheme == "http" and proxy.host else None
-
-
-async def _in_thread(threads: ThreadPoolExecutor, line: _Line, work: Callable[[], T]) -> T:
-    piece = asyncio.get_running_loop().run_in_executor(threads, work)
-    try:
-        return await asyncio.shield(piece)
-    except asyncio.CancelledError:
-        line.cut()
-        with suppress(BaseException):
-            await asyncio.wait([piece])
-        raise

@@ -21,13 +21,25 @@ READ_CHUNK = 256 << 10
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As asyncio.to_thread, but a cancelled caller waits for the piece of work: nobody closes files under it."""
-    piece = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    return await to_its_end(asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs)))
+
+
+async def to_its_end(piece: asyncio.Future[T], stop: Callable[[], None] = lambda: None) -> T:
+    """The result of work that goes on in a thread. A cancelled caller calls `stop`, and waits until it is over."""
     try:
         return await asyncio.shield(piece)
     except asyncio.CancelledError:
+        piece.add_done_callback(_nobody_asks)
+        stop()
         with suppress(BaseException):
             await asyncio.wait([piece])
         raise
+
+
+def _nobody_asks(piece: asyncio.Future[T]) -> None:
+    """How it failed that was told to stop; unasked for, it would be logged with its traceback."""
+    if not piece.cancelled():
+        piece.exception()
 
 
 async def hash_stream(
