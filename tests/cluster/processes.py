@@ -102,9 +102,13 @@ def check_alive(program: Program, log: Path) -> None:
 
 
 def _born(pid: int) -> int:
-    """Start time of a process in clock ticks since boot; zero when there is none or it is a zombie."""
+    """Start time of a process in clock ticks since boot; zero when there is none or it is a zombie.
+
+    A process whose first thread is a zombie still has its files and ports while other threads are ending.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0
-    return 0 if fields[0] in "ZX" else int(fields[19])
+    state, threads, born = fields[0], int(fields[17]), int(fields[19])
+    return 0 if state in "ZX" and threads <= 1 else born
