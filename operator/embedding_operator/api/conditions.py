@@ -95,6 +95,8 @@ class Reason(StrEnum):
     """An object of that name exists and is not ours."""
     APPLY_REFUSED = "ApplyRefused"
     """The API server refused a child; the message has its words."""
+    POD_SECURITY = "PodSecurity"
+    """The namespace does not admit these pods by its Pod Security level; the message says which level they need."""
     NEWER_PROFILE = "NewerProfile"
     """The profile changed after these pods were made."""
 

@@ -4,7 +4,7 @@ Nothing in it changes while nothing happens: no times, no random names but those
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true
@@ -14,6 +14,7 @@ from embedding_operator.api.service import EmbeddingService, EmbeddingServiceSta
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.onenode import crowded, held_elsewhere
 from embedding_operator.planning.pods import Trouble, serving_nodes, trouble
+from embedding_operator.planning.podsecurity import forbidden
 from embedding_operator.planning.problems import problems_of, situation_of, told
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.verdict import Verdict
@@ -122,6 +123,9 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     if counts.settled and counts.total == counts.ready == counts.updated == facts.replicas:
         nodes = serving_nodes(facts.pods) or 1
         return Verdict(Reason.SERVING, f"{serving} on {nodes} node{'s' * (nodes != 1)}", ready=True)
+    kept_out = forbidden(counts.refused, service.metadata.namespace or "") if counts.settled else None
+    if kept_out is not None:
+        return replace(kept_out, message=f"{serving}; {kept_out.message}")
     found = _trouble(facts)
     if counts.overdue:
         why = found.message if found else counts.refused or counts.overdue
