@@ -15,7 +15,7 @@ from embedding_operator.planning.modelflags import model_flags
 from embedding_operator.planning.resolve import Resolution
 
 SERVER_PORT = 8000
-MIDDLEWARE = "embedding_operator_middleware.DrainMiddleware"
+MIDDLEWARE = "embedding_operator_middleware.Middleware"
 QUIET_PATHS = "/health,/metrics,/ping,/-/ready,/-/inflight"
 
 

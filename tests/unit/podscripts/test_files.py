@@ -9,21 +9,22 @@ from pathlib import Path
 import pytest
 
 from embedding_operator import podscripts
-from embedding_operator.planning import scripts
+from embedding_operator.planning import flags, scripts
 
 FILES: dict[str, str] = scripts.config_map("default", podscripts.sources())["data"]
 SOURCES = {name: source for name, source in FILES.items() if name.endswith(".py")}
+PARTS = {f"{scripts.PREFIX}{part}" for part in podscripts.PARTS}  # of the middleware, which imports them
+ALONE = sorted(name for name in SOURCES if name.removesuffix(".py") not in {*PARTS, f"{scripts.PREFIX}middleware"})
 
 
 def test_the_config_map_holds_scripts_and_templates_under_their_flat_names() -> None:
-    assert sorted(FILES) == [
-        "embedding_operator_drain.py",
-        "embedding_operator_launch.py",
-        "embedding_operator_middleware.py",
-        "embedding_operator_probe.py",
-        "embedding_operator_qwen3_reranker.jinja",
-        "embedding_operator_qwen3_vl_reranker.jinja",
-    ]
+    flat = [*(f"{script}.py" for script in podscripts.SCRIPTS), *podscripts.TEMPLATES]
+    assert sorted(FILES) == sorted(f"embedding_operator_{name}" for name in flat)
+
+
+def test_every_script_is_in_the_config_map() -> None:
+    written = {path.stem for path in Path(podscripts.__file__).parent.glob("*.py")} - {"__init__"}
+    assert sorted(podscripts.SCRIPTS) == sorted(written)
 
 
 def test_together_they_are_far_below_a_config_maps_limit() -> None:
@@ -36,7 +37,7 @@ def test_a_script_is_valid_for_python_3_9(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_script_imports_the_standard_library_only(name: str) -> None:
+def test_a_script_imports_the_standard_library_only_and_parts_of_the_middleware(name: str) -> None:
     imported = set()
     for node in ast.walk(ast.parse(SOURCES[name])):
         if isinstance(node, ast.Import):
@@ -44,7 +45,7 @@ def test_a_script_imports_the_standard_library_only(name: str) -> None:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0
             imported.add(str(node.module).partition(".")[0])
-    assert imported <= sys.stdlib_module_names
+    assert imported <= sys.stdlib_module_names | (set() if name in ALONE else PARTS)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -52,7 +53,7 @@ def test_a_script_shadows_no_module_of_the_standard_library(name: str) -> None:
     assert Path(name).stem not in sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", ALONE)
 def test_a_script_runs_alone_and_isolated(name: str, tmp_path: Path) -> None:
     script = tmp_path / name
     script.write_text(SOURCES[name])
@@ -60,7 +61,23 @@ def test_a_script_runs_alone_and_isolated(name: str, tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-I", str(script)], env=variables, capture_output=True, text=True, check=False
     )
-    # Without arguments the middleware only defines itself, the others say what they need.
-    expected = 0 if name == "embedding_operator_middleware.py" else 2
-    assert ended.returncode == expected, ended.stderr
+    assert ended.returncode == 2, ended.stderr  # without arguments they say what they need
     assert "Traceback" not in ended.stderr
+
+
+def test_the_middleware_and_its_parts_lie_flat_on_the_python_path_and_nothing_else_is_needed(tmp_path: Path) -> None:
+    for name, source in SOURCES.items():
+        (tmp_path / name).write_text(source)
+    module, _, name = flags.MIDDLEWARE.partition(".")
+    code = f"import sys; from {module} import {name}; {name}(app=None); print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-S", "-s", "-c", code],
+        env={"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert PARTS.issubset(ended.stdout.split())
+    assert "embedding_operator" not in ended.stdout.split()

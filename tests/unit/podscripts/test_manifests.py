@@ -12,7 +12,7 @@ from embedding_operator import podscripts
 from embedding_operator.api.service import Task
 from embedding_operator.planning import flags, scripts
 from embedding_operator.planning.families import FAMILIES, Family
-from embedding_operator.podscripts import drain, launch, middleware, probe
+from embedding_operator.podscripts import drain, inflight, launch, middleware, probe, readiness, state
 from tests.ports import free_ports
 from tests.unit.planning import given
 
@@ -81,15 +81,15 @@ def test_the_middleware_is_named_by_its_flat_file() -> None:
 
 
 def test_readiness_and_drain_ask_what_the_middleware_answers() -> None:
-    assert CONTAINER["readinessProbe"]["httpGet"]["path"] == middleware.READY
-    assert f'"{middleware.INFLIGHT}"' in FILES["embedding_operator_drain.py"]
+    assert CONTAINER["readinessProbe"]["httpGet"]["path"] == readiness.READY
+    assert f'"{inflight.INFLIGHT}"' in FILES["embedding_operator_drain.py"]
 
 
 def test_what_is_asked_for_ever_fills_no_log() -> None:
-    assert {middleware.READY, middleware.INFLIGHT} | middleware.UNCOUNTED <= set(flags.QUIET_PATHS.split(","))
+    assert {readiness.READY, inflight.INFLIGHT} | inflight.UNCOUNTED <= set(flags.QUIET_PATHS.split(","))
 
 
-@pytest.mark.parametrize("script", [launch, middleware, drain])
+@pytest.mark.parametrize("script", [launch, state, drain])
 def test_the_drain_flag_lies_on_the_volume_that_outlives_the_container(script: ModuleType) -> None:
     mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
     assert Path(script.DRAIN_FLAG).parent == Path(mounts["state"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from embedding_operator.podscripts.middleware import DrainMiddleware
+from embedding_operator.podscripts.middleware import Middleware
 from tests.unit.podscripts.conftest import Flag, Serve, json_app
 
 REQUEST = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
@@ -60,7 +60,7 @@ class Streaming:
 
 async def test_a_streamed_answer_is_in_flight_until_its_last_byte_and_no_longer(serve: Serve, flag: Flag) -> None:
     app = Streaming()
-    port = await serve(DrainMiddleware(app))
+    port = await serve(Middleware(app))
     answer = asyncio.create_task(fetch(port, "/v1/embeddings"))
     await until_inflight(port, 1)
     app.second_half.set()
@@ -77,7 +77,7 @@ async def test_a_client_that_hangs_up_is_no_longer_in_flight(serve: Serve, flag:
             pass
         await release.wait()
 
-    port = await serve(DrainMiddleware(listening_app))
+    port = await serve(Middleware(listening_app))
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(REQUEST)
     await until_inflight(port, 1)
@@ -88,7 +88,7 @@ async def test_a_client_that_hangs_up_is_no_longer_in_flight(serve: Serve, flag:
 
 async def test_requests_at_the_same_time_are_all_counted(serve: Serve, flag: Flag) -> None:
     app = Streaming()
-    port = await serve(DrainMiddleware(app))
+    port = await serve(Middleware(app))
     app.after_work.set()
     answers = [asyncio.create_task(fetch(port, "/v1/embeddings")) for _ in range(5)]
     await until_inflight(port, 5)
@@ -101,7 +101,7 @@ async def test_a_handler_that_fails_is_no_longer_in_flight(serve: Serve, flag: F
     async def failing(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError("no")
 
-    port = await serve(DrainMiddleware(failing))
+    port = await serve(Middleware(failing))
     assert (await fetch(port, "/v1/embeddings", "POST")).status == 500
     assert await inflight(port) == 0
 
@@ -112,7 +112,7 @@ async def test_what_asks_for_ever_is_answered_by_the_server_and_not_counted(
 ) -> None:
     app = Streaming()
     app.after_work.set()
-    port = await serve(DrainMiddleware(app))
+    port = await serve(Middleware(app))
     answer = asyncio.create_task(fetch(port, path))
     await app.begun.wait()
     assert await inflight(port) == 0
@@ -121,7 +121,7 @@ async def test_what_asks_for_ever_is_answered_by_the_server_and_not_counted(
 
 
 async def test_ready_until_the_flag_is_raised_and_again_when_it_is_gone(serve: Serve, flag: Flag) -> None:
-    port = await serve(DrainMiddleware(json_app(200, b"{}")))
+    port = await serve(Middleware(json_app(200, b"{}")))
     seen = [(await fetch(port, "/-/ready")).status]
     flag.up()
     seen.append((await fetch(port, "/-/ready")).status)
@@ -132,7 +132,7 @@ async def test_ready_until_the_flag_is_raised_and_again_when_it_is_gone(serve: S
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/health", "/-/ready", "/-/inflight"])
 async def test_while_draining_every_answer_closes_its_connection(serve: Serve, flag: Flag, path: str) -> None:
-    port = await serve(DrainMiddleware(json_app(200, b"{}")))
+    port = await serve(Middleware(json_app(200, b"{}")))
     before = await fetch(port, path)
     flag.up()
     after = await fetch(port, path)
@@ -149,7 +149,7 @@ async def sent_headers(app: Any, **scope: Any) -> list[tuple[bytes, bytes]]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await DrainMiddleware(app)({"type": "http", "path": "/v1/embeddings", **scope}, receive, send)
+    await Middleware(app)({"type": "http", "path": "/v1/embeddings", **scope}, receive, send)
     headers: list[tuple[bytes, bytes]] = sent[0].get("headers", [])
     return headers
 
@@ -198,9 +198,9 @@ async def test_other_protocols_pass_untouched(flag: Flag, kind: str) -> None:
 
     flag.up()
     scope = {"type": kind, "path": "/-/ready"}
-    await DrainMiddleware(app)(scope, receive, send)
+    await Middleware(app)(scope, receive, send)
     assert seen == [(scope, receive, send)]
 
 
 def test_starlette_passes_the_application_by_keyword(flag: Flag) -> None:
-    assert DrainMiddleware(app=json_app(200, b"")).inflight == 0
+    assert Middleware(app=json_app(200, b""))

@@ -1,0 +1,56 @@
+"""Part of the middleware: counts requests in flight, exactly, and tells the count to preStop at `/-/inflight`.
+
+The engine's own gauges miss what its HTTP server is still reading, preparing or sending.
+"""
+
+from __future__ import annotations
+
+from embedding_operator.podscripts.asgi import App, Message, Receive, Send, answer, own_path
+from embedding_operator.podscripts.state import DrainFlag
+
+INFLIGHT = "/-/inflight"
+# Asked for by kubelet and Prometheus for as long as the pod lives; a drain must not wait for them.
+UNCOUNTED = frozenset({"/health", "/metrics"})
+
+
+class Inflight:
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.flag = DrainFlag()
+        self.count = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        path = own_path(scope)
+        if scope["type"] != "http" or path in UNCOUNTED:
+            await self.app(scope, receive, send)
+        elif path == INFLIGHT:
+            await answer(send, 200, {"inflight": self.count, "draining": self.flag.is_up()})
+        else:
+            await self.counted(scope, receive, send)
+
+    async def counted(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Run the request: in flight until its last body byte, its client's hang-up, or its handler's end."""
+        self.count += 1
+        counted = True
+
+        def done() -> None:
+            nonlocal counted
+            if counted:
+                counted = False
+                self.count -= 1
+
+        async def watching_receive() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                done()
+            return message
+
+        async def watching_send(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                done()
+
+        try:
+            await self.app(scope, watching_receive, watching_send)
+        finally:
+            done()
