@@ -120,6 +120,7 @@ def test_lists_and_groups_get_no_defaults_within(kubectl: Kubectl) -> None:
         pytest.param(service(runtime__args=["--enable-prefix-caching", "--seed", "1"]), id="other arguments"),
         pytest.param(service(runtime__resources={"limits": {"cpu": 4, "memory": "1.5Gi"}}), id="numbers and text"),
         pytest.param(service(rollout__drainTimeout="1h30m"), id="hours and minutes"),
+        pytest.param(service(serving__maxConnectionAge="0s"), id="connections for ever"),
         pytest.param(service(replicas=0), id="no replicas"),
         pytest.param(service(metadata__name="a" * 52), id="the longest name"),
         pytest.param(service(model__source={"path": {"path": "models/..hidden"}}), id="dots within a name"),

@@ -188,6 +188,8 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "too many replicas": (service(replicas=10001), "should be less than or equal to 10000"),
     "another strategy": (service(rollout__strategy="Recreate"), 'supported values: "Auto", "Surge", "Replace"'),
     "a drain without unit": (service(rollout__drainTimeout="120"), DURATION),
+    "an age that is a number": (service(serving__maxConnectionAge="60"), DURATION),
+    "a bound that lets nobody in": (service(serving__maxInFlight=0), "should be greater than or equal to 1"),
     "a drain in days": (service(rollout__drainTimeout="1d"), DURATION),
     "port 0": (service(exposure__service={"port": 0}), "should be greater than or equal to 1"),
     "another Service": (

@@ -110,7 +110,7 @@ class Multimodal(View):
 
 @dataclass(frozen=True, slots=True)
 class Serving(View):
-    """vLLM's own knobs, by its own names."""
+    """Knobs of the server: vLLM's own by its own names, and those of the middleware around it."""
 
     max_model_len: int | None = None
     dtype: DType | None = None
@@ -119,6 +119,8 @@ class Serving(View):
     dimensions: int | None = None
     pooling: Pooling = Pooling()
     multimodal: Multimodal = Multimodal()
+    max_connection_age: str | None = None
+    max_in_flight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from embedding_operator.api.service import EmbeddingService
 from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.exposure import DEFAULT_PORT
 from embedding_operator.planning.flags import serve_flags
-from embedding_operator.planning.pod import BUILT_IN_ENV
+from embedding_operator.planning.pod import own_environment
 from embedding_operator.planning.problems import told
 from embedding_operator.planning.resolve import Resolution
 
@@ -52,7 +52,7 @@ def explain(
     yield from _problems(resolved, container)
     yield from _devices(profile, resolved, container)
     yield from _flags(service, profile, resolved)
-    yield from _environment(service, profile, container)
+    yield from _environment(service, profile, resolved, container)
     yield from _volumes(template, container)
     yield from _life(service, resolved, template, container)
     yield from _placement(service, resolved, template)
@@ -129,8 +129,10 @@ def _flags(service: EmbeddingService, profile: RuntimeProfile, resolved: Resolut
             )
 
 
-def _environment(service: EmbeddingService, profile: RuntimeProfile, container: JsonObject) -> Iterator[Decision]:
-    built_in = {name: why for name, _, why in BUILT_IN_ENV}
+def _environment(
+    service: EmbeddingService, profile: RuntimeProfile, resolved: Resolution, container: JsonObject
+) -> Iterator[Decision]:
+    built_in = {name: why for name, _, why in own_environment(resolved)}
     own = {variable.name for variable in service.spec.runtime.env or ()}
     site = {variable.name for variable in profile.spec.pod.env or ()}
     for variable in container["env"]:

@@ -10,7 +10,7 @@ Rules that bite (vLLM 0.11 to 0.32, vllm-ascend images):
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
-from embedding_operator.planning import scripts
+from embedding_operator.planning import middleware, scripts
 from embedding_operator.planning.flags import SERVER_PORT, serve_args
 from embedding_operator.planning.onenode import beside
 from embedding_operator.planning.resolve import Resolution
@@ -98,8 +98,13 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
     }
 
 
+def own_environment(resolved: Resolution) -> tuple[tuple[str, str, str], ...]:
+    """Name, value and reason of each variable that is there unless profile or service say otherwise."""
+    return (*BUILT_IN_ENV, *middleware.environment(resolved))
+
+
 def _environment(resolved: Resolution) -> list[JsonObject]:
-    merged = {**{name: value for name, value, _ in BUILT_IN_ENV}, **resolved.env}
+    merged = {**{name: value for name, value, _ in own_environment(resolved)}, **resolved.env}
     return [{"name": name, "value": value} for name, value in merged.items()]
 
 

@@ -22,6 +22,7 @@ from embedding_operator.planning.releases import Release
 from embedding_operator.planning.serverimage import refuse_args, server_image
 
 DEFAULT_DRAIN = "120s"
+DEFAULT_CONNECTION_AGE = "60s"
 DEFAULT_SHARED_MEMORY = "1Gi"
 _DTYPES = {"Auto": "auto", "Float16": "float16", "BFloat16": "bfloat16", "Float32": "float32"}
 
@@ -63,6 +64,7 @@ class Resolution:
     runtime_class: str
     scheduler: str
     drain_seconds: int
+    connection_age_seconds: int  # 0: for ever
 
 
 def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSource) -> Resolution:
@@ -120,6 +122,9 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         runtime_class=site.pod.runtime_class_name or "",
         scheduler=scheduling.scheduler_name or site.pod.scheduler_name or "",
         drain_seconds=drain_seconds(service),
+        connection_age_seconds=_seconds(
+            spec.serving.max_connection_age or DEFAULT_CONNECTION_AGE, "spec.serving.maxConnectionAge"
+        ),
     )
 
 
@@ -136,10 +141,14 @@ def tolerations(service: EmbeddingService, pod: ProfilePod) -> tuple[JsonObject,
 
 def drain_seconds(service: EmbeddingService) -> int:
     """How long a pod may take to answer what it has accepted, in seconds."""
+    return _seconds(service.spec.rollout.drain_timeout or DEFAULT_DRAIN, "spec.rollout.drainTimeout")
+
+
+def _seconds(duration: str, field: str) -> int:
     try:
-        return parse_duration(service.spec.rollout.drain_timeout or DEFAULT_DRAIN)
+        return parse_duration(duration)
     except ApiValueError as error:
-        raise PlanError(Reason.INVALID_SPEC, f"spec.rollout.drainTimeout {error.problem}") from error
+        raise PlanError(Reason.INVALID_SPEC, f"{field} {error.problem}") from error
 
 
 def _task(service: EmbeddingService, family: Family | None) -> Task:

@@ -18,10 +18,22 @@ def own_path(scope: Message) -> str:
     return path[len(root) :] if root and path.startswith(root + "/") else path
 
 
-async def answer(
-    send: Send, status: int, content: dict[str, Any], headers: tuple[tuple[bytes, bytes], ...] = ()
-) -> None:
+async def answer(send: Send, status: int, content: dict[str, Any], *headers: tuple[bytes, bytes]) -> None:
     body = json.dumps(content).encode()
     about = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [*about, *headers]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(
+    receive: Receive, send: Send, status: int, kind: str, message: str, *headers: tuple[bytes, bytes]
+) -> None:
+    """An error in the shape of vLLM's own, which is OpenAI's.
+
+    The body is read to its end first: a connection that is closed with some of it unread is reset, and the client may
+    never see the answer.
+    """
+    while (await receive()).get("more_body", False):
+        pass
+    error = {"message": message, "type": kind, "param": None, "code": status}
+    await answer(send, status, {"error": error}, *headers)

@@ -1,14 +1,20 @@
-"""Part of the middleware: counts requests in flight, exactly, and tells the count to preStop at `/-/inflight`.
+"""Part of the middleware: counts requests in flight exactly, tells preStop the count at `/-/inflight`, and bounds it.
 
-The engine's own gauges miss what its HTTP server is still reading, preparing or sending.
+The engine's own gauges miss what its HTTP server is still reading, preparing or sending. Above the bound a client is
+told at once to come again, instead of after minutes in a queue; and on another connection, which may lead elsewhere.
 """
 
 from __future__ import annotations
 
-from embedding_operator.podscripts.asgi import App, Message, Receive, Send, answer, own_path
+import os
+
+from embedding_operator.podscripts.asgi import App, Message, Receive, Send, answer, own_path, refuse
 from embedding_operator.podscripts.state import DrainFlag
 
+MOST = "EMBEDDING_OPERATOR_MAX_IN_FLIGHT"  # of this process; absent or 0 for no bound
+RETRY_AFTER = b"1"  # seconds
 INFLIGHT = "/-/inflight"
+OURS = "/-/"
 # Asked for by kubelet and Prometheus for as long as the pod lives; a drain must not wait for them.
 UNCOUNTED = frozenset({"/health", "/metrics"})
 
@@ -17,14 +23,19 @@ class Inflight:
     def __init__(self, app: App) -> None:
         self.app = app
         self.flag = DrainFlag()
+        self.most = int(os.environ.get(MOST, "0"))
         self.count = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         path = own_path(scope)
-        if scope["type"] != "http" or path in UNCOUNTED:
-            await self.app(scope, receive, send)
-        elif path == INFLIGHT:
+        if scope["type"] == "http" and path == INFLIGHT:
             await answer(send, 200, {"inflight": self.count, "draining": self.flag.is_up()})
+        elif scope["type"] != "http" or path in UNCOUNTED or path.startswith(OURS):
+            await self.app(scope, receive, send)
+        elif self.most and self.count >= self.most:
+            told = f"{self.count} requests are in flight, which is this server's bound: try again later"
+            again = (b"retry-after", RETRY_AFTER), (b"connection", b"close")
+            await refuse(receive, send, 503, "ServiceUnavailableError", told, *again)
         else:
             await self.counted(scope, receive, send)
 

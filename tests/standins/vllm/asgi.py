@@ -97,6 +97,7 @@ class Connection:
             "type": "http", "asgi": {"version": "3.0"}, "http_version": version.removeprefix("HTTP/"),
             "method": method, "scheme": "http", "path": path, "raw_path": path.encode(), "root_path": "",
             "query_string": query.encode(), "headers": headers,
+            "client": self.writer.get_extra_info("peername")[:2],
         }  # fmt: skip
         exchange = Exchange(self, method, await self.read_body(headers))
         watcher = asyncio.create_task(self.watch())

@@ -73,6 +73,8 @@ EVERYTHING: Spec = {
             "maxPixels": 4096,
             "allowedMediaDomains": ["images.example.com"],
         },
+        "maxConnectionAge": "5m",
+        "maxInFlight": 512,
     },
     "task": "Embed",
     "replicas": 3,

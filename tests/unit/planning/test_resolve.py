@@ -122,10 +122,11 @@ def test_an_accelerator_without_a_resource_is_the_profiles_mistake() -> None:
     assert "RuntimeProfile ascend-910b" in message
 
 
-def test_a_drain_timeout_that_is_no_duration_names_its_field() -> None:
-    reason, message = refusal(rollout={"drainTimeout": "soon"})
+@pytest.mark.parametrize(("group", "field"), [("rollout", "drainTimeout"), ("serving", "maxConnectionAge")])
+def test_what_is_no_duration_is_refused_with_its_field(group: str, field: str) -> None:
+    reason, message = refusal(**{group: {field: "soon"}})
     assert reason == Reason.INVALID_SPEC
-    assert message.startswith("spec.rollout.drainTimeout must be a duration")
+    assert message.startswith(f"spec.{group}.{field} must be a duration")
 
 
 @pytest.mark.parametrize(
