@@ -20,6 +20,7 @@ DeletionPolicy: TypeAlias = Literal["Retain", "Delete"]
 AccessMode: TypeAlias = Literal["ReadWriteMany", "ReadWriteOnce"]
 RolloutStrategy: TypeAlias = Literal["Auto", "Surge", "Replace"]
 Task: TypeAlias = Literal["Embed", "Rerank", "Classify"]
+NodePolicy: TypeAlias = Literal["Honor", "Ignore"]
 PoolingType: TypeAlias = Literal["Last", "Mean", "Cls"]
 
 
@@ -148,12 +149,27 @@ class Exposure(View):
 
 
 @dataclass(frozen=True, slots=True)
+class TopologySpread(View):
+    """One of a pod's topologySpreadConstraints, in Kubernetes' own words."""
+
+    topology_key: str
+    max_skew: int | None = None
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] | None = None
+    min_domains: int | None = None
+    node_affinity_policy: NodePolicy | None = None
+    node_taints_policy: NodePolicy | None = None
+    label_selector: JsonObject | None = None
+    match_label_keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scheduling(View):
     """Where pods may run; joined with what the profile says."""
 
     node_selector: Mapping[str, str] | None = None
     tolerations: tuple[Toleration, ...] | None = None
     affinity: JsonObject | None = None
+    topology_spread: tuple[TopologySpread, ...] | None = None
     priority_class_name: str | None = None
     scheduler_name: str | None = None
 

@@ -184,8 +184,11 @@ def _life(
 
 def _placement(service: EmbeddingService, resolved: Resolution, template: JsonObject) -> Iterator[Decision]:
     both = "the profile's and the service's"
-    spread = template["topologySpreadConstraints"][0]["topologyKey"]
-    yield Decision("placement", "spread", spread, "replicas over nodes, as far as there is room")
+    spread = template.get("topologySpreadConstraints", ())
+    over = ", ".join(f"{one['topologyKey']} ({one['whenUnsatisfiable']})" for one in spread)
+    usual = "replicas over nodes, as far as there is room"
+    why = usual if resolved.spread is None else "spec.scheduling.topologySpread"
+    yield Decision("placement", "spread", over or "none", why)
     for field, value, why in (
         ("nodeSelector", _pairs(resolved.node_selector), both),
         ("tolerations", ", ".join(_pairs(one) for one in resolved.tolerations), both),

@@ -15,6 +15,7 @@ from embedding_operator.planning.flags import SERVER_PORT, serve_args
 from embedding_operator.planning.onenode import beside
 from embedding_operator.planning.resolve import Resolution
 from embedding_operator.planning.revision import ANNOTATION
+from embedding_operator.planning.spread import constraints
 from embedding_operator.planning.weights import Weights
 
 MODELS_PATH = "/models"
@@ -61,9 +62,8 @@ def pod_template(
             "terminationGracePeriodSeconds": resolved.drain_seconds + 30,
             "containers": [_container(resolved, model_path, weights)],
             "volumes": _volumes(resolved, weights, scripts_name),
-            "topologySpreadConstraints": [_spread(service)],
         }
-        | _placement(resolved, weights),
+        | _placement(service, resolved, weights),
     }
 
 
@@ -169,16 +169,6 @@ def _volumes(resolved: Resolution, weights: Weights, scripts_name: str) -> list[
     ]
 
 
-def _spread(service: str) -> JsonObject:
-    return {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": names.service_selector(service)},
-        "matchLabelKeys": ["pod-template-hash"],
-    }
-
-
 def _together(claim: str, affinity: JsonObject) -> JsonObject:
     """The affinity, and that all pods that serve from the claim are on one node: no other can mount it beside it."""
     wanted = affinity.get("podAffinity") or {}
@@ -188,9 +178,10 @@ def _together(claim: str, affinity: JsonObject) -> JsonObject:
     return affinity | {"podAffinity": wanted | {"requiredDuringSchedulingIgnoredDuringExecution": required}}
 
 
-def _placement(resolved: Resolution, weights: Weights) -> JsonObject:
+def _placement(service: str, resolved: Resolution, weights: Weights) -> JsonObject:
     """What the pod asks of the scheduler, present only where something was said."""
     fields: JsonObject = {
+        "topologySpreadConstraints": constraints(service, resolved.spread),
         "nodeSelector": dict(resolved.node_selector),
         "tolerations": list(resolved.tolerations),
         "affinity": _together(weights.claim, resolved.affinity) if weights.one_node else resolved.affinity,

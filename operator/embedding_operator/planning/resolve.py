@@ -12,7 +12,7 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, Toleration
 from embedding_operator.api.profile import ProfilePod, RuntimeProfile
 from embedding_operator.api.quantity import parse_duration
-from embedding_operator.api.service import EmbeddingService, Serving, Task
+from embedding_operator.api.service import EmbeddingService, Serving, Task, TopologySpread
 from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.devices import check_count, chip_of, device_of, resources
 from embedding_operator.planning.errors import PlanError
@@ -60,6 +60,7 @@ class Resolution:
     node_selector: Mapping[str, str]
     tolerations: tuple[JsonObject, ...]
     affinity: JsonObject
+    spread: tuple[TopologySpread, ...] | None  # None where the service says nothing, empty where it wants none
     priority_class: str
     runtime_class: str
     scheduler: str
@@ -118,6 +119,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         node_selector=node_selector(service, site.pod),
         tolerations=tolerations(service, site.pod),
         affinity=scheduling.affinity or {},
+        spread=scheduling.topology_spread,
         priority_class=scheduling.priority_class_name or "",
         runtime_class=site.pod.runtime_class_name or "",
         scheduler=scheduling.scheduler_name or site.pod.scheduler_name or "",

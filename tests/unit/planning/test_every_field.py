@@ -84,6 +84,7 @@ EVERYTHING: Spec = {
         "nodeSelector": {"rack": "r1"},
         "tolerations": [{"key": "npu", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {"a": 1}, "podAffinity": {"b": 2}, "podAntiAffinity": {"c": 3}},
+        "topologySpread": [{"topologyKey": "topology.kubernetes.io/zone"}],
         "priorityClassName": "serving",
         "schedulerName": "volcano",
     },
