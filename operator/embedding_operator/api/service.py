@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from embedding_operator.api.codec import ApiValueError, Quantity, View
+from embedding_operator.api.codec import ApiValueError, Quantity, View, named
 from embedding_operator.api.conditions import Condition
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, LocalReference, ObjectMeta, StagerSecurityContext, Toleration
@@ -135,10 +135,15 @@ class Rollout(View):
 
 @dataclass(frozen=True, slots=True)
 class ExposedService(View):
-    """The Service in front of the pods."""
+    """The Service in front of the pods, in Kubernetes' own words."""
 
     type: ServiceType | None = None
+    cluster_ip: Literal["None"] | None = named("clusterIP")
     port: int | None = None
+    node_port: int | None = None
+    annotations: Mapping[str, str] | None = None
+    load_balancer_class: str | None = None
+    load_balancer_source_ranges: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ class Deployment(Whole, total=False):
 class ServiceSpec(TypedDict, total=False):
     type: Any
     clusterIP: Any
+    loadBalancerClass: Any
+    loadBalancerSourceRanges: Any
     ports: Any
     selector: Any
 

@@ -219,7 +219,7 @@ def _rollout(service: EmbeddingService, resolved: Resolution, deployment: JsonOb
     yield Decision(
         "rollout",
         "Service",
-        f"{exposed.type or 'ClusterIP'}, port {exposed.port or DEFAULT_PORT}",
+        f"{exposed.type or 'ClusterIP'}{', headless' * bool(exposed.cluster_ip)}, port {exposed.port or DEFAULT_PORT}",
         "spec.exposure.service; its name is the service's",
     )
 

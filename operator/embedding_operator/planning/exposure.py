@@ -2,20 +2,38 @@
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
+from embedding_operator.api.service import ExposedService
 
 DEFAULT_PORT = 8000
 
 
-def service_object(metadata: JsonObject, service: str, *, service_type: str, port: int) -> JsonObject:
-    """The Service; its port leads to the container's port `http`."""
+def service_object(metadata: JsonObject, service: str, exposed: ExposedService) -> JsonObject:
+    """The Service; its port leads to the container's port `http`. What is not written is left to the API server."""
+    annotations = {"annotations": dict(exposed.annotations)} if exposed.annotations else {}
+    node_port = {"nodePort": exposed.node_port} if exposed.node_port else {}
+    written: JsonObject = {
+        "clusterIP": exposed.cluster_ip,
+        "loadBalancerClass": exposed.load_balancer_class,
+        "loadBalancerSourceRanges": list(exposed.load_balancer_source_ranges or ()),
+    }
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata,
+        "metadata": metadata | annotations,
         "spec": {
-            "type": service_type,
+            "type": exposed.type or "ClusterIP",
+            **{field: value for field, value in written.items() if value},
             "selector": names.service_selector(service),
-            "ports": [{"name": "http", "port": port, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"}],
+            "ports": [
+                {
+                    "name": "http",
+                    "port": exposed.port or DEFAULT_PORT,
+                    "targetPort": "http",
+                    "protocol": "TCP",
+                    "appProtocol": "http",
+                    **node_port,
+                }
+            ],
         },
     }
 

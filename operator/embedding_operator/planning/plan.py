@@ -188,12 +188,9 @@ def _children(service: EmbeddingService, seen: Observed, chosen: Revision) -> tu
         "labels": names.service_labels(name),
         "ownerReferences": [owner_reference(names.EMBEDDING_SERVICE, service.metadata)],
     }
-    exposed = service.spec.exposure.service
     children = [
         revision.controller_revision(metadata, chosen),
-        exposure.service_object(
-            metadata, name, service_type=exposed.type or "ClusterIP", port=exposed.port or exposure.DEFAULT_PORT
-        ),
+        exposure.service_object(metadata, name, service.spec.exposure.service),
         deployment(metadata, name, template=chosen.template, replicas=replicas, surge=_surge(service, chosen)),
     ]
     if replicas > 1:

@@ -79,7 +79,17 @@ EVERYTHING: Spec = {
     "task": "Embed",
     "replicas": 3,
     "rollout": {"strategy": "Surge", "drainTimeout": "30s", "revisionHistoryLimit": 2},
-    "exposure": {"service": {"type": "NodePort", "port": 80}},
+    "exposure": {
+        "service": {
+            "type": "LoadBalancer",
+            "clusterIP": "None",
+            "port": 80,
+            "nodePort": 30080,
+            "annotations": {"service.beta.kubernetes.io/aws-load-balancer-internal": "true"},
+            "loadBalancerClass": "service.k8s.aws/nlb",
+            "loadBalancerSourceRanges": ["10.0.0.0/8"],
+        }
+    },
     "scheduling": {
         "nodeSelector": {"rack": "r1"},
         "tolerations": [{"key": "npu", "operator": "Exists"}],
