@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedding_operator import __version__, argvalues, helptexts
+from embedding_operator import __version__, argvalues, helptexts, revisionargs
 from embedding_operator.staging import usage
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
             epilog=helptexts.EXPLAIN_EPILOG,
         )
     )
+    for name, add, told, more in (
+        ("history", revisionargs.add_history, helptexts.HISTORY_HELP, helptexts.HISTORY_EPILOG),
+        ("rollback", revisionargs.add_rollback, helptexts.ROLLBACK_HELP, helptexts.ROLLBACK_EPILOG),
+    ):
+        command = commands.add_parser(name, help=told, description=told, epilog=more)
+        add(command)
+        _add_log_level(command)
     return parser
 
 

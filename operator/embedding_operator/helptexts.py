@@ -19,3 +19,18 @@ EXPLAIN_EPILOG = (
     "2 a file cannot be read."
 )
 STATUS_HELP = "how ModelCaches and EmbeddingServices stand, with a progress bar while weights are staged"
+HISTORY_HELP = (
+    "the stored revisions of an EmbeddingService: what each runs, what was changed for it, and how many pods have it"
+)
+HISTORY_EPILOG = (
+    "the current revision, which new pods get, is marked; PODS are those that are ready, and all. Going back to a "
+    "revision gives it a new number. exit codes: 0 shown, 1 it cannot be read, 2 no way to an API server."
+)
+ROLLBACK_HELP = (
+    "go back to a stored revision of an EmbeddingService: its spec is written into the service again, but for "
+    "replicas, suspend and exposure, and its pods come back as they were, until the spec changes"
+)
+ROLLBACK_EPILOG = (
+    "needs the right to patch EmbeddingServices and to read ControllerRevisions, pods and ModelCaches. exit codes: "
+    "0 done, or it was at that revision already, 1 it cannot be done, 2 no way to an API server."
+)

@@ -33,6 +33,7 @@ CLAIM_LABEL = f"{GROUP}/claim"  # on pods that mount a claim which one node at a
 SCRIPTS_LABEL = f"{GROUP}/scripts"
 CLEANUP_FINALIZER = f"{GROUP}/cleanup"
 REFRESH_ANNOTATION = f"{GROUP}/refresh"  # on services: another value asks for a new look at a moving branch
+ROLLBACK_ANNOTATION = f"{GROUP}/rollback-to"  # on services: the revision to run while the spec is what it was made of
 CACHE_ANNOTATION = f"{GROUP}/cache"  # on serving pods and revisions: the ModelCache of their files
 DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
 

@@ -73,8 +73,11 @@ class Server:
 class Access:
     """A server, and credentials that are asked for again when they have run out; many may ask at once."""
 
-    def __init__(self, server: Server, credential: Callable[[], Awaitable[Credential]]) -> None:
+    def __init__(
+        self, server: Server, credential: Callable[[], Awaitable[Credential]], namespace: str = "default"
+    ) -> None:
         self.server = server
+        self.namespace = namespace  # where somebody who names none works
         self._renew = credential
         self._known: Credential | None = None
         self._since = 0.0

@@ -145,10 +145,12 @@ class KubeClient:
         query: Query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         return await self._send("replace", by_kind(key.kind), key.namespace, key.name, query=query, body=obj)
 
-    async def merge_patch(self, key: ObjectKey, patch: Mapping[str, Any]) -> Object:
+    async def merge_patch(
+        self, key: ObjectKey, patch: Mapping[str, Any], *, manager: str = FIELD_MANAGER, dry_run: bool = False
+    ) -> Object:
         """For Events, which are not declared but told, and for what we change in an object that is not wholly ours.
-        Everything else is applied."""
-        query: Query = {"fieldManager": FIELD_MANAGER}
+        Everything else is applied. A dry run is checked as the real one would be, and changes nothing."""
+        query: Query = {"fieldManager": manager, "dryRun": "All" if dry_run else None}
         return await self._send(
             "patch", by_kind(key.kind), key.namespace, key.name, query=query, body=patch, content_type=_MERGE
         )

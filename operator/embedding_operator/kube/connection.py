@@ -40,6 +40,11 @@ class Connection:
         """The API server's URL."""
         return self._server.url
 
+    @property
+    def namespace(self) -> str:
+        """Where somebody who names none works."""
+        return self._access.namespace
+
     async def request(
         self,
         method: str,

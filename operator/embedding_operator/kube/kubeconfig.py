@@ -64,6 +64,7 @@ class User(msgspec.Struct, rename="kebab"):
 class _Pair(msgspec.Struct):
     cluster: str = ""
     user: str = ""
+    namespace: str = ""
 
 
 class _Context(msgspec.Struct):
@@ -119,7 +120,7 @@ def of_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Access:
     server = _named(clusters, pair.cluster, "cluster")
     user = _named(users, pair.user, "user") if pair.user else User()
     where = _server(server)
-    return Access(where, _credential(user, pair.user, _shown(server, where)))
+    return Access(where, _credential(user, pair.user, _shown(server, where)), pair.namespace or "default")
 
 
 def _read(path: Path) -> _Config:

@@ -23,7 +23,7 @@ from embedding_operator.planning.pod import MODELS_PATH, pod_template
 from embedding_operator.planning.resolve import Resolution, resolve
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.status import Facts, service_status
-from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, staged
+from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, refresh, staged
 
 DEFAULT_HISTORY = 5
 
@@ -107,6 +107,10 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
     """The revision to run: the current one while it serves the spec, else a new one once its weights are staged."""
     wanted = revision.spec_hash(spec)
     present = revision.current(seen.revisions)
+    number = present.number + 1 if present else 1
+    held = revision.held(seen.revisions, rollback_to(service), wanted, weights.digest if weights else None)
+    if held is not None:
+        return held if held is present else revision.raised(held, number)
     if present and present.serves(wanted, weights.digest if weights else None):
         return present
     profile = choose_profile(service, seen.profiles)
@@ -120,7 +124,6 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
         return present  # a live service stays on its old weights until the new ones are proven
     content = profile_hash(profile)
     name = revision.revision_name(service.metadata.name, wanted, content, weights.digest)
-    number = present.number + 1 if present else 1
     earlier = next((stored for stored in seen.revisions if stored.name == name), None)
     if earlier is not None:
         return revision.raised(earlier, number)
@@ -135,6 +138,8 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
         template=pod_template(service.metadata.name, name, resolution, weights, scripts_name),
         resolved=_resolved_status(resolution, weights),
         weights={"cache": cache_name(service), "revision": weights.revision, "path": weights.path},
+        spec=revision.pod_spec(spec),
+        refresh=refresh(service) or None,
     )
 
 
@@ -170,6 +175,11 @@ def _resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
         task=resolution.task,
         args=tuple(serve_args(resolution, f"{MODELS_PATH}/{weights.path}")),
     ).to_dict()
+
+
+def rollback_to(service: EmbeddingService) -> str:
+    """The name of the revision that somebody went back to, as the service's annotation says."""
+    return (service.metadata.annotations or {}).get(names.ROLLBACK_ANNOTATION) or ""
 
 
 def replicas_of(service: EmbeddingService) -> int:
@@ -242,6 +252,7 @@ def _facts(
         pending=pending,
         problem=problem,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
+        held=chosen is not None and chosen.name == rollback_to(service),
         endpoint=exposure.endpoint(
             service.metadata.name, service.metadata.namespace or "", exposed.port or exposure.DEFAULT_PORT
         ),

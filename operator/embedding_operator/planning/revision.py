@@ -3,6 +3,8 @@
 The template is rendered again only when its inputs change: the parts of the spec that reach the pod as written,
 or the digest of the weights. Profile and renderer are not among the triggers, so neither an upgrade of the
 operator nor an edit of a profile restarts a pod; the profile is adopted with the next change of the spec.
+
+What of the spec reaches the pod is stored beside the template: whoever goes back to a revision writes it again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,6 +39,8 @@ class Revision(View):
     template: JsonObject
     resolved: JsonObject
     weights: JsonObject  # cache, revision and path, for the status
+    spec: JsonObject | None = None  # what of the spec reaches the pods; earlier versions did not store it
+    refresh: str | None = None  # the service's refresh annotation, which chose the weights with the spec
 
     def __post_init__(self) -> None:
         ResolvedStatus.from_dict(self.resolved)
@@ -52,13 +56,19 @@ def content_hash(value: object) -> str:
     return names.digest_of(value, 16)
 
 
-def spec_hash(spec: JsonObject) -> str:
-    """The hash of what a service's spec, as written, says about its pods."""
+def pod_spec(spec: JsonObject) -> JsonObject:
+    """What a service's spec, as written, says about its pods."""
     relevant = {field: value for field, value in spec.items() if field not in _NOT_IN_POD}
-    rollout = {f: v for f, v in (spec.get("rollout") or {}).items() if f not in _NOT_IN_POD_ROLLOUT}
     if "cache" in relevant:
         relevant["cache"] = {f: v for f, v in (spec["cache"] or {}).items() if f not in _NOT_IN_POD_CACHE}
-    return content_hash(relevant | {"rollout": rollout})
+    return relevant | {
+        "rollout": {f: v for f, v in (spec.get("rollout") or {}).items() if f not in _NOT_IN_POD_ROLLOUT}
+    }
+
+
+def spec_hash(spec: JsonObject) -> str:
+    """The hash of what a service's spec, as written, says about its pods."""
+    return content_hash(pod_spec(spec))
 
 
 def parse(stored: JsonObject) -> Revision | None:
@@ -94,6 +104,16 @@ def revision_name(service: str, *inputs: str) -> str:
 def current(revisions: Iterable[Revision]) -> Revision | None:
     """The newest revision, or None."""
     return max(revisions, key=lambda revision: revision.number, default=None)
+
+
+def held(revisions: Iterable[Revision], name: str, spec_hash: str, digest: str | None) -> Revision | None:
+    """The revision of that name, to which somebody went back, while spec and proven weights are those it was made of.
+
+    It stays the one to run whatever became of the profile. A change of the spec ends that.
+    """
+    if digest is None:
+        return None
+    return next((one for one in revisions if one.name == name and one.serves(spec_hash, digest)), None)
 
 
 def raised(earlier: Revision, number: int) -> Revision:

@@ -41,6 +41,7 @@ class Facts:
     pending: bool  # the spec asks for what no revision serves yet
     problem: PlanError | None
     newer_profile: bool
+    held: bool  # somebody went back to this revision
     endpoint: str
 
 
@@ -84,8 +85,7 @@ def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tupl
     if facts.revision or facts.deployment:  # pods may serve on whose revision somebody has deleted
         rows.append(_available_row(facts, counts))
     if facts.newer_profile:
-        message = "the RuntimeProfile changed after these pods were made; the next change of the spec adopts it"
-        rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, message))
+        rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer_profile(held=facts.held)))
     if facts.revision and (found := problems_of(situation_of(facts.revision.resolved))):
         done, message = told(found, facts.revision.resolved.get("args") or ())
         rows.append((Type.KNOWN_PROBLEMS, True, Reason.WORKED_AROUND if done else Reason.KNOWN_PROBLEM, message))
@@ -94,6 +94,15 @@ def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tupl
         *_verdict(service, facts, counts).conditions(generation),
         *(Condition(kind, "True" if true else "False", reason, text, generation) for kind, true, reason, text in rows),
     )
+
+
+def newer_profile(*, held: bool) -> str:
+    """What keeps a service on the former content of its profile, and what adopts the new one."""
+    what = "the RuntimeProfile changed after these pods were made"
+    if held:
+        annotation = names.ROLLBACK_ANNOTATION
+        return f"{what}; the annotation {annotation} holds them at that revision until the spec changes"
+    return f"{what}; the next change of the spec adopts it"
 
 
 def _weights_row(facts: Facts) -> _Row:

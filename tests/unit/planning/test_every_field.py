@@ -158,9 +158,10 @@ HISTORY = history()
 
 
 def made(spec: Spec) -> list[str]:
-    """All that comes of a spec, but for the hash that every change of it changes."""
+    """All that comes of a spec, but for its hash and its copy in the revision, which every change of it changes."""
     service = given.service(**spec)
     planned = given.plan(service, given.seen(cache=given.cache(), revisions=HISTORY))
+    del given.child(planned, "ControllerRevision")["data"]["spec"]
     cache = model_cache(EmbeddingService.from_dict(service), given.profiles()["ascend-910b"].spec.pod)
     return [_REVISION.sub("", str(one)) for one in (cache, *planned.create, *planned.apply)] + [str(planned.delete)]
 
