@@ -59,8 +59,8 @@ test-vllm: venv cluster-build images-test images-vllm ## the tier with a real vL
 test-long: venv cluster-build images-test images-vllm ## many seeds, big sizes
 	$(PYTEST) tests -m "long"
 
-golden: venv ## write the golden manifests anew; review the diff
-	GOLDEN=write $(BIN)/python -m pytest -q tests/unit/planning/test_golden.py
+golden: venv ## write golden manifests and the tables of troubleshooting anew; review the diff
+	GOLDEN=write $(BIN)/python -m pytest -q tests/unit/planning/test_golden.py tests/unit/test_troubleshooting.py
 
 ##-- cluster
 cluster-build: venv ## build Kubernetes, etcd, containerd, ... from pinned Go modules (cached; cold about 20 minutes)

@@ -69,6 +69,12 @@ class Reason(StrEnum):
     """A node cannot pull the image."""
     CRASH_LOOPING = "CrashLooping"
     """The server keeps ending; the message has its last words."""
+    PROBE_FAILED = "ProbeFailed"
+    """The kubelet ends the server because it gives no usable answer: too long at its start, or none any more."""
+    PODS_REFUSED = "PodsRefused"
+    """Pods are not made, because of a quota or a rule of admission, or a node sends them away."""
+    VOLUMES_NOT_MOUNTED = "VolumesNotMounted"
+    """A pod has its node, and waits there for its volumes."""
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     """New pods have not become ready in time."""
 

@@ -10,6 +10,7 @@ from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
+from embedding_operator.controllers.patience import stuck, until_stuck
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import write_status
 from embedding_operator.kube.compact import unpacked
@@ -37,6 +38,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         return None
     seen = observe(context, service)
     plan = plan_service(service, obj["spec"], seen)
+    again = until_stuck(seen.pods)
     try:
         await _execute(context, key, plan)
     except (NameTaken, ApiError) as error:
@@ -49,7 +51,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     if after != seen:  # what the API server answered is in the cache by now: the status speaks of that
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)
-    return None
+    return again
 
 
 async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
@@ -76,6 +78,7 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
     namespace, name = service.metadata.namespace or "", service.metadata.name
     labels = {names.SERVICE_LABEL: name}
     stored = context.cache.list("ControllerRevision", namespace, labels)
+    pods = context.cache.list("Pod", namespace, labels)
     cache, unreadable = _cache_of(context, ObjectKey(names.MODEL_CACHE, namespace, cache_name(service)))
     return Observed(
         profiles=profiles_known(context),
@@ -84,7 +87,8 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
         deployment=context.cache.get(ObjectKey("Deployment", namespace, name)),
         has_budget=ObjectKey("PodDisruptionBudget", namespace, name) in context.cache,
         has_claim=ObjectKey("PersistentVolumeClaim", namespace, names.made_claim_name(name)) in context.cache,
-        pods=context.cache.list("Pod", namespace, labels),
+        pods=pods,
+        stuck=stuck(pods),
         holders=holders(context, cache),
         script_sources=script_sources(),
         refused=unreadable,

@@ -20,7 +20,7 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _SHARED_KEY: Final = 64  # characters of a string that many objects may have
 _SHARED_VALUE: Final = 32  # a uid is longer, and nobody else's
 _PACKED: Final = {"Deployment": "spec", "ControllerRevision": "data"}
-_POD_CONDITIONS: Final = frozenset({"Ready", "PodScheduled"})
+_POD_CONDITIONS: Final = frozenset({"Ready", "PodScheduled", "PodReadyToStartContainers"})
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 

@@ -162,6 +162,7 @@ class PodCondition(TypedDict, total=False):
     status: Any
     reason: Any
     message: Any
+    lastTransitionTime: Any
 
 
 class PodStatus(TypedDict, total=False):

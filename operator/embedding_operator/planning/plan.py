@@ -39,6 +39,7 @@ class Observed:
     has_budget: bool = False
     has_claim: bool = False
     pods: Sequence[JsonObject] = ()
+    stuck: frozenset[str] = frozenset()  # pods that have been where they are for longer than is usual
     holders: Sequence[str] = ()  # where pods have the claim mounted, if one node at a time can
     script_sources: Mapping[str, str] = field(default_factory=dict)
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
@@ -248,6 +249,7 @@ def _facts(
         revision=chosen,
         deployment=seen.deployment,
         pods=seen.pods,
+        stuck=seen.stuck,
         holders=seen.holders,
         pending=pending,
         problem=problem,

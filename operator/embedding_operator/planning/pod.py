@@ -93,6 +93,8 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
             "timeoutSeconds": 3,
             "failureThreshold": 3,
         },
+        # the last 2 KiB of its log reach the pod's status, which is all that the operator reads of it
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"exec": {"command": _drain_command(resolved)}}},
         "volumeMounts": _mounts(resolved, model_path, weights),
     }

@@ -3,7 +3,7 @@
 Nothing in it changes while nothing happens: no times, no random names but those of pods in trouble.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
@@ -12,8 +12,9 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
 from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.obstacles import REFUSALS
 from embedding_operator.planning.onenode import crowded, held_elsewhere
-from embedding_operator.planning.pods import Trouble, serving_nodes, trouble
+from embedding_operator.planning.pods import Trouble, explained, serving_nodes, trouble
 from embedding_operator.planning.podsecurity import forbidden
 from embedding_operator.planning.problems import problems_of, situation_of, told
 from embedding_operator.planning.revision import Revision
@@ -37,6 +38,7 @@ class Facts:
     revision: Revision | None
     deployment: JsonObject | None
     pods: Sequence[JsonObject]
+    stuck: Collection[str]  # pods that have been where they are for longer than is usual
     holders: Sequence[str]
     pending: bool  # the spec asks for what no revision serves yet
     problem: PlanError | None
@@ -136,31 +138,26 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     if kept_out is not None:
         return replace(kept_out, message=f"{serving}; {kept_out.message}")
     found = _trouble(facts)
+    refused = counts.refused and explained(REFUSALS, counts.refused, facts.cache_name)
     if counts.overdue:
-        why = found.message if found else counts.refused or counts.overdue
+        why = found.message if found else refused or counts.overdue
         return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {why}", stalled=True)
     if found is not None:
         return Verdict(found.reason, f"{serving}; {found.message}")
-    if counts.refused:
-        return Verdict(Reason.REPLICAS_UNAVAILABLE, f"{serving}; pods cannot be made: {counts.refused}")
+    if refused:
+        return Verdict(Reason.PODS_REFUSED, f"{serving}; pods cannot be made: {refused}")
     return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision")
 
 
 def _trouble(facts: Facts) -> Trouble | None:
     """Why pods do not get on, and what their claim has to do with it."""
-    found = trouble(facts.pods)
-    if found is not None and "subPath" in found.message:
-        return Trouble(
-            found.reason,
-            f"{found.message}; where the claim was replaced, `kubectl delete mcache {facts.cache_name}` has its "
-            "weights staged again",
-        )
+    found = trouble(facts.pods, facts.cache_name, facts.stuck)
     if facts.cache is None or not is_one_node(facts.cache):
         return found
     claim = facts.cache.spec.storage.claim_name
-    if found is None:
+    if found is None or found.reason is Reason.VOLUMES_NOT_MOUNTED:
         elsewhere = held_elsewhere(facts.pods, claim, facts.holders)
-        return Trouble(Reason.CLAIM_NOT_SHARED, elsewhere) if elsewhere else None
+        return Trouble(Reason.CLAIM_NOT_SHARED, elsewhere) if elsewhere else found
     if found.reason is Reason.UNSCHEDULABLE and "pod affinity rules" in found.message:
         return Trouble(found.reason, f"{found.message}; {crowded(claim)}")
     return found

@@ -75,7 +75,8 @@ def test_weights_that_are_not_on_the_claim_any_more_say_what_to_do() -> None:
     starting = given.pod("qwen-1", phase="Pending", conditions=[], containerStatuses=[waiting])
     reason, message = on_one_node(starting)
     assert reason == "CrashLooping"
-    assert f"{words}; where the claim was replaced, `kubectl delete mcache modelscope-" in message
+    assert f": the weights are not on the claim any more: {words}; where the claim was replaced" in message
+    assert "`kubectl delete mcache modelscope-" in message
 
 
 def test_several_replicas_on_a_claim_for_one_pod_are_refused() -> None:

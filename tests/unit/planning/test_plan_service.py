@@ -211,8 +211,9 @@ def test_what_the_api_server_refused_stalls_in_its_words() -> None:
             ),
             [],
             "False",
-            "ReplicasUnavailable",
-            "0 of 4 replicas serving; pods cannot be made: exceeded quota: gpus",
+            "PodsRefused",
+            "0 of 4 replicas serving; pods cannot be made: a quota of the namespace is used up: exceeded quota: gpus; "
+            "have ResourceQuota gpus raised",
         ),
         ({"suspend": True}, given.deployment(replicas=0, ready=0), [], "True", "Suspended", "no pods run"),
         ({"replicas": 0}, given.deployment(replicas=0, ready=0), [], "True", "ScaledToZero", "no pods run"),
@@ -244,7 +245,7 @@ def test_an_exceeded_deadline_stalls_with_the_pods_own_trouble() -> None:
     )
     conditions = given.conditions(given.plan(given.service(), observed))
     assert conditions["Stalled"][1] == "ProgressDeadlineExceeded"
-    assert "pod p1: not found" in conditions["Stalled"][2]
+    assert "pod p1: the registry has no such image: not found; correct" in conditions["Stalled"][2]
 
 
 def test_a_deadline_that_a_former_spec_exceeded_does_not_stall_the_mended_one() -> None:
