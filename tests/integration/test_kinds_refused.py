@@ -190,6 +190,11 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "a drain without unit": (service(rollout__drainTimeout="120"), DURATION),
     "an age that is a number": (service(serving__maxConnectionAge="60"), DURATION),
     "a bound that lets nobody in": (service(serving__maxInFlight=0), "should be greater than or equal to 1"),
+    "an API key in plain sight": (service(runtime__args=["--api-key", "x"]), "write spec.exposure.apiKeySecretRef"),
+    "an API key itself for the name of its Secret": (
+        service(exposure__apiKeySecretRef={"name": "sk-Abc_1"}),
+        "write the name of a Secret in lower case, such as embedding-keys",
+    ),
     "a drain in days": (service(rollout__drainTimeout="1d"), DURATION),
     "port 0": (service(exposure__service={"port": 0}), "should be greater than or equal to 1"),
     "another Service": (

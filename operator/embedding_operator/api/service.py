@@ -151,6 +151,7 @@ class Exposure(View):
     """How clients reach the pods."""
 
     service: ExposedService = ExposedService()
+    api_key_secret_ref: LocalReference | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from embedding_operator.planning.flags import serve_flags
 from embedding_operator.planning.pod import own_environment
 from embedding_operator.planning.problems import told
 from embedding_operator.planning.resolve import Resolution
+from embedding_operator.planning.trust import secret_volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def explain(
     yield from _devices(profile, resolved, container)
     yield from _flags(service, profile, resolved)
     yield from _environment(service, profile, resolved, container)
-    yield from _volumes(template, container)
+    yield from _volumes(resolved, template, container)
     yield from _life(service, resolved, template, container)
     yield from _placement(service, resolved, template)
     yield from _rollout(service, resolved, deployment)
@@ -141,12 +142,13 @@ def _environment(
         yield Decision("environment", name, variable["value"], why)
 
 
-def _volumes(template: JsonObject, container: JsonObject) -> Iterator[Decision]:
+def _volumes(resolved: Resolution, template: JsonObject, container: JsonObject) -> Iterator[Decision]:
+    secrets = {secret.name: secret.why for secret in secret_volumes(resolved)}
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     for volume in template["volumes"]:
         (kind,) = volume.keys() - {"name"}
         details = _pairs({key: value for key, value in volume[kind].items() if key != "defaultMode"})
-        why = _VOLUMES.get(volume["name"], _HOST_MOUNT)
+        why = (_VOLUMES | secrets).get(volume["name"], _HOST_MOUNT)
         yield Decision("volumes", mounted[volume["name"]], f"{kind} {details}", why)
 
 

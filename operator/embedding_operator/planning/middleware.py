@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from embedding_operator.planning.resolve import Resolution
+from embedding_operator.planning.trust import KEYS_PATH
 
 
 class Variable(NamedTuple):
@@ -27,4 +28,7 @@ def environment(resolved: Resolution) -> tuple[Variable, ...]:
     if most is not None:
         why = "spec.serving.maxInFlight: more requests are answered with 503 at once, instead of late"
         variables.append(Variable("EMBEDDING_OPERATOR_MAX_IN_FLIGHT", str(most), why))
+    if resolved.api_keys is not None:
+        why = "spec.exposure.apiKeySecretRef: where the keys are, without one of which nobody is let in"
+        variables.append(Variable("EMBEDDING_OPERATOR_API_KEYS", KEYS_PATH, why))
     return tuple(variables)

@@ -10,7 +10,7 @@ Rules that bite (vLLM 0.11 to 0.32, vllm-ascend images):
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
-from embedding_operator.planning import middleware, scripts
+from embedding_operator.planning import middleware, scripts, trust
 from embedding_operator.planning.flags import SERVER_PORT, serve_args
 from embedding_operator.planning.onenode import beside
 from embedding_operator.planning.resolve import Resolution
@@ -120,6 +120,7 @@ def _startup_probe(resolved: Resolution) -> JsonObject:
         resolved.served_names[0],
         "--task",
         resolved.task.lower(),
+        *(["--api-keys", trust.KEYS_PATH] if resolved.api_keys else []),
     ]
     return {
         "exec": {"command": command},
@@ -154,6 +155,7 @@ def _mounts(resolved: Resolution, model_path: str, weights: Weights) -> list[Jso
         {"name": "scripts", "mountPath": scripts.MOUNT_PATH, "readOnly": True},
         {"name": "state", "mountPath": scripts.STATE_PATH},
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  (the pod's own)
+        *(secret.mount for secret in trust.secret_volumes(resolved)),
         *(
             {"name": f"host-{index}", "mountPath": path, "readOnly": True}
             for index, path in enumerate(resolved.host_mounts)
@@ -167,6 +169,7 @@ def _volumes(resolved: Resolution, weights: Weights, scripts_name: str) -> list[
         {"name": "scripts", "configMap": {"name": scripts_name, "defaultMode": 0o444}},
         {"name": "state", "emptyDir": {"sizeLimit": "16Mi"}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": resolved.shared_memory}},
+        *(secret.volume for secret in trust.secret_volumes(resolved)),
         *({"name": f"host-{index}", "hostPath": {"path": path}} for index, path in enumerate(resolved.host_mounts)),
     ]
 

@@ -66,6 +66,7 @@ class Resolution:
     scheduler: str
     drain_seconds: int
     connection_age_seconds: int  # 0: for ever
+    api_keys: str | None  # the Secret; None lets everybody in
 
 
 def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSource) -> Resolution:
@@ -127,6 +128,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         connection_age_seconds=_seconds(
             spec.serving.max_connection_age or DEFAULT_CONNECTION_AGE, "spec.serving.maxConnectionAge"
         ),
+        api_keys=spec.exposure.api_key_secret_ref.name if spec.exposure.api_key_secret_ref else None,
     )
 
 

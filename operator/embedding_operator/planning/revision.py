@@ -18,6 +18,7 @@ from embedding_operator.api.service import ModelStatus, ResolvedStatus
 ANNOTATION = f"{names.GROUP}/revision"  # on pods: which revision made them
 # spec fields that do not reach the pod: changing them makes no revision
 _NOT_IN_POD = frozenset({"replicas", "suspend", "exposure"})
+_IN_POD_EXPOSURE = frozenset({"apiKeySecretRef"})  # beside which nothing of it does
 _NOT_IN_POD_CACHE = frozenset({"securityContext", "deletionPolicy", "ttlAfterUnused"})
 _NOT_IN_POD_ROLLOUT = frozenset({"strategy", "revisionHistoryLimit"})
 
@@ -61,9 +62,9 @@ def pod_spec(spec: JsonObject) -> JsonObject:
     relevant = {field: value for field, value in spec.items() if field not in _NOT_IN_POD}
     if "cache" in relevant:
         relevant["cache"] = {f: v for f, v in (spec["cache"] or {}).items() if f not in _NOT_IN_POD_CACHE}
-    return relevant | {
-        "rollout": {f: v for f, v in (spec.get("rollout") or {}).items() if f not in _NOT_IN_POD_ROLLOUT}
-    }
+    rollout = {f: v for f, v in (spec.get("rollout") or {}).items() if f not in _NOT_IN_POD_ROLLOUT}
+    exposure = {f: v for f, v in (spec.get("exposure") or {}).items() if f in _IN_POD_EXPOSURE}
+    return relevant | {"rollout": rollout} | ({"exposure": exposure} if exposure else {})
 
 
 def spec_hash(spec: JsonObject) -> str:

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from embedding_operator.podscripts.asgi import App, Message, Receive, Send
 from embedding_operator.podscripts.closing import Closing
 from embedding_operator.podscripts.inflight import Inflight
+from embedding_operator.podscripts.keys import Keys
 from embedding_operator.podscripts.readiness import Readiness
 
 # The outermost first: a request passes them from top to bottom, its response from bottom to top.
-PARTS: tuple[Callable[[App], App], ...] = (Closing, Readiness, Inflight)
+PARTS: tuple[Callable[[App], App], ...] = (Closing, Readiness, Keys, Inflight)
 
 
 class Middleware:

@@ -12,14 +12,17 @@ import argparse
 import http.client
 import json
 import math
+import re
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 TEXT = "Is this model ready?"
 DOCUMENTS = ["It answers this question.", "Something else."]
 MAX_ANSWER = 8 << 20  # a vector of 4096 numbers is about 80 KiB of JSON
+KEY = re.compile(rb"[!-~]+")  # what can be sent in a header
 MAX_LINE = 300
 TIMEOUT = 10.0  # seconds; below the probe's timeoutSeconds, or kubelet's own words take the place of ours
 
@@ -52,10 +55,25 @@ TASKS = {
 }
 
 
-def request(host: str, port: int, model: str, task: Task, timeout: float) -> tuple[int, bytes]:
+def first_key(directory: str) -> str:
+    """One of the server's API keys, each a file of a mounted Secret; NotReadyError where there is none."""
+    try:
+        files = sorted(path for path in Path(directory).iterdir() if not path.name.startswith(".."))
+        keys = [path.read_bytes().strip() for path in files]
+    except OSError as error:
+        raise NotReadyError(f"the API keys in {directory} cannot be read: {error.strerror}") from None
+    key = next((key for key in keys if KEY.fullmatch(key)), None)
+    if key is None:
+        raise NotReadyError(f"no API key in {directory}, so nobody is let in: put one into the Secret")
+    return key.decode("ascii")
+
+
+def request(host: str, port: int, model: str, task: Task, timeout: float, key: str = "") -> tuple[int, bytes]:
     """(HTTP status, body), or NotReadyError where there is no answer."""
     body = json.dumps({"model": model, **task.fields})
     headers = {"Content-Type": "application/json", "Connection": "close"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("POST", task.path, body, headers)
@@ -106,11 +124,13 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", required=True, help="the served name")
     parser.add_argument("--task", choices=sorted(TASKS), default="embed")
+    parser.add_argument("--api-keys", metavar="DIR", help="a mounted Secret with the server's API keys")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for the answer")
     options = parser.parse_args()
     task = TASKS[options.task]
     try:
-        answer = request(options.host, options.port, options.model, task, options.timeout)
+        key = first_key(options.api_keys) if options.api_keys else ""
+        answer = request(options.host, options.port, options.model, task, options.timeout, key)
         length = check(*answer, options.model, task)
     except NotReadyError as error:
         print(" ".join(str(error).split())[:MAX_LINE], file=sys.stderr)

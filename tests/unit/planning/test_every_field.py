@@ -88,7 +88,8 @@ EVERYTHING: Spec = {
             "annotations": {"service.beta.kubernetes.io/aws-load-balancer-internal": "true"},
             "loadBalancerClass": "service.k8s.aws/nlb",
             "loadBalancerSourceRanges": ["10.0.0.0/8"],
-        }
+        },
+        "apiKeySecretRef": {"name": "embedding-keys"},
     },
     "scheduling": {
         "nodeSelector": {"rack": "r1"},
@@ -109,6 +110,7 @@ OTHER = {
     **{f"model.source.{kind}.secretRef.{part}": "other" for kind in SOURCES for part in ("name", "key")},
     "cache.claimTemplate.size": "1Gi",
     "runtime.profile": "cpu",
+    "exposure.apiKeySecretRef.name": "others",
     "task": "Rerank",
 }
 INSTEAD = {

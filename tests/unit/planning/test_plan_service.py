@@ -66,6 +66,7 @@ def test_a_stored_revision_is_applied_as_it_is_whatever_the_renderer_would_say_t
     [
         ({"replicas": 9}, False),
         ({"exposure": {"service": {"port": 80}}}, False),
+        ({"exposure": {"apiKeySecretRef": {"name": "embedding-keys"}}}, True),
         ({"rollout": {"strategy": "Surge", "revisionHistoryLimit": 2}}, False),
         ({"suspend": True}, False),
         ({"rollout": {"drainTimeout": "30s"}}, True),

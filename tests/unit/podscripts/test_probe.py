@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from embedding_operator.podscripts import probe
+from embedding_operator.podscripts.middleware import Middleware
 from tests.ports import free_ports
+from tests.standins.secretvolume import SecretVolume
 from tests.unit.podscripts.conftest import Serve, StartDouble, json_app
 
 PROBE = str(Path(probe.__file__))
@@ -139,3 +141,29 @@ async def test_an_answer_without_the_tasks_numbers_is_told(serve: Serve, task: s
 async def test_a_score_of_zero_is_a_score(serve: Serve) -> None:
     answer = json.dumps({"results": [{"relevance_score": 0.0}, {"relevance_score": 0}]}).encode()
     assert (await run_probe(await serve(json_app(200, answer)), "--task", "rerank"))[0] == 0
+
+
+async def test_the_probe_gets_in_with_a_key_of_the_mounted_secret(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = SecretVolume(tmp_path / "keys", a="", b="two\nlines", c="the-key\n")
+    monkeypatch.setenv("EMBEDDING_OPERATOR_API_KEYS", str(secret.directory))
+    port = await serve(Middleware(json_app(200, vectors([0.5]))))
+    assert (await run_probe(port, "--api-keys", str(secret.directory)))[0] == 0
+    code, _, err = await run_probe(port)
+    assert code == 1
+    assert "HTTP 401: the server wants an API key" in err
+
+
+@pytest.mark.parametrize("data", [{}, {"a": ""}, {"a": "two\nlines"}, {"a": b"\xff"}])
+async def test_a_secret_without_a_key_is_told_and_no_key_is(serve: Serve, tmp_path: Path, data: Any) -> None:
+    secret = SecretVolume(tmp_path / "keys", **data)
+    code, _, err = await run_probe(await serve(json_app(200, b"{}")), "--api-keys", str(secret.directory))
+    assert code == 1
+    assert err == f"no API key in {secret.directory}, so nobody is let in: put one into the Secret\n"
+
+
+async def test_a_secret_that_is_not_there_is_told(serve: Serve, tmp_path: Path) -> None:
+    code, _, err = await run_probe(await serve(json_app(200, b"{}")), "--api-keys", str(tmp_path / "keys"))
+    assert code == 1
+    assert err == f"the API keys in {tmp_path / 'keys'} cannot be read: No such file or directory\n"
