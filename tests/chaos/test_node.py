@@ -37,6 +37,32 @@ def test_a_node_is_lost_while_it_serves_and_stages_and_comes_back(
     report("a node lost while staging", pods=len(staging.staging_pods()))
 
 
+def test_pods_of_a_lost_node_are_made_anew_on_another_while_it_is_away(
+    product: Product, undisturbed: Undisturbed
+) -> None:
+    """And not after Kubernetes' own five minutes; endpoints are right as soon as the node is known as lost."""
+    spared = node_of_the_hub(product)
+    (lost,) = [node.name for node in product.cluster.nodes if node.name != spared]
+    scene = Scene(product)
+    scene.serve(scheduling={"nodeLossToleration": "5s"})
+    scene.until_serving(2)
+    assert {pod["spec"]["nodeName"] for pod in scene.serving_pods()} == {spared, lost}
+    gone = {pod["metadata"]["uid"] for pod in scene.serving_pods() if pod["spec"]["nodeName"] == lost}
+    try:
+        scene.cluster.kill_node(lost)
+        until(lambda: len(ready_addresses(scene)) == 1, 120)
+        until(lambda: len(ready_addresses(scene)) == 2, 120)  # the node is still away: they are on the other one
+        assert {pod["spec"]["nodeName"] for pod in scene.serving_pods()} == {spared}
+        assert not gone & {pod["metadata"]["uid"] for pod in scene.serving_pods()}
+        scene.until_serving(2)
+        scene.answers_rightly(undisturbed.vectors)
+    finally:
+        scene.cluster.start_node(lost)
+        scene.cluster.wait_ready()
+    scene.until_serving(2)
+    until(lambda: not scene.strays(), 120)  # what ran there has ended
+
+
 def node_of_the_hub(product: Product) -> str:
     items = json.loads(product.kubectl("-n", "model-hub", "get", "pods", "-o", "json"))["items"]
     return str(items[0]["spec"]["nodeName"])

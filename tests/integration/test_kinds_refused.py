@@ -196,6 +196,7 @@ BAD: dict[str, tuple[Manifest, str]] = {
         "write the name of a Secret in lower case, such as embedding-keys",
     ),
     "a drain in days": (service(rollout__drainTimeout="1d"), DURATION),
+    "a lost node without unit": (service(scheduling__nodeLossToleration="60"), DURATION),
     "port 0": (service(exposure__service={"port": 0}), "should be greater than or equal to 1"),
     "another Service": (
         service(exposure__service={"type": "ExternalName"}),

@@ -178,6 +178,7 @@ class Scheduling(View):
     topology_spread: tuple[TopologySpread, ...] | None = None
     priority_class_name: str | None = None
     scheduler_name: str | None = None
+    node_loss_toleration: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

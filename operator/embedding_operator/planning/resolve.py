@@ -14,6 +14,7 @@ from embedding_operator.api.profile import ProfilePod, RuntimeProfile
 from embedding_operator.api.quantity import parse_duration
 from embedding_operator.api.service import EmbeddingService, Serving, Task, TopologySpread
 from embedding_operator.api.source import ModelSource
+from embedding_operator.planning import nodeloss
 from embedding_operator.planning.devices import check_count, chip_of, device_of, resources
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.families import Family, family_of
@@ -23,6 +24,7 @@ from embedding_operator.planning.serverimage import refuse_args, server_image
 
 DEFAULT_DRAIN = "120s"
 DEFAULT_CONNECTION_AGE = "60s"
+DEFAULT_NODE_LOSS_TOLERATION = "60s"
 DEFAULT_SHARED_MEMORY = "1Gi"
 _DTYPES = {"Auto": "auto", "Float16": "float16", "BFloat16": "bfloat16", "Float32": "float32"}
 
@@ -118,7 +120,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         labels=site.pod.labels or {},
         annotations=site.pod.annotations or {},
         node_selector=node_selector(service, site.pod),
-        tolerations=tolerations(service, site.pod),
+        tolerations=_serving_tolerations(service, site.pod),
         affinity=scheduling.affinity or {},
         spread=scheduling.topology_spread,
         priority_class=scheduling.priority_class_name or "",
@@ -141,6 +143,13 @@ def tolerations(service: EmbeddingService, pod: ProfilePod) -> tuple[JsonObject,
     """The profile's tolerations and the service's, each once."""
     wanted: tuple[Toleration, ...] = (*(pod.tolerations or ()), *(service.spec.scheduling.tolerations or ()))
     return tuple(toleration.to_dict() for toleration in dict.fromkeys(wanted))
+
+
+def _serving_tolerations(service: EmbeddingService, pod: ProfilePod) -> tuple[JsonObject, ...]:
+    """Those that the stager has as well, and how long a node may be lost."""
+    written = tolerations(service, pod)
+    limit = service.spec.scheduling.node_loss_toleration or DEFAULT_NODE_LOSS_TOLERATION
+    return written + nodeloss.tolerations(_seconds(limit, "spec.scheduling.nodeLossToleration"), written)
 
 
 def drain_seconds(service: EmbeddingService) -> int:

@@ -98,6 +98,7 @@ EVERYTHING: Spec = {
         "topologySpread": [{"topologyKey": "topology.kubernetes.io/zone"}],
         "priorityClassName": "serving",
         "schedulerName": "volcano",
+        "nodeLossToleration": "30s",
     },
     "suspend": True,
 }
