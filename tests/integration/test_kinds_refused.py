@@ -19,6 +19,7 @@ PATH = 'without a leading or trailing slash and without "..", such as'
 FIXED = "write a fixed tag such as :v0.23.0, or a digest"
 OWN_FLAGS = "write spec.model.servedName and spec.exposure.service.port, and leave the others out"
 FIELD_FLAGS = "these have fields: write spec.parallelism.tensor for --tensor-parallel-size"
+NO_PLACE = "an instruction reaches no text that is passed on as it comes: write serving.promptFormat: Model beside"
 ONLY_VECTORS = "only vectors are pooled and cut: remove serving.dimensions and serving.pooling, or write task Embed"
 HOST = "write a host in lower case, without scheme and port, such as images.example.com"
 
@@ -166,6 +167,14 @@ BAD: dict[str, tuple[Manifest, str]] = {
     ),
     "a request that is no quantity": (service(runtime__resources={"requests": {"cpu": "two"}}), QUANTITY),
     "a limit that is no quantity": (service(runtime__resources={"limits": {"memory": "8 GB"}}), QUANTITY),
+    # prompts
+    "a prompt format of scores": (
+        service(task="Rerank", serving__promptFormat="Model"),
+        "promptFormat is about text that becomes vectors: remove serving.promptFormat, or write task Embed",
+    ),
+    "an instruction of text that is passed on": (service(serving__instruction="Find."), NO_PLACE),
+    "an instruction of raw text": (service(serving__instruction="Find.", serving__promptFormat="Raw"), NO_PLACE),
+    "an instruction of classes": (service(task="Classify", serving__instruction="Find."), NO_PLACE),
     # numbers and words
     "no device": (service(parallelism__tensor=0), "should be greater than or equal to 1"),
     "too many devices": (service(parallelism__tensor=65), "should be less than or equal to 64"),

@@ -83,6 +83,32 @@ def test_known_problems_are_told_with_their_references(tmp_path: Path, explain: 
     assert "https://github.com/vllm-project/vllm-ascend/issues/7145" in out
 
 
+@pytest.mark.parametrize(
+    ("repo", "serving", "lines"),
+    [
+        (
+            "Qwen/Qwen3-VL-Embedding-8B",
+            {"promptFormat": "Model"},
+            ["spec.serving.promptFormat: text of /v1/embeddings is put into the format", "Represent the user's input."],
+        ),
+        (
+            "Qwen/Qwen3-Embedding-8B",
+            {"promptFormat": "Model", "instruction": "Find."},
+            ["spec.serving.promptFormat: text of /v1/embeddings is put into the format", "Find.", "spec.serving.instr"],
+        ),
+        ("Qwen/Qwen3-VL-Embedding-8B", {}, ["as promptFormat is left out: text reaches the model as clients send it"]),
+    ],
+)
+def test_the_prompt_format_is_explained(
+    repo: str, serving: dict[str, str], lines: list[str], tmp_path: Path, explain: Any
+) -> None:
+    service = given.service(model={"source": {"modelScope": {"repo": repo}}}, serving=serving)
+    code, out, _ = explain("-f", write(tmp_path / "x.yaml", service))
+    group = " ".join(out.partition("\nprompt\n")[2].partition("\n\n")[0].split())
+    assert code == 0
+    assert [line for line in lines if line not in group] == []
+
+
 def test_a_refused_service_is_said_to_be_and_the_others_are_explained(tmp_path: Path, explain: Any) -> None:
     old = given.service(runtime={"profile": "ascend-910b", "version": "0.13.0"})
     code, out, _ = explain("-f", write(tmp_path / "a.yaml", old, given.service()))

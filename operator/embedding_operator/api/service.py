@@ -21,6 +21,7 @@ AccessMode: TypeAlias = Literal["ReadWriteMany", "ReadWriteOnce"]
 RolloutStrategy: TypeAlias = Literal["Auto", "Surge", "Replace"]
 Task: TypeAlias = Literal["Embed", "Rerank", "Classify"]
 NodePolicy: TypeAlias = Literal["Honor", "Ignore"]
+PromptFormat: TypeAlias = Literal["Raw", "Model"]
 PoolingType: TypeAlias = Literal["Last", "Mean", "Cls"]
 
 
@@ -119,6 +120,8 @@ class Serving(View):
     max_sequences: int | None = None
     dimensions: int | None = None
     pooling: Pooling = Pooling()
+    instruction: str | None = None
+    prompt_format: PromptFormat | None = None
     multimodal: Multimodal = Multimodal()
     max_connection_age: str | None = None
     max_in_flight: int | None = None
@@ -224,6 +227,7 @@ class ResolvedStatus(View):
     chip: str | None = None
     family: str | None = None
     task: str | None = None
+    prompt_format: str | None = None
     args: tuple[str, ...] | None = None
 
 

@@ -50,6 +50,7 @@ def explain(
     template = deployment["spec"]["template"]["spec"]
     (container,) = template["containers"]
     yield from _server(service, source, resolved)
+    yield from _prompt(service, resolved)
     yield from _problems(resolved, container)
     yield from _devices(profile, resolved, container)
     yield from _flags(service, profile, resolved)
@@ -79,6 +80,20 @@ def _server(service: EmbeddingService, source: ModelSource, resolved: Resolution
         yield made("entrypoint", "the image's", "it sets up the NPU's environment; our launcher is its first argument")
     else:
         yield made("entrypoint", "our launcher", "the image's own is `vllm serve` and would take it for a model")
+
+
+def _prompt(service: EmbeddingService, resolved: Resolution) -> Iterator[Decision]:
+    """Of models that were trained with a format, and where an instruction is given."""
+    if resolved.task == "Embed" and resolved.family and resolved.family.prompt:
+        said = "spec.serving.promptFormat" if service.spec.serving.prompt_format else "as promptFormat is left out"
+        does = (
+            "text of /v1/embeddings is put into the format that the model was trained with"
+            if resolved.prompt
+            else "text reaches the model as clients send it"
+        )
+        yield Decision("prompt", "format", resolved.prompt_format, f"{said}: {does}")
+    if resolved.prompt:
+        yield Decision("prompt", "instruction", resolved.prompt.instruction, resolved.prompt.instruction_from)
 
 
 def _problems(resolved: Resolution, container: JsonObject) -> Iterator[Decision]:

@@ -21,6 +21,16 @@ BERT_RERANKER = "BERT-Reranker"
 
 
 @dataclass(frozen=True, slots=True)
+class PromptFormat:
+    """What stands around each text that a model was trained with."""
+
+    before: str  # with the instruction at its place
+    after: str
+    instruction: str  # that of the model card, where nobody says another
+    special_tokens: bool  # whether the tokenizer adds its own, as it does to plain text
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """Models that are served alike."""
 
@@ -30,6 +40,7 @@ class Family:
     vision: bool = False
     overrides: JsonObject = field(default_factory=dict)  # what config.json must say for it (`--hf-overrides`)
     template: str = ""  # script with the prompt of query and document, in a release that takes one
+    prompt: PromptFormat | None = None  # of text to embed, where it is trained with one
 
 
 def _family(name: str, pattern: str, **more: Any) -> Family:
@@ -45,10 +56,25 @@ def _yes_or_no(architecture: str) -> JsonObject:
     }
 
 
+# what the checkpoint's own chat template makes of a system and a user message and add_generation_prompt
+_CONVERSATION = PromptFormat(
+    before="<|im_start|>system\n{instruction}<|im_end|>\n<|im_start|>user\n",
+    after="<|im_end|>\n<|im_start|>assistant\n",
+    instruction="Represent the user's input.",
+    special_tokens=False,
+)
+# of queries; documents have none. The tokenizer appends the token whose vector is taken.
+_QUERY = PromptFormat(
+    before="Instruct: {instruction}\nQuery:",
+    after="",
+    instruction="Given a web search query, retrieve relevant passages that answer the query",
+    special_tokens=True,
+)
+
 # the first that matches; models built on large decoders (bge-reranker-v2-gemma, e5-mistral) are none of them, nor are
 # rerankers that were converted to classifiers already (…-seq-cls)
 FAMILIES = (
-    _family(QWEN3_VL_EMBEDDING, r"qwen3-vl-embedding", vision=True),
+    _family(QWEN3_VL_EMBEDDING, r"qwen3-vl-embedding", vision=True, prompt=_CONVERSATION),
     _family(
         QWEN3_VL_RERANKER,
         r"qwen3-vl-reranker(?!.*seq-?cls)",
@@ -57,7 +83,7 @@ FAMILIES = (
         overrides=_yes_or_no("Qwen3VLForSequenceClassification"),
         template="qwen3_vl_reranker.jinja",
     ),
-    _family(QWEN3_EMBEDDING, r"qwen3-embedding"),
+    _family(QWEN3_EMBEDDING, r"qwen3-embedding", prompt=_QUERY),
     _family(
         QWEN3_RERANKER,
         r"qwen3-reranker(?!.*seq-?cls)",

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from embedding_operator.planning import prompts
 from embedding_operator.planning.resolve import Resolution
 from embedding_operator.planning.trust import KEYS_PATH
 
@@ -31,4 +32,7 @@ def environment(resolved: Resolution) -> tuple[Variable, ...]:
     if resolved.api_keys is not None:
         why = "spec.exposure.apiKeySecretRef: where the keys are, without one of which nobody is let in"
         variables.append(Variable("EMBEDDING_OPERATOR_API_KEYS", KEYS_PATH, why))
+    if resolved.prompt is not None:
+        why = "the model's prompt format, or the instruction that rankings get: spec.serving.promptFormat, instruction"
+        variables.append(Variable(prompts.SETTING, resolved.prompt.value, why))
     return tuple(variables)

@@ -174,6 +174,7 @@ def _resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
         chip=resolution.chip or None,
         family=resolution.family.name if resolution.family else None,
         task=resolution.task,
+        prompt_format=resolution.prompt_format if resolution.prompt_format != "Raw" else None,
         args=tuple(serve_args(resolution, f"{MODELS_PATH}/{weights.path}")),
     ).to_dict()
 

@@ -12,13 +12,14 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, Toleration
 from embedding_operator.api.profile import ProfilePod, RuntimeProfile
 from embedding_operator.api.quantity import parse_duration
-from embedding_operator.api.service import EmbeddingService, Serving, Task, TopologySpread
+from embedding_operator.api.service import EmbeddingService, PromptFormat, Serving, Task, TopologySpread
 from embedding_operator.api.source import ModelSource
 from embedding_operator.planning import nodeloss
 from embedding_operator.planning.devices import check_count, chip_of, device_of, resources
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.families import Family, family_of
 from embedding_operator.planning.problems import Problem, Situation, problems_of, refused_by
+from embedding_operator.planning.prompts import Prompt, prompt_of
 from embedding_operator.planning.releases import Release
 from embedding_operator.planning.serverimage import refuse_args, server_image
 
@@ -45,6 +46,8 @@ class Resolution:
     chip: str  # as the table of known problems calls it; empty without one
     task: Task
     family: Family | None  # of the model, where one is known
+    prompt: Prompt | None  # what the middleware does to requests
+    prompt_format: PromptFormat
     problems: tuple[Problem, ...]
     dtype: str
     dtype_from: str
@@ -87,7 +90,11 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     task = _task(service, family)
     chip = chip_of(site.accelerator)
     device = device_of(profile)
-    problems = problems_of(Situation(server.version, device is not None, chip, family.name if family else "", dtype))
+    prompt = prompt_of(spec.serving, task, family, server.release)
+    prompt_format = spec.serving.prompt_format or "Raw"
+    problems = problems_of(
+        Situation(server.version, device is not None, chip, family.name if family else "", dtype, prompt_format)
+    )
     _refuse_known(problems)
     _refuse_short_batches(service, problems)
     return Resolution(
@@ -105,6 +112,8 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         chip=chip,
         task=task,
         family=family,
+        prompt=prompt,
+        prompt_format=prompt_format,
         problems=problems,
         dtype=dtype,
         dtype_from=dtype_from,

@@ -7,7 +7,16 @@ one.
 
 from importlib import resources
 
-PARTS = ("asgi", "state", "age", "closing", "readiness", "keys", "inflight")
+PARTS = (
+    "asgi",
+    "state",
+    "age",
+    "closing",
+    "readiness",
+    "keys",
+    "inflight",
+    "prompts",
+)
 SCRIPTS = ("launch", "probe", "drain", "middleware", *PARTS)
 TEMPLATES = ("qwen3_reranker.jinja", "qwen3_vl_reranker.jinja")
 """Prompts of rerankers, which are no part of their repositories."""

@@ -16,10 +16,17 @@ from embedding_operator.podscripts.asgi import App, Message, Receive, Send
 from embedding_operator.podscripts.closing import Closing
 from embedding_operator.podscripts.inflight import Inflight
 from embedding_operator.podscripts.keys import Keys
+from embedding_operator.podscripts.prompts import Prompts
 from embedding_operator.podscripts.readiness import Readiness
 
 # The outermost first: a request passes them from top to bottom, its response from bottom to top.
-PARTS: tuple[Callable[[App], App], ...] = (Closing, Readiness, Keys, Inflight)
+PARTS: tuple[Callable[[App], App], ...] = (
+    Closing,
+    Readiness,
+    Keys,
+    Inflight,
+    Prompts,
+)
 
 
 class Middleware:

@@ -67,6 +67,8 @@ EVERYTHING: Spec = {
         "maxSequences": 256,
         "dimensions": 1024,
         "pooling": {"type": "Mean", "normalize": False},
+        "promptFormat": "Model",
+        "instruction": "Represent the product.",
         "multimodal": {
             "imagesPerPrompt": 4,
             "videosPerPrompt": 1,

@@ -50,6 +50,9 @@ SERVICES: dict[str, dict[str, Any]] = {
     "ascend-a3": given.service(runtime={"profile": "ascend-a3"}, parallelism={"tensor": 2}),
     "ascend-310p": given.service(runtime={"profile": "ascend-310p"}),
     "ascend-950": given.service(runtime={"profile": "ascend-950"}),
+    "prompt-format": given.service(
+        serving={"promptFormat": "Model", "instruction": "Represent the product for search."}
+    ),
     "reranker": given.service(
         model={"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Reranker-8B"}}},
         task="Rerank",

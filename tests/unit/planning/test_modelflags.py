@@ -184,6 +184,7 @@ def test_a_workaround_that_is_merged_into_args_is_one() -> None:
     service = given.service(
         model={"source": {"modelScope": {"repo": "Qwen/Qwen3-Embedding-8B"}}},
         runtime={"profile": "ascend-910b", "args": ["--hf-overrides", '{"num_labels": 1}']},
+        serving={"promptFormat": "Model"},
     )
     planned = given.plan(service, given.seen(cache=given.cache(repo="Qwen/Qwen3-Embedding-8B")))
     assert flag(planned, "--hf-overrides") == {"is_matryoshka": True, "num_labels": 1}

@@ -48,8 +48,8 @@ def test_every_row_applies_somewhere_and_its_flags_are_known_there(problem: Prob
     places = [
         Situation(str(release), ascend, chip, family, dtype)
         for release in (*RELEASES, "0.14.1")
-        for ascend, chip in ((True, "910B"), (True, "310P"), (False, ""))
-        for family in ("Qwen3-VL-Embedding", "Qwen3-Reranker", "BERT", "")
+        for ascend, chip in ((True, "910B"), (True, "310P"), (True, "950"), (False, ""))
+        for family in ("Qwen3-VL-Embedding", "Qwen3-Embedding", "Qwen3-Reranker", "BERT", "")
         for dtype in ("float16", "bfloat16")
     ]
     assert any(problem.applies(place) for place in places)
@@ -83,7 +83,7 @@ def test_what_cannot_work_is_refused_with_the_reference_and_the_cure(
 @pytest.mark.parametrize(
     ("repo", "site", "runtime", "flags"),
     [
-        ("Qwen/Qwen3-Embedding-8B", {}, {"version": OLD}, ["--no-enable-prefix-caching"]),
+        ("acme/encoder", {}, {"version": OLD}, ["--no-enable-prefix-caching"]),
         ("acme/encoder", {}, {"version": OLD}, ["--no-enable-chunked-prefill"]),
         ("Qwen/Qwen3-Embedding-8B", {}, {}, ["--hf-overrides", '{"is_matryoshka": true}']),
         ("Qwen/Qwen3-Embedding-8B", {}, {"profile": "cpu"}, ["--hf-overrides", '{"is_matryoshka": true}']),
@@ -95,7 +95,8 @@ def test_what_cannot_work_is_refused_with_the_reference_and_the_cure(
 def test_what_can_be_worked_around_is_and_the_condition_says_so(
     repo: str, site: dict[str, Any], runtime: dict[str, str], flags: list[str]
 ) -> None:
-    plan = planned(repo, site, runtime={"profile": "ascend-910b"} | runtime)
+    serving = {"promptFormat": "Model"} if "Qwen3-Embedding" in repo else {}
+    plan = planned(repo, site, runtime={"profile": "ascend-910b"} | runtime, serving=serving)
     got = args(plan)
     assert got[got.index(flags[0]) :][: len(flags)] == flags
     status, reason, message = given.conditions(plan)["KnownProblems"]
@@ -142,10 +143,32 @@ def test_without_chunks_the_longest_input_must_fit_into_a_step() -> None:
     assert "Stalled" not in given.conditions(planned(serving=sizes))
 
 
-def test_a_warning_tells_what_it_costs_and_what_to_do() -> None:
-    _, reason, message = given.conditions(planned("Qwen/Qwen3-VL-Embedding-8B"))["KnownProblems"]
+@pytest.mark.parametrize(
+    ("repo", "words"),
+    [
+        ("Qwen/Qwen3-VL-Embedding-8B", ["gives other vectors", "let clients send messages with a system instruction"]),
+        ("Qwen/Qwen3-Embedding-8B", ["finds 1 % to 5 % less", "a service for queries alone"]),
+    ],
+)
+@pytest.mark.parametrize("serving", [{}, {"promptFormat": "Raw"}])
+def test_a_warning_tells_what_it_costs_and_what_to_do(repo: str, words: list[str], serving: dict[str, str]) -> None:
+    _, reason, message = given.conditions(planned(repo, serving=serving))["KnownProblems"]
     assert reason == Reason.KNOWN_PROBLEM
-    assert "clients send messages with a system instruction" in message
+    for word in (*words, "write spec.serving.promptFormat: Model"):
+        assert word in message
+
+
+@pytest.mark.parametrize("repo", ["Qwen/Qwen3-VL-Embedding-8B", "Qwen/Qwen3-Embedding-8B"])
+def test_in_its_own_format_a_model_is_not_warned_of(repo: str) -> None:
+    plan = planned(repo, serving={"promptFormat": "Model"})
+    assert given.conditions(plan)["KnownProblems"][1] == Reason.WORKED_AROUND
+
+
+def test_that_nobody_says_whether_950_pools_is_told() -> None:
+    _, reason, message = given.conditions(planned("acme/encoder", runtime={"profile": "ascend-950"}))["KnownProblems"]
+    assert reason == Reason.KNOWN_PROBLEM
+    assert "whether they work on 950 nobody says (https://github.com/vllm-project/vllm-ascend/" in message
+    assert "compare vectors with those of another chip" in message
 
 
 def live(**resolved: Any) -> list[Any]:
