@@ -108,7 +108,7 @@ def _build_environment(target: Path) -> None:
     install_locked(python, LOCK)
     packages = target / f"lib/python{PYTHON}/site-packages"
     say("vLLM for CPU: taking CUDA out of torch, stripping")
-    slim(packages / "torch/lib")
+    slim(packages / "torch/lib", users=[packages / "torchvision/_C.so"])
     _strip(packages)
     _add_distribution_name(packages)
     make_relocatable(target / "bin")

@@ -7,7 +7,7 @@ process with a message, so that it can never compute something wrong. Holds for 
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from images.host import BuildError, say
@@ -34,12 +34,12 @@ NVIDIA = {
 }
 
 
-def slim(libraries: Path) -> None:
-    """Replace the CUDA libraries in torch's lib directory."""
+def slim(libraries: Path, users: Sequence[Path] = ()) -> None:
+    """Replace the CUDA libraries in torch's lib directory; `users` are others that were linked with them."""
     defined_by_cuda: dict[str, Definition] = {}
     for name in (*DROPPED, CUDA):
         defined_by_cuda |= read_symbols(libraries / name).defined
-    missing = missing_from(libraries / name for name in KEPT)
+    missing = missing_from([*(libraries / name for name in KEPT), *users])
 
     cuda = {name: defined_by_cuda[name] for name in missing if name in defined_by_cuda}
     _replace(libraries / CUDA, stubs.cuda_source(cuda), versions={}, link_with=["-lstdc++"])

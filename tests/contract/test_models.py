@@ -1,6 +1,7 @@
 """What only vLLM itself can say of the flags that models get: the sentinel against URLs, the prompts of rerankers."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -49,15 +50,21 @@ class Host(HTTPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
 
+    @classmethod
+    @contextmanager
+    def serving(cls) -> Iterator["Host"]:
+        with cls() as server:
+            thread = Thread(target=server.serve_forever)
+            thread.start()
+            yield server
+            server.shutdown()
+            thread.join()
+
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    with Host() as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
+    with Host.serving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def fetch(host: Host, domains: list[str]) -> str:

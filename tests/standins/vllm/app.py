@@ -202,9 +202,11 @@ class Api:
 
     async def tokenize(self, body: bytes) -> Answer:
         request = self.request(body)
-        if not isinstance(request.get("prompt"), str):
+        chat = "messages" in request
+        prompt = chat_text(request) if chat else request.get("prompt")
+        if not isinstance(prompt, str):
             raise malformed("prompt: a string is required", "prompt")
-        tokens = self.model.tokenize(request["prompt"], request.get("add_special_tokens", True))
+        tokens = self.model.tokenize(prompt, request.get("add_special_tokens", not chat))
         return Answer(
             content={
                 "count": len(tokens),
@@ -229,8 +231,9 @@ class Api:
 
     def inputs(self, request: dict[str, Any]) -> list[list[int]]:
         """Token lists of `input` (text, texts, tokens, token lists) or of `messages`."""
-        given: Any = [chat_text(request["messages"])] if "messages" in request else request.get("input")
-        special = request.get("add_special_tokens", True)
+        chat = "messages" in request
+        given: Any = [chat_text(request)] if chat else request.get("input")
+        special = request.get("add_special_tokens", not chat)
         if isinstance(given, str) or (isinstance(given, list) and given and is_token(given[0])):
             given = [given]
         if not isinstance(given, list) or not given:
@@ -270,13 +273,14 @@ def is_token(item: Any) -> bool:
     return type(item) is int and item >= 0
 
 
-def chat_text(messages: Any) -> str:
-    """The texts of a conversation in order; the double has no chat template."""
-    texts: list[str] = []
+def chat_text(request: dict[str, Any]) -> str:
+    """A conversation in the form of Qwen's chat template; of what is no text the double sees nothing."""
+    messages, text = request["messages"], ""
     for message in messages if isinstance(messages, list) else []:
         content = message.get("content", "")
         parts = [{"text": content}] if isinstance(content, str) else content
-        texts += [f"{message.get('role')}:", *(part.get("text", "") for part in parts)]
-    if not texts:
+        said = "".join(part.get("text", "") for part in parts)
+        text += f"<|im_start|>{message.get('role')}\n{said}<|im_end|>\n"
+    if not text:
         raise malformed("messages: a list of messages is required", "messages")
-    return "\n".join(texts)
+    return text + ("<|im_start|>assistant\n" if request.get("add_generation_prompt") else "")
