@@ -125,6 +125,7 @@ class Serving(View):
     multimodal: Multimodal = Multimodal()
     max_connection_age: str | None = None
     max_in_flight: int | None = None
+    hang_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

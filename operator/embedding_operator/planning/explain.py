@@ -167,6 +167,11 @@ def _volumes(resolved: Resolution, template: JsonObject, container: JsonObject) 
         yield Decision("volumes", mounted[volume["name"]], f"{kind} {details}", why)
 
 
+def _hang(service: EmbeddingService) -> str:
+    seconds = service.spec.serving.hang_seconds
+    return "300 s (serving.hangSeconds)" if seconds is None else f"{seconds} s (0 is never)"
+
+
 def _life(
     service: EmbeddingService, resolved: Resolution, template: JsonObject, container: JsonObject
 ) -> Iterator[Decision]:
@@ -182,7 +187,8 @@ def _life(
         "life",
         "liveness",
         f"GET {live['httpGet']['path']} every {live['periodSeconds']} s, {live['failureThreshold']} failures",
-        "a dead engine answers 503; big batches may hold up some answers",
+        f"a dead engine answers 503, and one that completed nothing for {_hang(service)} while requests waited; big "
+        "batches may hold up some answers",
     )
     yield Decision(
         "life",

@@ -16,7 +16,7 @@ from embedding_operator.planning.resolve import Resolution
 
 SERVER_PORT = 8000
 MIDDLEWARE = "embedding_operator_middleware.Middleware"
-QUIET_PATHS = "/health,/metrics,/ping,/-/ready,/-/inflight"
+QUIET_PATHS = "/health,/metrics,/ping,/-/ready,/-/inflight,/-/live"
 
 
 def serve_args(resolved: Resolution, model_path: str) -> list[str]:

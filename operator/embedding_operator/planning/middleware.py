@@ -35,4 +35,8 @@ def environment(resolved: Resolution) -> tuple[Variable, ...]:
     if resolved.prompt is not None:
         why = "the model's prompt format, or the instruction that rankings get: spec.serving.promptFormat, instruction"
         variables.append(Variable(prompts.SETTING, resolved.prompt.value, why))
+    hang = resolved.serving.hang_seconds
+    if hang is not None:
+        why = "spec.serving.hangSeconds: a server that completed nothing for so long while requests waited hangs"
+        variables.append(Variable("EMBEDDING_OPERATOR_HANG_SECONDS", str(hang), why))
     return tuple(variables)

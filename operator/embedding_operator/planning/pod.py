@@ -81,7 +81,7 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
         "securityContext": _security(resolved),
         "startupProbe": _startup_probe(resolved),
         "livenessProbe": {
-            "httpGet": {"path": "/health", "port": "http"},
+            "httpGet": {"path": "/-/live", "port": "http"},  # /health, and whether anything gets done
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 6,  # big image batches stall the event loop

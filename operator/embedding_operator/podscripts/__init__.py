@@ -15,6 +15,7 @@ PARTS = (
     "readiness",
     "keys",
     "inflight",
+    "liveness",
     "prompts",
 )
 SCRIPTS = ("launch", "probe", "drain", "middleware", *PARTS)

@@ -51,6 +51,17 @@ class Server(NamedTuple):
         finally:
             connection.close()
 
+    def is_live(self, timeout: float) -> bool:
+        """False only where the server itself says so: that its engine is dead, or hangs."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        try:
+            connection.request("GET", "/-/live", headers={"Connection": "close"})
+            return connection.getresponse().status != 503
+        except (OSError, http.client.HTTPException):
+            return True  # the next poll tells
+        finally:
+            connection.close()
+
 
 def connected(tables: list[str], port: int, own_port: int) -> int:
     """Established connections to the port in /proc/net/tcp texts, but for the one this script asked with.
@@ -114,6 +125,8 @@ class Watch:
                 raise ServerGoneError(f"no answer on port {self.server.port}") from None
             return False
         self.unanswered = 0
+        if self.inflight and not self.server.is_live(timeout):
+            raise ServerGoneError(f"{self.inflight} requests are in flight, but the engine hangs or is dead")
         self.connections = connected(read_tables(), self.server.port, own_port)
         return not self.inflight and not self.connections
 

@@ -16,6 +16,7 @@ from embedding_operator.podscripts.asgi import App, Message, Receive, Send
 from embedding_operator.podscripts.closing import Closing
 from embedding_operator.podscripts.inflight import Inflight
 from embedding_operator.podscripts.keys import Keys
+from embedding_operator.podscripts.liveness import Liveness
 from embedding_operator.podscripts.prompts import Prompts
 from embedding_operator.podscripts.readiness import Readiness
 
@@ -26,6 +27,7 @@ PARTS: tuple[Callable[[App], App], ...] = (
     Keys,
     Inflight,
     Prompts,
+    Liveness,
 )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
+TERMINATION_LOG = "/dev/termination-log"
 DRAIN_FLAG = "/var/run/embedding-operator/draining"
 
 
@@ -20,3 +22,24 @@ class DrainFlag:
         except OSError:
             return False
         return True
+
+
+class LastWords:
+    """What the kubelet puts into the pod's status once the container has ended; without any it takes the log's tail."""
+
+    def __init__(self) -> None:
+        self.path = os.environ.get("EMBEDDING_OPERATOR_TERMINATION_LOG", TERMINATION_LOG)
+        self.said = False
+
+    def say(self, words: str) -> None:
+        self.said = True
+        self._write(words)
+
+    def take_back(self) -> None:
+        if self.said:
+            self.said = False
+            self._write("")
+
+    def _write(self, words: str) -> None:
+        with contextlib.suppress(OSError), open(self.path, "w", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(words)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib
+import math
 import os
 import signal
 import socket
@@ -64,6 +65,7 @@ async def serve(options: argparse.Namespace, model: Model, version: str) -> None
         latency=number("VLLM_DOUBLE_LATENCY_MS", 0) / 1000,
         max_num_seqs=options.max_num_seqs or 256,
         shutdown_timeout=options.shutdown_timeout or 0,
+        hangs_after=number("VLLM_DOUBLE_HANGS_AFTER", math.inf),
     )
     names = options.served_model_name or [options.model_tag]
     api = Api(

@@ -4,6 +4,7 @@ It must never finish what is in flight once stopped: that vLLM loses those reque
 """
 
 import asyncio
+import math
 from collections import Counter
 
 
@@ -12,8 +13,11 @@ class EngineStoppedError(Exception):
 
 
 class Engine:
-    def __init__(self, *, latency: float, max_num_seqs: int, shutdown_timeout: float) -> None:
+    def __init__(
+        self, *, latency: float, max_num_seqs: int, shutdown_timeout: float, hangs_after: float = math.inf
+    ) -> None:
         self.latency = latency
+        self.hangs_after = hangs_after  # so many inputs
         self.shutdown_timeout = shutdown_timeout
         self.running = 0
         self.waiting = 0
@@ -23,11 +27,9 @@ class Engine:
 
     async def run(self, inputs: list[list[int]]) -> None:
         """One engine request per input, so a request of many inputs moves the gauges by many."""
-        await asyncio.gather(*(self._one() for _ in inputs))
-        self.counts["prompt_tokens"] += sum(len(tokens) for tokens in inputs)
-        self.counts["success"] += len(inputs)
+        await asyncio.gather(*(self._one(tokens) for tokens in inputs))
 
-    async def _one(self) -> None:
+    async def _one(self, tokens: list[int]) -> None:
         self.waiting += 1
         try:
             await self._slots.acquire()
@@ -38,6 +40,10 @@ class Engine:
             await asyncio.sleep(self.latency)
             if self._stopped:
                 await self._lose()
+            if self.counts["success"] >= self.hangs_after:
+                await asyncio.Event().wait()  # as a device that hangs: nothing comes back, and nobody is told
+            self.counts["prompt_tokens"] += len(tokens)
+            self.counts["success"] += 1
         finally:
             self.running -= 1
             self._slots.release()

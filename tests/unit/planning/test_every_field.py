@@ -65,6 +65,7 @@ EVERYTHING: Spec = {
         "dtype": "Float16",
         "maxBatchedTokens": 16384,
         "maxSequences": 256,
+        "hangSeconds": 600,
         "dimensions": 1024,
         "pooling": {"type": "Mean", "normalize": False},
         "promptFormat": "Model",
