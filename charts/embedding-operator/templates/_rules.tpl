@@ -36,6 +36,10 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
+# a pod on an unhealthy device goes once another one serves; its disruption budget is heeded
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -17,10 +17,13 @@ from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning import revision
+from embedding_operator.planning.devicehealth import Ill
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.onenode import nodes
 from embedding_operator.planning.plan import Observed, Plan, plan_service
 from embedding_operator.planning.weights import cache_name, is_one_node
+
+_EVICTION = 15.0  # seconds until it is tried again, if the disruption budget was against it
 
 
 async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
@@ -38,7 +41,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         return None
     seen = observe(context, service)
     plan = plan_service(service, obj["spec"], seen)
-    again = until_stuck(seen.pods)
+    again = until_stuck(seen.pods) if plan.evict is None else _EVICTION
     try:
         await _execute(context, key, plan)
     except (NameTaken, ApiError) as error:
@@ -133,3 +136,12 @@ async def _execute(context: Context, key: ObjectKey, plan: Plan) -> None:
         leftover = context.cache.get(ObjectKey(kind, key.namespace, name))
         if leftover is not None:
             await context.applier.delete(leftover)
+    if plan.evict is not None:
+        await _evict(context, key, plan.evict)
+
+
+async def _evict(context: Context, key: ObjectKey, ill: Ill) -> None:
+    pod = ObjectKey("Pod", key.namespace, ill.pod)
+    obj = context.cache.get(key)
+    if await context.client.evict(pod, uid=ill.uid) and obj is not None:
+        context.recorder.emit(obj, "Normal", Reason.DEVICE_UNHEALTHY, "Evict", f"evicted {ill}; another pod serves")

@@ -54,6 +54,9 @@ async def write_status(
         }
     )
     _tell(context, obj, find_condition(old, Type.READY), conditions)
+    degraded = find_condition(conditions, Type.DEGRADED)
+    if degraded is not None and is_true(conditions, Type.DEGRADED) and not is_true(old, Type.DEGRADED):
+        context.recorder.emit(obj, "Warning", degraded.reason, "Reconcile", degraded.message)
 
 
 def _tell(context: Context, obj: Object, before: Condition | None, after: tuple[Condition, ...]) -> None:

@@ -168,6 +168,24 @@ class KubeClient:
             raise
         return True
 
+    async def evict(self, key: ObjectKey, *, uid: str | None) -> bool:
+        """Delete a pod if its disruption budget allows it now; False if it does not, the pod is gone already, or this
+        may not be done at all, which keeps nothing else from being done."""
+        options: Object = {"preconditions": {"uid": uid}} if uid else {}
+        body: Object = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "deleteOptions": options,
+        }
+        try:
+            await self._send("evict", by_kind(key.kind), key.namespace, key.name, "eviction", body=body)
+        except ApiError as error:
+            if error.status in (403, 404, 409, 429):
+                return False
+            raise
+        return True
+
     async def _apply(self, obj: Mapping[str, Any], subresource: str | None, force: bool) -> Object:
         key = key_of(obj)
         return await self._send(
@@ -263,6 +281,7 @@ _METHODS: Final = {
     "apply": "PATCH",
     "patch": "PATCH",
     "create": "POST",
+    "evict": "POST",
     "replace": "PUT",
     "delete": "DELETE",
 }

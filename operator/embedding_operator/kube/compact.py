@@ -72,9 +72,13 @@ def _trim(cut: Object) -> None:
     annotations = metadata.get("annotations")
     if annotations and _LAST_APPLIED in annotations:
         metadata["annotations"] = {name: text for name, text in annotations.items() if name != _LAST_APPLIED}
-    if cut["kind"] == "Pod" and (cut.get("status") or {}).get("conditions"):
-        conditions = cut["status"]["conditions"]
-        cut["status"]["conditions"] = [one for one in conditions if one.get("type") in _POD_CONDITIONS]
+    status = (cut["kind"] == "Pod" and cut.get("status")) or {}
+    if status.get("conditions"):
+        status["conditions"] = [one for one in status["conditions"] if one.get("type") in _POD_CONDITIONS]
+    for container in status.get("containerStatuses") or ():
+        devices = container.pop("allocatedResourcesStatus", None)
+        if devices and any(one.get("health") != "Healthy" for kind in devices for one in kind.get("resources") or ()):
+            container["allocatedResourcesStatus"] = devices
 
 
 def _same_generation(obj: Mapping[str, Any], known: Mapping[str, Any]) -> bool:

@@ -155,6 +155,7 @@ class Container(TypedDict, total=False):
     restartCount: Any
     state: ContainerState | None
     lastState: ContainerState | None
+    allocatedResourcesStatus: Any
 
 
 class PodCondition(TypedDict, total=False):

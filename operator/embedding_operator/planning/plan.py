@@ -16,6 +16,7 @@ from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ResolvedStatus
 from embedding_operator.planning import exposure, revision, scripts
 from embedding_operator.planning.deployment import deployment
+from embedding_operator.planning.devicehealth import Ill, Replacing, replacing
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.flags import serve_args, serve_flags
 from embedding_operator.planning.owner import owner_reference
@@ -53,6 +54,7 @@ class Plan:
     create: tuple[JsonObject, ...] = ()
     apply: tuple[JsonObject, ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
+    evict: Ill | None = None  # a pod whose device is unhealthy, once another one serves in its place
 
 
 def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: Observed) -> Plan:
@@ -68,13 +70,16 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
     claim = made_claim(service) if not seen.has_claim else None
     digest = wanted.digest if wanted else None
     pending = chosen is None or not chosen.serves(revision.spec_hash(spec_as_written), digest)
-    status = service_status(service, _facts(service, seen, chosen, wanted, pending=pending, problem=problem))
-    children = _children(service, seen, chosen) if chosen else ()
+    replaced = _replaced(service, seen)
+    facts = _facts(service, seen, chosen, wanted, replaced, pending=pending, problem=problem)
+    status = service_status(service, facts)
+    children = _children(service, seen, chosen, replaced.extra) if chosen else ()
     return Plan(
         status=status,
         create=(claim,) if claim else (),
         apply=children,
         delete=_leftovers(service, seen, chosen),
+        evict=replaced.evict,
     )
 
 
@@ -191,7 +196,12 @@ def replicas_of(service: EmbeddingService) -> int:
     return 1 if service.spec.replicas is None else service.spec.replicas
 
 
-def _children(service: EmbeddingService, seen: Observed, chosen: Revision) -> tuple[JsonObject, ...]:
+def _replaced(service: EmbeddingService, seen: Observed) -> Replacing:
+    one_pod = seen.cache is not None and is_one_pod(seen.cache)
+    return replacing(seen.pods, replicas_of(service), seen.deployment, one_pod=one_pod)
+
+
+def _children(service: EmbeddingService, seen: Observed, chosen: Revision, extra: int) -> tuple[JsonObject, ...]:
     """What is applied, in an order in which nothing refers to what is not there yet."""
     name, replicas = service.metadata.name, replicas_of(service)
     metadata: JsonObject = {
@@ -203,7 +213,7 @@ def _children(service: EmbeddingService, seen: Observed, chosen: Revision) -> tu
     children = [
         revision.controller_revision(metadata, chosen),
         exposure.service_object(metadata, name, service.spec.exposure.service),
-        deployment(metadata, name, template=chosen.template, replicas=replicas, surge=_surge(service, chosen)),
+        deployment(metadata, name, template=chosen.template, replicas=replicas + extra, surge=_surge(service, chosen)),
     ]
     if replicas > 1:
         children.append(exposure.disruption_budget(metadata, name))
@@ -236,6 +246,7 @@ def _facts(
     seen: Observed,
     chosen: Revision | None,
     weights: Weights | None,
+    replaced: Replacing,
     *,
     pending: bool,
     problem: PlanError | None,
@@ -252,6 +263,7 @@ def _facts(
         pods=seen.pods,
         stuck=seen.stuck,
         holders=seen.holders,
+        replaced=replaced,
         pending=pending,
         problem=problem,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),

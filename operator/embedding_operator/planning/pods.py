@@ -51,7 +51,7 @@ def serving_nodes(pods: Iterable[JsonObject]) -> int:
 
 def is_serving(pod: JsonObject) -> bool:
     """Whether clients are sent to it."""
-    return not pod["metadata"].get("deletionTimestamp") and _condition(pod, "Ready").get("status") == "True"
+    return not pod["metadata"].get("deletionTimestamp") and condition_of(pod, "Ready").get("status") == "True"
 
 
 def trouble(pods: Iterable[JsonObject], cache: str | None = None, stuck: Collection[str] = ()) -> Trouble | None:
@@ -80,10 +80,10 @@ def waiting_since(pod: JsonObject) -> str | None:
     """When a pod began to wait for what it usually has in a moment; None where it does not."""
     if pod["metadata"].get("deletionTimestamp") or _phase(pod) != "Pending":
         return None
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition_of(pod, "PodScheduled")
     if not (pod.get("spec") or {}).get("nodeName"):
         return None if scheduled else pod["metadata"].get("creationTimestamp")
-    if _condition(pod, "PodReadyToStartContainers").get("status") == "False":
+    if condition_of(pod, "PodReadyToStartContainers").get("status") == "False":
         return scheduled.get("lastTransitionTime")
     return None
 
@@ -116,7 +116,7 @@ def _trouble_of(pod: JsonObject, cache: str | None) -> Trouble | None:
             return Trouble(Reason.CRASH_LOOPING, f"pod {name} cannot start: {told}")
         if (ended := _ended(name, container, cache)) is not None:
             return ended
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition_of(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return Trouble(Reason.UNSCHEDULABLE, f"pod {name}: {_placed(scheduled, cache)}")
     return None
@@ -151,7 +151,7 @@ def _stuck(pod: JsonObject) -> Trouble | None:
     if not node:
         told = f"no scheduler has looked at pod {name}: does the one of spec.scheduling.schedulerName run?"
         return Trouble(Reason.UNSCHEDULABLE, told)
-    if _condition(pod, "PodReadyToStartContainers").get("status") == "False":
+    if condition_of(pod, "PodReadyToStartContainers").get("status") == "False":
         told = (
             f"pod {name} waits on node {node} for its volumes, or its network: is the claim's storage reached from "
             f"there? `kubectl describe pod {name}` has the kubelet's words"
@@ -182,7 +182,8 @@ def _last_words(message: str) -> str:
     return shortened((exceptions or said)[-1], _LIMIT) if said else ""
 
 
-def _condition(pod: JsonObject, kind: str) -> JsonObject:
+def condition_of(pod: JsonObject, kind: str) -> JsonObject:
+    """A pod's condition of that type; empty where it has none."""
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return next((one for one in conditions if one.get("type") == kind), {})
 

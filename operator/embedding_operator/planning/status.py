@@ -11,6 +11,7 @@ from embedding_operator.api.conditions import Condition, Reason, Type, find_cond
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
+from embedding_operator.planning.devicehealth import Replacing
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.obstacles import REFUSALS
 from embedding_operator.planning.onenode import crowded, held_elsewhere
@@ -45,6 +46,7 @@ class Facts:
     newer_profile: bool
     held: bool  # somebody went back to this revision
     endpoint: str
+    replaced: Replacing
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tupl
     rows = [_weights_row(facts)]
     if facts.revision or facts.deployment:  # pods may serve on whose revision somebody has deleted
         rows.append(_available_row(facts, counts))
+    if facts.replaced.message:
+        rows.append((Type.DEGRADED, True, Reason.DEVICE_UNHEALTHY, facts.replaced.message))
     if facts.newer_profile:
         rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer_profile(held=facts.held)))
     if facts.revision and (found := problems_of(situation_of(facts.revision.resolved))):
@@ -130,8 +134,8 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
         return _weights_verdict(facts)
     if facts.replicas == 0:
         return _idle_verdict(service, counts)
-    serving = f"{counts.ready} of {facts.replicas} replicas serving"
-    if counts.settled and counts.total == counts.ready == counts.updated == facts.replicas:
+    serving = f"{min(counts.ready, facts.replicas)} of {facts.replicas} replicas serving"
+    if counts.settled and counts.total == counts.updated and _all_serve(facts, counts):
         nodes = serving_nodes(facts.pods) or 1
         return Verdict(Reason.SERVING, f"{serving} on {nodes} node{'s' * (nodes != 1)}", ready=True)
     kept_out = forbidden(counts.refused, service.metadata.namespace or "") if counts.settled else None
@@ -147,6 +151,13 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     if refused:
         return Verdict(Reason.PODS_REFUSED, f"{serving}; pods cannot be made: {refused}")
     return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision")
+
+
+def _all_serve(facts: Facts, counts: Counts) -> bool:
+    """All that are asked for; one more may be on its way, or go, while a pod on an unhealthy device is replaced."""
+    if facts.replaced.extra:
+        return counts.ready >= facts.replicas
+    return counts.total == counts.ready == facts.replicas
 
 
 def _trouble(facts: Facts) -> Trouble | None:

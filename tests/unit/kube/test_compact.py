@@ -36,6 +36,12 @@ TERMINATED = {
     "finishedAt": "2026-11-01T10:00:09Z",
     "containerID": "containerd://abc",
 }
+
+
+def devices(health):
+    return [{"name": "huawei.com/Ascend910", "resources": [{"resourceID": "Ascend910-0", "health": health}]}]
+
+
 CASES = {
     "own kinds are kept whole": (
         {"kind": "EmbeddingService", "spec": {"model": {}}, "status": {"conditions": []}},
@@ -194,6 +200,14 @@ CASES = {
                 ],
             },
         },
+    ),
+    "a pod with healthy devices": (
+        {"kind": "Pod", "status": {"containerStatuses": [{"allocatedResourcesStatus": devices("Healthy")}]}},
+        {"status": {"containerStatuses": [{}]}},
+    ),
+    "a pod with an unhealthy device": (
+        {"kind": "Pod", "status": {"containerStatuses": [{"allocatedResourcesStatus": devices("Unhealthy")}]}},
+        {"status": {"containerStatuses": [{"allocatedResourcesStatus": devices("Unhealthy")}]}},
     ),
     "a kind that nobody plans with": ({"kind": "Lease", "spec": {"holderIdentity": "me"}}, {}),
 }

@@ -1,0 +1,113 @@
+"""What keeps pods from serving, told with its cure; and a pod on an unhealthy device, replaced. A kubelet is played."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster.controlplane import ControlPlane
+from tests.integration.kinds import install_kinds
+from tests.integration.operating import Namespace, pod_of, until
+from tests.operator_process import OperatorProcess
+
+PODS = "embedding-operator.io/service=qwen"
+Pod = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    install_kinds(control_plane.kubectl)
+    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
+        yield running
+    assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, operator: OperatorProcess) -> Namespace:
+    made = Namespace(control_plane.kubectl)
+    made.claim()
+    return made
+
+
+def serve(namespace: Namespace) -> None:
+    namespace.service(runtime={"profile": "ascend-910b"})
+    pod_of(namespace, "model-staging")
+    namespace.stage()
+
+
+def pods(namespace: Namespace) -> list[Pod]:
+    return [pod for pod in namespace.items("pod", PODS) if not pod["metadata"].get("deletionTimestamp")]
+
+
+def kubelet_says(namespace: Namespace, pod: Pod, *, ready: bool = True, **container: Any) -> None:
+    """The pod's status, as a kubelet writes it."""
+    about = {"name": "vllm", "image": "x", "imageID": "x", "ready": ready, "restartCount": 0, "started": ready}
+    conditions = [{"type": kind, "status": str(ready)} for kind in ("Ready", "ContainersReady")]
+    status = {"phase": "Running", "conditions": conditions, "containerStatuses": [about | container]}
+    patch = json.dumps({"status": status})
+    namespace.kubectl("patch", "pod", pod["metadata"]["name"], "--subresource=status", "--type=merge", "-p", patch)
+
+
+def device(health: str) -> dict[str, Any]:
+    return {
+        "allocatedResourcesStatus": [
+            {"name": "huawei.com/Ascend910", "resources": [{"resourceID": "Ascend910-3", "health": health}]}
+        ]
+    }
+
+
+def test_a_pod_on_an_unhealthy_device_goes_once_another_one_serves(namespace: Namespace) -> None:
+    serve(namespace)
+    until(lambda: len(pods(namespace)) == 2)
+    ill, well = pods(namespace)
+    kubelet_says(namespace, ill, **device("Healthy"))
+    kubelet_says(namespace, well)
+    until(lambda: namespace.condition("emb", "qwen")["status"] == "True")
+    kubelet_says(namespace, ill, **device("Unhealthy"))
+    until(lambda: namespace.condition("emb", "qwen", "Degraded")["reason"] == "DeviceUnhealthy")
+    until(lambda: len(pods(namespace)) == 3)  # and both others are still there
+    assert namespace.condition("emb", "qwen")["status"] == "True"
+    known = {ill["metadata"]["uid"], well["metadata"]["uid"]}
+    (new,) = [pod for pod in pods(namespace) if pod["metadata"]["uid"] not in known]
+    kubelet_says(namespace, new)
+    until(lambda: namespace.condition("emb", "qwen", "Degraded")["status"] == "")
+    left = {well["metadata"]["uid"], new["metadata"]["uid"]}
+    until(lambda: {pod["metadata"]["uid"] for pod in pods(namespace)} == left)
+    assert (namespace.get("deployment", "qwen") or {})["spec"]["replicas"] == 2
+    until(lambda: {"Reconcile", "Evict"} <= {event["action"] for event in told(namespace, "DeviceUnhealthy")})
+
+
+def told(namespace: Namespace, reason: str) -> list[dict[str, Any]]:
+    events = json.loads(namespace.kubectl("get", "events.v1.events.k8s.io", "-o", "json"))["items"]
+    return [event for event in events if event["reason"] == reason]
+
+
+def test_a_quota_that_is_used_up_is_named(namespace: Namespace) -> None:
+    namespace.kubectl("create", "quota", "few", "--hard=count/pods=1")
+    serve(namespace)
+    until(lambda: namespace.condition("emb", "qwen")["reason"] == "PodsRefused")
+    message = namespace.condition("emb", "qwen")["message"]
+    assert "pods cannot be made: a quota of the namespace is used up: " in message
+    assert "have ResourceQuota few raised" in message
+
+
+def test_a_servers_last_words_are_told_with_what_to_do(namespace: Namespace) -> None:
+    serve(namespace)
+    until(lambda: len(pods(namespace)) == 2)
+    words = "RuntimeError: NPU out of memory. Tried to allocate 3.47 GiB (NPU 0; 60.97 GiB total capacity)"
+    end = {"exitCode": 1, "reason": "Error", "message": words, "startedAt": None, "finishedAt": None}
+    kubelet_says(
+        namespace,
+        pods(namespace)[0],
+        ready=False,
+        restartCount=3,
+        state={"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
+        lastState={"terminated": end},
+    )
+    until(lambda: namespace.condition("emb", "qwen")["reason"] == "CrashLooping")
+    message = namespace.condition("emb", "qwen")["message"]
+    assert "the device has not enough memory (NPU out of memory. Tried to allocate 3.47 GiB" in message
+    assert "lower spec.serving.maxBatchedTokens" in message
