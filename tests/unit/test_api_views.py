@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from embedding_operator.api.codec import ApiValueError, Quantity, View, wire_names
+from embedding_operator.api.codec import ApiValueError, IntOrPercent, Quantity, View, wire_names
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
@@ -47,7 +47,7 @@ def differences(hint: Any, schema: dict[str, Any], path: str) -> list[str]:
         return [] if schema.get("type") == "object" else [f"{path}: not an object"]
     if origin is not None and issubclass(origin, Mapping):
         return differences(typing.get_args(hint)[1], schema.get("additionalProperties", {}), f"{path}{{}}")
-    if hint is Quantity:
+    if hint in (Quantity, IntOrPercent):
         return [] if schema.get("x-kubernetes-int-or-string") else [f"{path}: not a quantity"]
     wanted = {str: "string", int: "integer", bool: "boolean"}[hint]
     return [] if schema.get("type") == wanted else [f"{path}: not {wanted}"]
@@ -88,7 +88,7 @@ def test_views_and_schemas_have_the_same_fields(kind: str, part: str) -> None:
 def sample(schema: dict[str, Any], path: str = "") -> Any:
     """A value with every property of a schema set."""
     if schema.get("x-kubernetes-int-or-string"):
-        return "1Gi"
+        return "50%" if "%" in str(schema["x-kubernetes-validations"]) else "1Gi"
     if "enum" in schema:
         return schema["enum"][0]
     match schema["type"]:

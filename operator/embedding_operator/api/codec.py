@@ -6,6 +6,7 @@ newer CRD may have them. It never fills in a default: that is planning's busines
 """
 
 import dataclasses
+import re
 import types
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -28,7 +29,11 @@ from embedding_operator.api.json import JsonObject
 Quantity = NewType("Quantity", str)
 """A Kubernetes quantity as text; `cpu: 4` and `cpu: "4"` are the same one."""
 
+IntOrPercent = NewType("IntOrPercent", str)
+"""A number, or a share of one such as 75%, as text."""
+
 _T = TypeVar("_T")
+_INT_OR_PERCENT = re.compile("[0-9]{1,5}|[0-9]{1,2}%|100%")
 _Decoder = Callable[[Any], Any]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -227,9 +232,22 @@ def _quantity(data: Any) -> Any:
     return Quantity(str(data))
 
 
+def _int_or_percent(data: Any) -> Any:
+    text = "" if isinstance(data, bool) else str(data)
+    if not _INT_OR_PERCENT.fullmatch(text):
+        raise ApiValueError(f"must be a whole number or a share such as 75%, not {_said(data)}")
+    return IntOrPercent(text)
+
+
 def _said(data: Any) -> str:
     text = repr(data)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-_SCALARS: dict[Any, _Decoder] = {str: _text, int: _integer, bool: _boolean, Quantity: _quantity}
+_SCALARS: dict[Any, _Decoder] = {
+    str: _text,
+    int: _integer,
+    bool: _boolean,
+    Quantity: _quantity,
+    IntOrPercent: _int_or_percent,
+}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from embedding_operator.api.codec import ApiValueError, Quantity, View, named
+from embedding_operator.api.codec import ApiValueError, IntOrPercent, Quantity, View, named
 from embedding_operator.api.conditions import Condition
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, LocalReference, ObjectMeta, StagerSecurityContext, Toleration
@@ -133,6 +133,7 @@ class Rollout(View):
     """How pods are replaced."""
 
     strategy: RolloutStrategy | None = None
+    min_available: IntOrPercent | None = None
     drain_timeout: str | None = None
     revision_history_limit: int | None = None
 

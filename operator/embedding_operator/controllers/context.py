@@ -8,6 +8,7 @@ import aiohttp
 
 from embedding_operator import podscripts
 from embedding_operator.controllers.identity import Identity
+from embedding_operator.controllers.lasting import Patience
 from embedding_operator.controllers.progress import Looks
 from embedding_operator.controllers.users import CacheUsers
 from embedding_operator.controllers.views import Views
@@ -17,6 +18,7 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.kube.workqueue import WorkQueue
+from embedding_operator.planning.rolling import PATIENCE
 from embedding_operator.planning.stagejob import StagingSite
 
 SCRIPTS = "Scripts"  # the queue's word for "the script ConfigMaps of a namespace"
@@ -51,6 +53,7 @@ class Context:
     users: CacheUsers = field(default_factory=CacheUsers)
     identity: Identity = field(default_factory=Identity)
     looks: Looks = field(default_factory=Looks)
+    lacking: Patience = field(default_factory=lambda: Patience(PATIENCE))  # services whose pods lack a device
     bereft: set[ObjectKey] = field(default_factory=set)  # services that lost a child, and may be gone themselves
 
 

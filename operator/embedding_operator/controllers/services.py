@@ -20,7 +20,8 @@ from embedding_operator.planning import revision
 from embedding_operator.planning.devicehealth import Ill
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.onenode import nodes
-from embedding_operator.planning.plan import Observed, Plan, plan_service
+from embedding_operator.planning.plan import Observed, Plan, plan_service, replicas_of
+from embedding_operator.planning.rolling import is_replacing, is_under_way
 from embedding_operator.planning.weights import cache_name, is_one_node
 
 _EVICTION = 15.0  # seconds until it is tried again, if the disruption budget was against it
@@ -31,6 +32,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     obj = context.cache.get(key)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         context.bereft.discard(key)
+        context.lacking.look(key, False)
         return None
     if key in context.bereft and not await _is_there(context, key, obj):
         return None
@@ -54,7 +56,8 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     if after != seen:  # what the API server answered is in the cache by now: the status speaks of that
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)
-    return again
+    lacking = context.lacking.look(key, plan.lacks_device)
+    return min((wait for wait in (again, lacking) if wait is not None), default=None)
 
 
 async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
@@ -82,16 +85,21 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
     labels = {names.SERVICE_LABEL: name}
     stored = context.cache.list("ControllerRevision", namespace, labels)
     pods = context.cache.list("Pod", namespace, labels)
+    deployment = context.cache.get(ObjectKey("Deployment", namespace, name))
     cache, unreadable = _cache_of(context, ObjectKey(names.MODEL_CACHE, namespace, cache_name(service)))
     return Observed(
         profiles=profiles_known(context),
         cache=cache,
         revisions=[parsed for parsed in map(revision.parse, map(unpacked, stored)) if parsed],
-        deployment=context.cache.get(ObjectKey("Deployment", namespace, name)),
+        deployment=deployment,
+        is_replacing=deployment is not None
+        and is_under_way(deployment, replicas_of(service))
+        and is_replacing(unpacked(deployment)),
         has_budget=ObjectKey("PodDisruptionBudget", namespace, name) in context.cache,
         has_claim=ObjectKey("PersistentVolumeClaim", namespace, names.made_claim_name(name)) in context.cache,
         pods=pods,
         stuck=stuck(pods),
+        has_waited=context.lacking.is_over(ObjectKey(names.EMBEDDING_SERVICE, namespace, name)),
         holders=holders(context, cache),
         script_sources=script_sources(),
         refused=unreadable,

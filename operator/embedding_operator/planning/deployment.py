@@ -2,12 +2,15 @@
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
+from embedding_operator.planning.rolling import Rolling
 
 _DEADLINE = 2400  # seconds without progress; above the startup budget of one pod
 
 
-def deployment(metadata: JsonObject, service: str, *, template: JsonObject, replicas: int, surge: bool) -> JsonObject:
-    """`surge` adds a pod before it takes one away; without it a pod goes first, since devices are scarce."""
+def deployment(
+    metadata: JsonObject, service: str, *, template: JsonObject, replicas: int, rolling: Rolling
+) -> JsonObject:
+    """What the Deployment's controller needs to know; it does the rest."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -19,9 +22,7 @@ def deployment(metadata: JsonObject, service: str, *, template: JsonObject, repl
             "selector": {"matchLabels": names.service_selector(service)},
             "strategy": {
                 "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}
-                if surge
-                else {"maxSurge": 0, "maxUnavailable": 1},
+                "rollingUpdate": {"maxSurge": rolling.max_surge, "maxUnavailable": rolling.max_unavailable},
             },
             "template": template,
         },

@@ -16,6 +16,7 @@ from embedding_operator.planning.flags import serve_flags
 from embedding_operator.planning.pod import own_environment
 from embedding_operator.planning.problems import told
 from embedding_operator.planning.resolve import Resolution
+from embedding_operator.planning.rolling import min_available
 from embedding_operator.planning.trust import secret_volumes
 
 
@@ -227,24 +228,40 @@ def _placement(service: EmbeddingService, resolved: Resolution, template: JsonOb
 
 def _rollout(service: EmbeddingService, resolved: Resolution, deployment: JsonObject) -> Iterator[Decision]:
     spec = deployment["spec"]
-    surge = bool(spec["strategy"]["rollingUpdate"]["maxSurge"])
-    asked = service.spec.rollout.strategy or "Auto"
-    why = f"rollout.strategy is {asked}"
-    if asked == "Auto":
-        why = (
-            "Auto: a spare device is rarely there"
-            if resolved.resource_name
-            else "Auto: no device is needed for a spare pod"
-        )
     exposed = service.spec.exposure.service
     yield Decision("rollout", "replicas", str(spec["replicas"]), "spec.replicas (0 while spec.suspend)")
-    yield Decision("rollout", "strategy", "Surge, a pod comes first" if surge else "Replace, a pod goes first", why)
+    yield Decision("rollout", "strategy", *_strategy(service, resolved, spec))
+    yield Decision("rollout", "minAvailable", *_kept(service, spec["replicas"]))
     yield Decision(
         "rollout",
         "Service",
         f"{exposed.type or 'ClusterIP'}{', headless' * bool(exposed.cluster_ip)}, port {exposed.port or DEFAULT_PORT}",
         "spec.exposure.service; its name is the service's",
     )
+
+
+def _strategy(service: EmbeddingService, resolved: Resolution, spec: JsonObject) -> tuple[str, str]:
+    """How pods are replaced, and why so."""
+    surge = bool(spec["strategy"]["rollingUpdate"]["maxSurge"])
+    asked = service.spec.rollout.strategy or "Auto"
+    if asked != "Auto":
+        return "Surge, a pod comes first" if surge else "Replace, pods go first", f"rollout.strategy is {asked}"
+    if resolved.resource_name is None:
+        return "Surge, a pod comes first", "Auto: no device is needed for a spare pod"
+    if max(1, spec["replicas"]) <= min_available(service.spec.rollout, spec["replicas"]):
+        return "Surge, a pod comes first", "Auto: it waits for a free device, as minAvailable lets no pod go before"
+    return (
+        "Surge while a device is free, else a pod goes first, one by one",
+        f"Auto: that no {resolved.resource_name} is free is told by the scheduler of a pod that finds none",
+    )
+
+
+def _kept(service: EmbeddingService, replicas: int) -> tuple[str, str]:
+    written = service.spec.rollout.min_available
+    kept = min_available(service.spec.rollout, replicas)
+    if written is None:
+        return str(kept), "rollout.minAvailable is left out: all but one, of a single replica that one (0 with Replace)"
+    return str(kept), f"rollout.minAvailable is {written}, also for the disruption budget"
 
 
 def _pairs(values: Mapping[str, object] | Iterable[tuple[str, object]]) -> str:

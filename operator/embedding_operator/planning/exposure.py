@@ -38,14 +38,14 @@ def service_object(metadata: JsonObject, service: str, exposed: ExposedService) 
     }
 
 
-def disruption_budget(metadata: JsonObject, service: str) -> JsonObject:
-    """One pod at a time may be evicted; pods that never became ready do not block a node's drain."""
+def disruption_budget(metadata: JsonObject, service: str, keeps: JsonObject) -> JsonObject:
+    """How many pods stay when nodes are drained; pods that never became ready do not block that."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": metadata,
         "spec": {
-            "maxUnavailable": 1,
+            **keeps,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": {"matchLabels": names.service_selector(service)},
         },

@@ -23,6 +23,7 @@ from embedding_operator.planning.owner import owner_reference
 from embedding_operator.planning.pod import MODELS_PATH, pod_template
 from embedding_operator.planning.resolve import Resolution, resolve
 from embedding_operator.planning.revision import Revision
+from embedding_operator.planning.rolling import Rolling, Situation, budget, rolling
 from embedding_operator.planning.status import Facts, service_status
 from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, refresh, staged
 
@@ -41,6 +42,8 @@ class Observed:
     has_claim: bool = False
     pods: Sequence[JsonObject] = ()
     stuck: frozenset[str] = frozenset()  # pods that have been where they are for longer than is usual
+    is_replacing: bool = False  # its Deployment gives a pod up first, in a rollout that is under way
+    has_waited: bool = False  # its newest pods have lacked a device for long (rolling.PATIENCE)
     holders: Sequence[str] = ()  # where pods have the claim mounted, if one node at a time can
     script_sources: Mapping[str, str] = field(default_factory=dict)
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
@@ -55,6 +58,7 @@ class Plan:
     apply: tuple[JsonObject, ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
     evict: Ill | None = None  # a pod whose device is unhealthy, once another one serves in its place
+    lacks_device: bool = False  # which Observed.has_waited is about
 
 
 def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: Observed) -> Plan:
@@ -71,15 +75,17 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
     digest = wanted.digest if wanted else None
     pending = chosen is None or not chosen.serves(revision.spec_hash(spec_as_written), digest)
     replaced = _replaced(service, seen)
-    facts = _facts(service, seen, chosen, wanted, replaced, pending=pending, problem=problem)
+    rolls = _rolling(service, seen, chosen) if chosen else Rolling()
+    facts = _facts(service, seen, chosen, wanted, replaced, pending=pending, problem=problem, rolls=rolls)
     status = service_status(service, facts)
-    children = _children(service, seen, chosen, replaced.extra) if chosen else ()
+    children = _children(service, seen, chosen, rolls, replaced.extra) if chosen else ()
     return Plan(
         status=status,
         create=(claim,) if claim else (),
         apply=children,
         delete=_leftovers(service, seen, chosen),
         evict=replaced.evict,
+        lacks_device=rolls.lacks_device,
     )
 
 
@@ -201,7 +207,9 @@ def _replaced(service: EmbeddingService, seen: Observed) -> Replacing:
     return replacing(seen.pods, replicas_of(service), seen.deployment, one_pod=one_pod)
 
 
-def _children(service: EmbeddingService, seen: Observed, chosen: Revision, extra: int) -> tuple[JsonObject, ...]:
+def _children(
+    service: EmbeddingService, seen: Observed, chosen: Revision, rolls: Rolling, extra: int
+) -> tuple[JsonObject, ...]:
     """What is applied, in an order in which nothing refers to what is not there yet."""
     name, replicas = service.metadata.name, replicas_of(service)
     metadata: JsonObject = {
@@ -213,19 +221,28 @@ def _children(service: EmbeddingService, seen: Observed, chosen: Revision, extra
     children = [
         revision.controller_revision(metadata, chosen),
         exposure.service_object(metadata, name, service.spec.exposure.service),
-        deployment(metadata, name, template=chosen.template, replicas=replicas + extra, surge=_surge(service, chosen)),
+        deployment(metadata, name, template=chosen.template, replicas=replicas + extra, rolling=rolls),
     ]
-    if replicas > 1:
-        children.append(exposure.disruption_budget(metadata, name))
+    if keeps := budget(service.spec.rollout, replicas):
+        children.append(exposure.disruption_budget(metadata, name, keeps))
     if chosen.scripts == scripts.config_map_name(seen.script_sources):
         children.insert(0, scripts.config_map(service.metadata.namespace or "", seen.script_sources))
     return tuple(children)
 
 
-def _surge(service: EmbeddingService, chosen: Revision) -> bool:
-    """Auto: with devices, a pod goes before its successor comes, since a spare device is rarely there."""
-    strategy = service.spec.rollout.strategy or "Auto"
-    return strategy == "Surge" or (strategy == "Auto" and "resourceName" not in chosen.resolved)
+def _rolling(service: EmbeddingService, seen: Observed, chosen: Revision) -> Rolling:
+    return rolling(
+        service.spec.rollout,
+        Situation(
+            replicas=replicas_of(service),
+            resource=chosen.resolved.get("resourceName") or "",
+            revision=chosen.name,
+            deployment=seen.deployment,
+            pods=seen.pods,
+            replacing=seen.is_replacing,
+            waited=seen.has_waited,
+        ),
+    )
 
 
 def _leftovers(service: EmbeddingService, seen: Observed, chosen: Revision | None) -> tuple[tuple[str, str], ...]:
@@ -236,7 +253,7 @@ def _leftovers(service: EmbeddingService, seen: Observed, chosen: Revision | Non
         used.add(chosen.name)
     expired = revision.expired(seen.revisions, keep=used, limit=DEFAULT_HISTORY if limit is None else limit)
     gone = [("ControllerRevision", old.name) for old in expired]
-    if seen.has_budget and replicas_of(service) < 2:
+    if seen.has_budget and budget(service.spec.rollout, replicas_of(service)) is None:
         gone.append(("PodDisruptionBudget", service.metadata.name))
     return tuple(gone)
 
@@ -250,6 +267,7 @@ def _facts(
     *,
     pending: bool,
     problem: PlanError | None,
+    rolls: Rolling,
 ) -> Facts:
     exposed = service.spec.exposure.service
     profile = seen.profiles.get(chosen.resolved.get("profile", "")) if chosen else None
@@ -266,6 +284,7 @@ def _facts(
         replaced=replaced,
         pending=pending,
         problem=problem,
+        note=rolls.note,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
         held=chosen is not None and chosen.name == rollback_to(service),
         endpoint=exposure.endpoint(

@@ -43,6 +43,7 @@ class Facts:
     holders: Sequence[str]
     pending: bool  # the spec asks for what no revision serves yet
     problem: PlanError | None
+    note: str  # on the rollout that is under way; empty, or to be put behind what is said
     newer_profile: bool
     held: bool  # somebody went back to this revision
     endpoint: str
@@ -145,12 +146,12 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     refused = counts.refused and explained(REFUSALS, counts.refused, facts.cache_name)
     if counts.overdue:
         why = found.message if found else refused or counts.overdue
-        return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {why}", stalled=True)
+        return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {why}{facts.note}", stalled=True)
     if found is not None:
-        return Verdict(found.reason, f"{serving}; {found.message}")
+        return Verdict(found.reason, f"{serving}; {found.message}{facts.note}")
     if refused:
         return Verdict(Reason.PODS_REFUSED, f"{serving}; pods cannot be made: {refused}")
-    return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision")
+    return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision{facts.note}")
 
 
 def _all_serve(facts: Facts, counts: Counts) -> bool:

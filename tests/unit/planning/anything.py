@@ -31,6 +31,7 @@ _QUANTITIES = (
     | _EXPONENTS
     | st.from_regex(r"\+?[0-9]{1,25}(\.[0-9]{0,3})?(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", fullmatch=True)
 )
+_SHARES = st.integers(0, 10000) | st.integers(0, 100).map(lambda share: f"{share}%")
 _PARTS = st.text(st.characters(exclude_characters="/", exclude_categories=("Cs",)), min_size=1, max_size=20).filter(
     lambda part: part not in (".", "..")
 )
@@ -51,7 +52,7 @@ _URLS = st.sampled_from(["https://hub.example.com", "http://[::1]:8080/", "https
 def values(schema: Schema) -> st.SearchStrategy[Any]:
     """What a schema takes, by and large: rules over several fields are the caller's."""
     if schema.get("x-kubernetes-int-or-string"):
-        return _QUANTITIES
+        return _SHARES if any("%" in rule for rule in _rules(schema)) else _QUANTITIES
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     match schema["type"]:
@@ -255,7 +256,7 @@ DEPLOYMENTS = st.none() | st.fixed_dictionaries(
             readyReplicas=_COUNTS,
             updatedReplicas=_COUNTS,
             conditions=_CONDITIONS,
-        )
+        ),
     },
 )
 _DATA_FIELDS = ("specHash", "profileHash", "digest", "scripts", "template", "resolved", "weights")

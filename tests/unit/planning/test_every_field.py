@@ -81,7 +81,7 @@ EVERYTHING: Spec = {
     },
     "task": "Embed",
     "replicas": 3,
-    "rollout": {"strategy": "Surge", "drainTimeout": "30s", "revisionHistoryLimit": 2},
+    "rollout": {"strategy": "Replace", "minAvailable": "50%", "drainTimeout": "30s", "revisionHistoryLimit": 2},
     "exposure": {
         "service": {
             "type": "LoadBalancer",

@@ -67,7 +67,7 @@ def test_a_stored_revision_is_applied_as_it_is_whatever_the_renderer_would_say_t
         ({"replicas": 9}, False),
         ({"exposure": {"service": {"port": 80}}}, False),
         ({"exposure": {"apiKeySecretRef": {"name": "embedding-keys"}}}, True),
-        ({"rollout": {"strategy": "Surge", "revisionHistoryLimit": 2}}, False),
+        ({"rollout": {"strategy": "Surge", "minAvailable": 1, "revisionHistoryLimit": 2}}, False),
         ({"suspend": True}, False),
         ({"rollout": {"drainTimeout": "30s"}}, True),
         ({"serving": {"maxModelLen": 4096}}, True),
@@ -297,25 +297,6 @@ def test_one_replica_needs_no_disruption_budget() -> None:
     planned = given.plan(given.service(replicas=1), given.seen(cache=given.cache(), has_budget=True))
     assert "PodDisruptionBudget" not in given.kinds(planned)
     assert planned.delete == (("PodDisruptionBudget", "qwen"),)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "profile", "surge"),
-    [
-        (None, "ascend-910b", 0),
-        (None, "cpu", 1),
-        ("Auto", "cpu", 1),
-        ("Surge", "ascend-910b", 1),
-        ("Replace", "cpu", 0),
-    ],
-)
-def test_devices_are_scarce_so_a_pod_goes_before_its_successor_comes(
-    strategy: str | None, profile: str, surge: int
-) -> None:
-    spec = given.service(rollout={"strategy": strategy} if strategy else None, runtime={"profile": profile})
-    planned = given.plan(spec, given.seen(cache=given.cache()))
-    rolling = given.child(planned, "Deployment")["spec"]["strategy"]["rollingUpdate"]
-    assert rolling == {"maxSurge": surge, "maxUnavailable": 1 - surge}
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,8 @@ def observations(draw: Any, *, staged: bool) -> Observed:
         has_budget=draw(st.booleans()),
         has_claim=draw(st.booleans()),
         pods=draw(anything.PODS),
+        is_replacing=draw(st.booleans()),
+        has_waited=draw(st.booleans()),
         script_sources=SCRIPTS,
         refused=draw(PROBLEMS),
     )

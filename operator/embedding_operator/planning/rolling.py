@@ -1,0 +1,148 @@
+"""How pods are replaced: a new one beside the old ones while a device is free, else one by one.
+
+Whether one is free is told by the scheduler alone, about our own pods: one of the newest revision that finds no device.
+Nobody looks at nodes, or at the pods of others. What was decided is read back from the Deployment, so nothing has to be
+remembered: it goes on replacing until the rollout is over, and the next one begins with a surge again.
+
+The Deployment's controller takes both in the middle of a rollout: once there may be no pod too many, it gives up
+an old one although the new one still waits. The device that comes free is for that.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.service import Rollout
+from embedding_operator.planning.revision import ANNOTATION
+
+PATIENCE = 15.0
+"""Seconds that a pod may lack a device before a replica is given up for it: one that another pod has just given back is
+given away again within ten, the scheduler's longest pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """The numbers of a rolling update, and what people should know of it while it runs."""
+
+    max_surge: int = 1
+    max_unavailable: int = 0
+    lacks_device: bool = False  # a pod of the newest revision waits for one, and none of ours is about to give one back
+    note: str = ""  # to be put behind what a condition says
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a rollout depends on beside the spec."""
+
+    replicas: int
+    resource: str  # of the device; empty where none is needed
+    revision: str  # the newest
+    deployment: JsonObject | None
+    pods: Iterable[JsonObject]
+    replacing: bool  # the Deployment was told to give up a pod first, and its rollout is under way
+    waited: bool  # the newest pods have lacked a device for PATIENCE seconds
+
+
+def rolling(rollout: Rollout, now: Situation) -> Rolling:
+    """How the Deployment is to replace pods from now on."""
+    floor = min_available(rollout, now.replicas)
+    spare = max(1, now.replicas) - floor
+    if rollout.strategy == "Replace" and spare > 0:
+        return Rolling(0, spare, note=_gap(now, spare, "rollout.strategy is Replace"))
+    if rollout.strategy == "Surge" or not now.resource:
+        return Rolling()
+    lacks = _has_old_pods(now.deployment) and _lacks_device(now)
+    short = lacks and now.waited
+    scarce = f"no {now.resource} is free for a pod more"
+    if spare > 0 and (short or now.replacing):
+        return Rolling(0, 1, lacks, _gap(now, 1, scarce))
+    if spare > 0 or not short:
+        return Rolling(lacks_device=lacks)
+    cost = ", which fails requests for about the time that a start takes" if now.replicas == 1 else ""
+    return Rolling(
+        lacks_device=True,
+        note=f"; {scarce}, and rollout.minAvailable keeps {floor} of {now.replicas} serving: the rollout waits; write "
+        f"rollout.minAvailable: {now.replicas - 1} to have an old pod go first{cost}",
+    )
+
+
+def min_available(rollout: Rollout, replicas: int) -> int:
+    """How many replicas must serve while pods are replaced. A share is rounded up, as a disruption budget does.
+
+    Where nothing is written: all but one; of one replica that one, unless it is to be replaced in so many words.
+    """
+    written = rollout.min_available
+    if written is None:
+        return max(0 if rollout.strategy == "Replace" else 1, replicas - 1)
+    if written.endswith("%"):
+        return -(-replicas * int(written[:-1]) // 100)
+    return int(written)
+
+
+def budget(rollout: Rollout, replicas: int) -> JsonObject | None:
+    """What a disruption budget says of the same promise; None where it would keep nothing."""
+    written = rollout.min_available
+    if written is None:
+        return {"maxUnavailable": 1} if replicas > 1 else None
+    if replicas == 0 or min_available(rollout, replicas) == 0:
+        return None
+    return {"minAvailable": written if written.endswith("%") else int(written)}
+
+
+def _gap(now: Situation, gone: int, why: str) -> str:
+    """What is lost meanwhile, in words."""
+    if now.replicas <= gone:
+        return f"; {why}: requests fail until a new pod has started"
+    if not _has_old_pods(now.deployment):
+        return ""
+    return f"; {why}: {'one' if gone == 1 else gone} at a time, while {now.replicas - gone} of {now.replicas} serve"
+
+
+def _lacks_device(now: Situation) -> bool:
+    """Whether a pod of the newest revision finds no device, and none of ours is on its way out with one."""
+    lacking = re.compile(rf"\bInsufficient {re.escape(now.resource)}(?![\w/-]|\.\w)")
+    waits = False
+    for pod in now.pods:
+        metadata = pod["metadata"]
+        if metadata.get("deletionTimestamp"):
+            if (pod.get("spec") or {}).get("nodeName"):
+                return False
+        elif (metadata.get("annotations") or {}).get(ANNOTATION) == now.revision:
+            waits = waits or bool(lacking.search(_unscheduled(pod)))
+    return waits
+
+
+def _unscheduled(pod: JsonObject) -> str:
+    """The scheduler's words about a pod for which it found no node; empty where it has found one."""
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return str(condition.get("message") or "")
+    return ""
+
+
+def _status(deployment: JsonObject) -> tuple[int, int, int, bool]:
+    """Pods in all, those of the newest template, those that are ready; and whether its controller has seen its spec."""
+    status = deployment.get("status") or {}
+    settled = (status.get("observedGeneration") or 0) >= (deployment["metadata"].get("generation") or 1)
+    total, updated, ready = (status.get(f"{name}eplicas") or 0 for name in ("r", "updatedR", "readyR"))
+    return total, updated, ready, settled
+
+
+def _has_old_pods(deployment: JsonObject | None) -> bool:
+    if deployment is None:
+        return False
+    total, updated, _, settled = _status(deployment)
+    return settled and updated < total
+
+
+def is_under_way(deployment: JsonObject, replicas: int) -> bool:
+    """Whether a rollout, or a start, has not come to its end."""
+    total, updated, ready, settled = _status(deployment)
+    return not (settled and total == updated == ready == replicas)
+
+
+def is_replacing(deployment: JsonObject) -> bool:
+    """Whether a Deployment, with its spec, was told to give up a pod before it makes another."""
+    strategy = (deployment.get("spec") or {}).get("strategy") or {}
+    return (strategy.get("rollingUpdate") or {}).get("maxSurge") == 0
