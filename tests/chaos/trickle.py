@@ -1,4 +1,4 @@
-"""A steady trickle of requests through a Service, from keep-alive clients that never retry.
+"""Keep-alive clients that ask through a Service and never retry: a steady trickle, or a crowd.
 
 They run on this machine, so neither a lost node nor an API server that is away takes them along.
 """
@@ -7,41 +7,75 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from types import TracebackType
 from typing import Any
 
-from tests.standins.load import Load, Result
+from tests.standins.load import Load
+
+_WORDS = 500
+"""Of a long text: with 10 ms for each of its tokens it takes the double five seconds more than a short one."""
 
 
-class Trickle:
-    """`with Trickle(url, model) as trickle: ...`; `failed` counts while it runs."""
+class Clients:
+    """`with Trickle(url, model) as clients: ...`; `failed` counts while they run."""
 
-    def __init__(self, url: str, model: str) -> None:
-        self._load = Load(f"{url}/embeddings", model, clients=4, seconds=3600, timeout=10, pause=0.25)
+    def __init__(self, *loads: Load) -> None:
+        self._loads = loads
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
-    def result(self) -> Result:
-        return self._load.result
+    def number(self) -> int:
+        """How many there are; without a pause as many requests are in flight."""
+        return sum(load.clients for load in self._loads)
+
+    @property
+    def requests(self) -> int:
+        return sum(load.result.requests for load in self._loads)
 
     @property
     def failed(self) -> int:
-        return self._load.result.failed
+        return sum(load.result.failed for load in self._loads)
 
     def told(self) -> dict[str, Any]:
         """What came of it, for the report."""
-        summary = self._load.result.summary()
-        return {name: summary[name] for name in ("requests", "failed", "errors", "connections")}
+        errors = sum((load.result.errors for load in self._loads), Counter[str]())
+        connections = sum(load.result.connections for load in self._loads)
+        return {"requests": self.requests, "failed": self.failed, "errors": dict(errors), "connections": connections}
 
-    def __enter__(self) -> Trickle:
+    def __enter__(self) -> Clients:
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._load.stop()
-        self._thread.join(timeout=30)
+        for load in self._loads:
+            load.stop()
+        self._thread.join(timeout=60)
 
     def _run(self) -> None:
-        asyncio.run(self._load.run())
+        async def all_of_them() -> None:
+            await asyncio.gather(*(load.run() for load in self._loads))
+
+        asyncio.run(all_of_them())
+
+
+class Trickle(Clients):
+    """Four, with a pause after each answer."""
+
+    def __init__(self, url: str, model: str) -> None:
+        super().__init__(Load(f"{url}/embeddings", model, clients=4, seconds=3600, timeout=10, pause=0.25))
+
+
+class Crowd(Clients):
+    """Two hundred without a pause, a quarter of them with long texts."""
+
+    def __init__(self, url: str, model: str) -> None:
+        texts = {150: "What is the capital of China?", 50: " ".join(["word"] * _WORDS)}
+        super().__init__(
+            *(
+                Load(f"{url}/embeddings", model, clients=clients, seconds=3600, timeout=60, text=text)
+                for clients, text in texts.items()
+            )
+        )

@@ -63,6 +63,7 @@ async def serve(options: argparse.Namespace, model: Model, version: str) -> None
     bound = bind(options.host, 8000 if options.port is None else options.port)
     engine = Engine(
         latency=number("VLLM_DOUBLE_LATENCY_MS", 0) / 1000,
+        latency_per_token=number("VLLM_DOUBLE_LATENCY_MS_PER_TOKEN", 0) / 1000,
         max_num_seqs=options.max_num_seqs or 256,
         shutdown_timeout=options.shutdown_timeout or 0,
         hangs_after=number("VLLM_DOUBLE_HANGS_AFTER", math.inf),

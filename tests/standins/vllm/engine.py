@@ -1,4 +1,4 @@
-"""The double's engine: a bounded number of inputs at a time, each a fixed time long; and vLLM's way to stop.
+"""The double's engine: a bounded number of inputs at a time, each as long as it was told; and vLLM's way to stop.
 
 It must never finish what is in flight once stopped: that vLLM loses those requests is what the drain is for.
 """
@@ -14,9 +14,16 @@ class EngineStoppedError(Exception):
 
 class Engine:
     def __init__(
-        self, *, latency: float, max_num_seqs: int, shutdown_timeout: float, hangs_after: float = math.inf
+        self,
+        *,
+        latency: float,
+        max_num_seqs: int,
+        shutdown_timeout: float,
+        latency_per_token: float = 0.0,
+        hangs_after: float = math.inf,
     ) -> None:
         self.latency = latency
+        self.latency_per_token = latency_per_token
         self.hangs_after = hangs_after  # so many inputs
         self.shutdown_timeout = shutdown_timeout
         self.running = 0
@@ -37,7 +44,7 @@ class Engine:
             self.waiting -= 1
         self.running += 1
         try:
-            await asyncio.sleep(self.latency)
+            await asyncio.sleep(self.latency + len(tokens) * self.latency_per_token)
             if self._stopped:
                 await self._lose()
             if self.counts["success"] >= self.hangs_after:

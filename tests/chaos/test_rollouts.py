@@ -1,0 +1,46 @@
+"""Nothing that is done to a service on purpose costs a request, with two hundred of them in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.chaos import busy
+from tests.chaos.busy import Busy, Outcome, Over, undergo
+from tests.e2e.product import Product
+
+pytestmark = pytest.mark.cluster
+
+
+def assert_nothing_was_lost(outcome: Outcome) -> None:
+    print(outcome)
+    assert outcome.told["requests"] > 2 * outcome.clients
+    assert outcome.failed == 0, outcome
+
+
+def test_without_a_free_device_two_replicas_are_replaced_one_by_one_and_no_request_is_lost(product: Product) -> None:
+    service = Busy(product, replicas=2)
+    service.leave_no_device_free()
+    assert_nothing_was_lost(undergo(service, "flag", busy.another_flag))
+
+
+CHANGES: dict[str, tuple[Callable[[Busy], Over], ...]] = {
+    "spec": (busy.another_image, busy.another_flag, busy.other_weights),
+    "kubectl": (busy.restart, busy.scale_up, busy.scale_down, busy.one_pod_deleted, busy.a_node_drained),
+}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", CHANGES)
+def test_with_a_free_device_no_change_costs_a_request(product: Product, kind: str) -> None:
+    service = Busy(product, replicas=2)
+    for change in CHANGES[kind]:
+        assert_nothing_was_lost(undergo(service, change.__name__, change))
+
+
+@pytest.mark.long
+def test_a_single_replica_beside_a_free_device_loses_nothing(product: Product) -> None:
+    service = Busy(product, replicas=1)
+    assert_nothing_was_lost(undergo(service, "flag", busy.another_flag))
