@@ -82,9 +82,9 @@ class Busy:
         until(lambda: not any(pod["metadata"].get("deletionTimestamp") for pod in taken()), 180)
         free = offered - len(taken())
         labels = {"app": "ballast"}
-        container = {"name": "ballast", "image": DOUBLE, "args": ["sleep", "infinity"]}
+        container: Object = {"name": "ballast", "image": DOUBLE, "args": ["sleep", "infinity"]}
         container["resources"] = {"limits": {NPU: "1", "cpu": "10m", "memory": "16Mi"}}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        template: Object = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
         template["spec"]["terminationGracePeriodSeconds"] = 0
         spec = {"replicas": free, "selector": {"matchLabels": labels}, "template": template}
         self.place.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "ballast"}, "spec": spec})
