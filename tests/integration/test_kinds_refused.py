@@ -333,6 +333,18 @@ BAD: dict[str, tuple[Manifest, str]] = {
         profile(pod={"annotations": {"embedding-operator.io/x": "x"}}),
         "annotations of embedding-operator.io/ are the operator's",
     ),
+    "the operator's own label in a podTemplate": (
+        service(runtime__podTemplate={"metadata": {"labels": {"app.kubernetes.io/name": "x"}}}),
+        "labels of embedding-operator.io/ and app.kubernetes.io/ are the operator's",
+    ),
+    "the operator's own annotation in a podTemplate": (
+        service(runtime__podTemplate={"metadata": {"annotations": {"embedding-operator.io/revision": "x"}}}),
+        "annotations of embedding-operator.io/ and app.kubernetes.io/ are the operator's",
+    ),
+    "a pod template that names its pod": (
+        service(runtime__podTemplate={"metadata": {"name": "x"}}),
+        'unknown field "spec.runtime.podTemplate.metadata.name"',
+    ),
     "a share that is no quantity": (profile(pod={"resourcesPerDevice": {"memory": "lots"}}), QUANTITY),
     "shared memory that is no quantity": (profile(pod={"sharedMemory": "1GB"}), QUANTITY),
 }

@@ -12,7 +12,7 @@ from embedding_operator.kube.resources import EMBEDDING_SERVICES
 from tests.cluster.controlplane import ControlPlane
 from tests.integration import kinds
 from tests.integration.kinds import install_kinds
-from tests.integration.operating import DIGEST, Namespace, until
+from tests.integration.operating import DIGEST, Namespace, Object, until
 from tests.operator_process import OperatorProcess
 
 
@@ -49,6 +49,36 @@ def test_a_name_that_a_stranger_gives_free_is_taken_without_anybody_asking(names
     until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "NameTaken")
     namespace.kubectl("delete", "service", "qwen")
     until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
+
+
+def with_template(namespace: Namespace, **spec: object) -> None:
+    namespace.service(runtime={"profile": "cpu", "podTemplate": {"spec": spec}})
+
+
+def test_a_pod_template_is_in_the_pods_and_what_it_gets_wrong_is_told_in_the_api_servers_words(
+    namespace: Namespace,
+) -> None:
+    logs = {"name": "logs", "image": "example.com/logs:1"}
+    with_template(namespace, containers=[logs], hostNames=["x"])
+    namespace.stage()
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "ApplyRefused")
+    told = namespace.condition("emb", "qwen")["message"]
+    assert ".spec.template.spec.hostNames: field not declared in schema" in told
+    with_template(namespace, containers=[logs | {"image": ""}])
+    until(lambda: "containers[1].image: Required value" in namespace.condition("emb", "qwen")["message"])
+    with_template(namespace, containers=[logs, {"name": "vllm", "stdin": True}])
+
+    def containers() -> list[Object]:
+        deployment = namespace.get("deployment", "qwen") or {"spec": {"template": {"spec": {"containers": []}}}}
+        found: list[Object] = deployment["spec"]["template"]["spec"]["containers"]
+        return found
+
+    until(lambda: [one["name"] for one in containers()] == ["vllm", "logs"])
+    assert containers()[0]["stdin"] is True
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "")
+    with_template(namespace)  # and it goes when nobody asks for it any more
+    until(lambda: [one["name"] for one in containers()] == ["vllm"])
+    assert "stdin" not in containers()[0]
 
 
 def test_a_job_that_may_not_be_made_stalls_the_cache_and_its_service(namespace: Namespace) -> None:

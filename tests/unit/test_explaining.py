@@ -75,6 +75,29 @@ def test_a_sites_own_profile_goes_before_the_built_in_one(tmp_path: Path, explai
     assert "image registry.example.com/vllm-ascend:v0.23.0\n" in out
 
 
+def test_what_a_pod_template_says_is_told(tmp_path: Path, explain: Any) -> None:
+    secret = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    vllm = {"name": "vllm", "env": [secret], "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
+    volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "logs", "emptyDir": {}}]
+    containers = [vllm, {"name": "logs", "image": "example.com/logs:1"}]
+    template = {"spec": {"containers": containers, "volumes": volumes}}
+    service = given.service(runtime={"profile": "cpu", "podTemplate": template})
+    code, out, err = explain("-f", write(tmp_path / "a.yaml", service))
+    assert (code, err) == (0, "")
+    told = out.split("\npodTemplate\n")[1]
+    assert "  spec.containers[logs].image example.com/logs:1\n      spec.runtime.podTemplate, over" in told
+    assert "  /tmp emptyDir\n      spec.runtime.podTemplate, see below\n" in out
+    assert "  TOKEN secretKeyRef key=k, name=s\n      spec.runtime.podTemplate, see below\n" in out
+
+
+def test_a_pod_template_that_is_refused_is_said_so(tmp_path: Path, explain: Any) -> None:
+    template = {"spec": {"tolerations": []}}
+    service = given.service(runtime={"profile": "cpu", "podTemplate": template})
+    code, out, _ = explain("-f", write(tmp_path / "a.yaml", service))
+    assert code == 1
+    assert "spec.runtime.podTemplate.spec.tolerations is the operator's: write spec.scheduling.tolerations" in out
+
+
 def test_known_problems_are_told_with_their_references(tmp_path: Path, explain: Any) -> None:
     model = {"source": {"modelScope": {"repo": "Qwen/Qwen3-Embedding-8B"}}}
     service = given.service(model=model, runtime={"profile": "ascend-910b", "version": "0.13.0"})

@@ -73,6 +73,22 @@ class Resources(View):
 
 
 @dataclass(frozen=True, slots=True)
+class PodMetadata(View):
+    """More labels and annotations of the pods."""
+
+    labels: Mapping[str, str] | None = None
+    annotations: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodTemplate(View):
+    """What is merged over the rendered pod, in Kubernetes' own words."""
+
+    metadata: PodMetadata = PodMetadata()
+    spec: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime(View):
     """The profile, and what this service wants different from it."""
 
@@ -83,6 +99,7 @@ class Runtime(View):
     args: tuple[str, ...] | None = None
     env: tuple[EnvVar, ...] | None = None
     resources: Resources = Resources()
+    pod_template: PodTemplate = PodTemplate()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from embedding_operator.api.source import ModelSource
 from embedding_operator.planning.exposure import DEFAULT_PORT
 from embedding_operator.planning.flags import serve_flags
 from embedding_operator.planning.pod import own_environment
+from embedding_operator.planning.podtemplate import FIELD, SERVER, said
 from embedding_operator.planning.problems import told
 from embedding_operator.planning.resolve import Resolution
 from embedding_operator.planning.rolling import min_available
@@ -49,7 +50,7 @@ def explain(
 ) -> Iterator[Decision]:
     """The decisions, in the order in which they are taken."""
     template = deployment["spec"]["template"]["spec"]
-    (container,) = template["containers"]
+    container = next(one for one in template["containers"] if one["name"] == SERVER)
     yield from _server(service, source, resolved)
     yield from _prompt(service, resolved)
     yield from _problems(resolved, container)
@@ -60,6 +61,8 @@ def explain(
     yield from _life(service, resolved, template, container)
     yield from _placement(service, resolved, template)
     yield from _rollout(service, resolved, deployment)
+    for what, value in said(resolved.pod_template):
+        yield Decision("podTemplate", what, str(value), "spec.runtime.podTemplate, over what was rendered")
 
 
 def _server(service: EmbeddingService, source: ModelSource, resolved: Resolution) -> Iterator[Decision]:
@@ -154,17 +157,21 @@ def _environment(
     site = {variable.name for variable in profile.spec.pod.env or ()}
     for variable in container["env"]:
         name = variable["name"]
-        why = "spec.runtime.env" if name in own else "env of the profile" if name in site else built_in[name]
-        yield Decision("environment", name, variable["value"], why)
+        why = "spec.runtime.env" if name in own else "env of the profile" if name in site else built_in.get(name)
+        source = " ".join(f"{kind} {_pairs(where)}" for kind, where in (variable.get("valueFrom") or {}).items())
+        yield Decision("environment", name, variable.get("value") or source, why or f"{FIELD}, see below")
 
 
 def _volumes(resolved: Resolution, template: JsonObject, container: JsonObject) -> Iterator[Decision]:
     secrets = {secret.name: secret.why for secret in secret_volumes(resolved)}
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     for volume in template["volumes"]:
+        if volume["name"] not in mounted:  # another container's
+            continue
         (kind,) = volume.keys() - {"name"}
         details = _pairs({key: value for key, value in volume[kind].items() if key != "defaultMode"})
-        why = (_VOLUMES | secrets).get(volume["name"], _HOST_MOUNT)
+        other = _HOST_MOUNT if volume["name"].startswith("host-") else f"{FIELD}, see below"
+        why = (_VOLUMES | secrets).get(volume["name"], other)
         yield Decision("volumes", mounted[volume["name"]], f"{kind} {details}", why)
 
 

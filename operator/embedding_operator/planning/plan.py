@@ -25,7 +25,7 @@ from embedding_operator.planning.resolve import Resolution, resolve
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.rolling import Rolling, Situation, budget, rolling
 from embedding_operator.planning.status import Facts, service_status
-from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, refresh, staged
+from embedding_operator.planning.weights import TO_COME, Weights, cache_name, is_one_pod, made_claim, refresh, staged
 
 DEFAULT_HISTORY = 5
 
@@ -133,6 +133,7 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
     resolution = resolve(service, profile, source)
     serve_flags(resolution)  # what cannot work is said now, not after an hour of staging
     if weights is None:
+        pod_template(service.metadata.name, "", resolution, TO_COME, "")  # the same of spec.runtime.podTemplate
         return present  # a live service stays on its old weights until the new ones are proven
     content = profile_hash(profile)
     name = revision.revision_name(service.metadata.name, wanted, content, weights.digest)

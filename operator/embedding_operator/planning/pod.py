@@ -13,6 +13,7 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.planning import middleware, scripts, trust
 from embedding_operator.planning.flags import SERVER_PORT, serve_args
 from embedding_operator.planning.onenode import beside
+from embedding_operator.planning.podtemplate import merged
 from embedding_operator.planning.resolve import Resolution
 from embedding_operator.planning.revision import ANNOTATION
 from embedding_operator.planning.spread import constraints
@@ -39,9 +40,12 @@ BUILT_IN_ENV = (  # name, value and why
 def pod_template(
     service: str, revision_name: str, resolved: Resolution, weights: Weights, scripts_name: str
 ) -> JsonObject:
-    """The template that goes into a revision. `weights` are staged: their path and digest are known."""
+    """The template that goes into a revision. `weights` are staged: their path and digest are known.
+
+    Raises PlanError for a podTemplate that touches what is the operator's.
+    """
     model_path = f"{MODELS_PATH}/{weights.path}"
-    return {
+    rendered: JsonObject = {
         "metadata": {
             "labels": {
                 **resolved.labels,
@@ -65,6 +69,7 @@ def pod_template(
         }
         | _placement(service, resolved, weights),
     }
+    return merged(rendered, resolved.pod_template)
 
 
 def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonObject:

@@ -58,6 +58,7 @@ class Resolution:
     env: Mapping[str, str]
     resource_name: str | None  # of the device; None without an accelerator
     resources: JsonObject
+    pod_template: JsonObject  # what the service wants merged over the rendered one
     shared_memory: str
     host_mounts: tuple[str, ...]
     labels: Mapping[str, str]
@@ -124,6 +125,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         env=_environment(site.pod.env) | _environment(spec.runtime.env),
         resource_name=device,
         resources=resources(service, profile, devices),
+        pod_template=spec.runtime.pod_template.to_dict(),
         shared_memory=site.pod.shared_memory or DEFAULT_SHARED_MEMORY,
         host_mounts=site.pod.host_mounts or (),
         labels=site.pod.labels or {},

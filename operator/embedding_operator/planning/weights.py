@@ -27,6 +27,9 @@ class Weights:
     one_node: bool = False  # the claim can be mounted on one node only, as far as is known
 
 
+TO_COME = Weights(cache="", claim="", claim_path="", path="", revision="", digest="")  # what is not staged yet
+
+
 def cache_name(service: EmbeddingService) -> str:
     """The ModelCache of a service: the one it refers to, or the one that its source and storage derive."""
     model = service.spec.model

@@ -58,6 +58,10 @@ EVERYTHING: Spec = {
         "args": ["--no-enable-prefix-caching"],
         "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
         "resources": {"requests": {"cpu": "8"}, "limits": {"cpu": "16"}},
+        "podTemplate": {
+            "metadata": {"labels": {"mesh": "on"}, "annotations": {"mesh.example.com/port": "8000"}},
+            "spec": {"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["hub"]}]},
+        },
     },
     "parallelism": {"tensor": 2},
     "serving": {

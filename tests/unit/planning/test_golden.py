@@ -58,6 +58,31 @@ SERVICES: dict[str, dict[str, Any]] = {
         task="Rerank",
         serving={"multimodal": {"allowedMediaDomains": ["images.example.com"]}},
     ),
+    "pod-template": given.service(
+        runtime={
+            "profile": "cpu",
+            "podTemplate": {
+                "metadata": {"annotations": {"sidecar.example.com/inject": "false"}},
+                "spec": {
+                    "runtimeClassName": "kata",
+                    "securityContext": {"supplementalGroups": [2000]},
+                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                    "containers": [
+                        {
+                            "name": "vllm",
+                            "env": [
+                                {"name": "OTEL_TOKEN", "valueFrom": {"secretKeyRef": {"name": "otel", "key": "token"}}}
+                            ],
+                            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                            "securityContext": {"readOnlyRootFilesystem": True},
+                            "livenessProbe": {"failureThreshold": 12},
+                        },
+                        {"name": "logs", "image": "registry.example.com/logs:1"},
+                    ],
+                },
+            },
+        },
+    ),
     "cpu": given.service(runtime={"profile": "cpu"}, replicas=1, cache={"claimName": "weights", "subPath": "models"}),
 }
 
