@@ -31,7 +31,8 @@ async def elect(namespace):
 
     yield make
     for elector in electors:
-        await elector.release()
+        with contextlib.suppress(RuntimeError):  # its client is closed by now
+            await elector.release()
 
 
 async def lease(client, namespace):
@@ -63,6 +64,13 @@ async def test_the_first_leads_and_the_second_waits_until_it_lets_go(client, nam
     await waiting
     after = await lease(client, namespace)
     assert (after["holderIdentity"], after["leaseTransitions"]) == ("second", 1)
+
+
+async def test_who_lets_go_leaves_the_lease_to_nobody(client, namespace, elect):
+    first = elect(client, "first")
+    await first.acquire()
+    await first.release()
+    assert (await lease(client, namespace)).get("holderIdentity", "") == ""
 
 
 async def test_a_lease_is_renewed_without_taking_it_again(client, namespace, elect):

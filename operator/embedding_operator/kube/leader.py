@@ -83,11 +83,12 @@ class Elector:
 
     async def release(self) -> None:
         """Stop leading and let the next replica begin at once, if the API server can be told."""
+        was_held = self.held  # STRICTLY BEFORE the renewal ends, which gives the deadline up
         if self._renewal is not None:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
             self._renewal = None
-        was_held, lease = self.held, self._lease
+        lease = self._lease
         self._deadline = _NEVER
         self.lost.set()
         if not was_held or lease is None:
