@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,9 +27,13 @@ class Client:
     """Each request on a connection of its own, but inside `keeping()`."""
 
     port: int
+    tls: ssl.SSLContext | None = None
+    key: str = ""
     kept: http.client.HTTPConnection | None = field(default=None, init=False)
 
     def connect(self) -> http.client.HTTPConnection:
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=TIMEOUT, context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
 
     @contextmanager
@@ -43,7 +48,8 @@ class Client:
     def send(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
         connection = self.kept or self.connect()
         try:
-            connection.request(method, path, body, headers or {})
+            authorization = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+            connection.request(method, path, body, authorization | (headers or {}))
             response = connection.getresponse()
             lower = {name.lower(): content for name, content in response.getheaders()}
             return Answer(response.status, lower, response.read())

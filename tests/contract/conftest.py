@@ -56,14 +56,14 @@ class Kind:
 def double_kind(directory: Path) -> Kind:
     model = write_model(directory / "model", hidden_size=384, max_position_embeddings=256)
 
-    def start(name: str, *flags: str, latency: float = 0) -> ServerProcess:
+    def start(name: str, *flags: str, latency: float = 0, **how: Any) -> ServerProcess:
         settings = {
             "VLLM_DOUBLE_VERSION": RELEASE,
             "VLLM_DOUBLE_START_SECONDS": "0.2",
             "VLLM_DOUBLE_LATENCY_MS": str(latency * 1000),
             "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "90",
-        }
-        return ServerProcess(directory / name, model, NAMES, flags=list(flags), environment=settings)
+        } | how.pop("environment", {})
+        return ServerProcess(directory / name, model, NAMES, flags=list(flags), environment=settings, **how)
 
     return Kind(start, dimensions=384, max_model_len=256)
 
@@ -71,9 +71,10 @@ def double_kind(directory: Path) -> Kind:
 def real_kind(directory: Path) -> Kind:
     model = build.minilm_model()
 
-    def start(name: str, *flags: str, latency: float = 0) -> ServerProcess:
+    def start(name: str, *flags: str, latency: float = 0, **how: Any) -> ServerProcess:
         # The latency is the double's; the real one takes what it takes.
         settings = {**recipe.SERVER_ENV, "HOME": str(directory), "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "90"}
+        settings |= how.pop("environment", {})
         return ServerProcess(
             directory / name,
             model,
@@ -82,6 +83,7 @@ def real_kind(directory: Path) -> Kind:
             flags=["--enforce-eager", "--dtype", "float32", *flags],
             environment=settings,
             start_timeout=300,
+            **how,
         )
 
     return Kind(start, dimensions=384, max_model_len=256)

@@ -56,7 +56,11 @@ print(json.dumps([parser.parse_args(line).runner for line in json.load(sys.stdin
 
 @pytest.mark.vllm
 def test_vllms_own_parser_takes_what_every_model_on_every_chip_is_given() -> None:
-    lines = [*command_lines(RELEASE), *command_lines(RELEASE, serving={"dimensions": 64, "pooling": {"type": "Cls"}})]
+    guarded = {"apiKeySecretRef": {"name": "keys"}, "tls": {"secretRef": {"name": "tls"}}}
+    lines = [
+        *command_lines(RELEASE, exposure=guarded),
+        *command_lines(RELEASE, serving={"dimensions": 64, "pooling": {"type": "Cls"}}),
+    ]
     assert run_beside_vllm(PARSE, lines) == ["pooling"] * len(lines)
 
 

@@ -209,6 +209,8 @@ BAD: dict[str, tuple[Manifest, str]] = {
         service(exposure__apiKeySecretRef={"name": "sk-Abc_1"}),
         "write the name of a Secret in lower case, such as embedding-keys",
     ),
+    "TLS past the probes": (service(runtime__args=["--ssl-keyfile=x"]), "write spec.exposure.tls"),
+    "TLS without a Secret": (service(exposure__tls={}), "spec.exposure.tls.secretRef: Required value"),
     "a drain in days": (service(rollout__drainTimeout="1d"), DURATION),
     "a lost node without unit": (service(scheduling__nodeLossToleration="60"), DURATION),
     "port 0": (service(exposure__service={"port": 0}), "should be greater than or equal to 1"),

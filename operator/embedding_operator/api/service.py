@@ -169,11 +169,19 @@ class ExposedService(View):
 
 
 @dataclass(frozen=True, slots=True)
+class Tls(View):
+    """The server's certificate."""
+
+    secret_ref: LocalReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Exposure(View):
     """How clients reach the pods."""
 
     service: ExposedService = ExposedService()
     api_key_secret_ref: LocalReference | None = None
+    tls: Tls = Tls()
 
 
 @dataclass(frozen=True, slots=True)

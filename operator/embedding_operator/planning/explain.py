@@ -169,7 +169,7 @@ def _volumes(resolved: Resolution, template: JsonObject, container: JsonObject) 
         if volume["name"] not in mounted:  # another container's
             continue
         (kind,) = volume.keys() - {"name"}
-        details = _pairs({key: value for key, value in volume[kind].items() if key != "defaultMode"})
+        details = _pairs({key: value for key, value in volume[kind].items() if key not in ("defaultMode", "items")})
         other = _HOST_MOUNT if volume["name"].startswith("host-") else f"{FIELD}, see below"
         why = (_VOLUMES | secrets).get(volume["name"], other)
         yield Decision("volumes", mounted[volume["name"]], f"{kind} {details}", why)

@@ -2,12 +2,12 @@
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.service import ExposedService
+from embedding_operator.api.service import ExposedService, Exposure
 
 DEFAULT_PORT = 8000
 
 
-def service_object(metadata: JsonObject, service: str, exposed: ExposedService) -> JsonObject:
+def service_object(metadata: JsonObject, service: str, exposed: ExposedService, scheme: str) -> JsonObject:
     """The Service; its port leads to the container's port `http`. What is not written is left to the API server."""
     annotations = {"annotations": dict(exposed.annotations)} if exposed.annotations else {}
     node_port = {"nodePort": exposed.node_port} if exposed.node_port else {}
@@ -30,7 +30,7 @@ def service_object(metadata: JsonObject, service: str, exposed: ExposedService) 
                     "port": exposed.port or DEFAULT_PORT,
                     "targetPort": "http",
                     "protocol": "TCP",
-                    "appProtocol": "http",
+                    "appProtocol": scheme,
                     **node_port,
                 }
             ],
@@ -52,6 +52,11 @@ def disruption_budget(metadata: JsonObject, service: str, keeps: JsonObject) -> 
     }
 
 
-def endpoint(service: str, namespace: str, port: int) -> str:
+def scheme_of(exposure: Exposure) -> str:
+    """What the pods speak."""
+    return "https" if exposure.tls.secret_ref else "http"
+
+
+def endpoint(service: str, namespace: str, port: int, scheme: str) -> str:
     """The address of the OpenAI-compatible API inside the cluster."""
-    return f"http://{service}.{namespace}.svc:{port}/v1"
+    return f"{scheme}://{service}.{namespace}.svc:{port}/v1"

@@ -13,6 +13,7 @@ from embedding_operator.planning.commandline import as_object, flag_of, name_of,
 from embedding_operator.planning.flag import Flag, joined
 from embedding_operator.planning.modelflags import model_flags
 from embedding_operator.planning.resolve import Resolution
+from embedding_operator.planning.trust import CERTIFICATE_FILE, KEY_FILE
 
 SERVER_PORT = 8000
 MIDDLEWARE = "embedding_operator_middleware.Middleware"
@@ -31,7 +32,7 @@ def serve_flags(resolved: Resolution) -> tuple[Flag, ...]:
     """Our own flags, in order, without those that the release lacks."""
     release = resolved.release
     flags: dict[str, Flag] = {}
-    ours = (*_identity(resolved), *_sizes(resolved), *model_flags(resolved), *_operation())
+    ours = (*_identity(resolved), *_sizes(resolved), *model_flags(resolved), *_operation(), *_certificate(resolved))
     for flag in (*ours, *_workarounds(resolved)):
         if release.knows(positive(flag.name)) and (not flag.needs or release.knows(flag.needs)):
             flags[flag.name] = joined(flags[flag.name], flag) if flag.name in flags else flag
@@ -89,6 +90,16 @@ def _operation() -> tuple[Flag, ...]:
         ),
         Flag("--shutdown-timeout", ("5",), "what the drain left fails at once instead of hanging until SIGKILL"),
         Flag("--disable-access-log-for-endpoints", (QUIET_PATHS,), "probes and scrapes fill no log"),
+    )
+
+
+def _certificate(resolved: Resolution) -> tuple[Flag, ...]:
+    if resolved.certificate is None:
+        return ()
+    return (
+        Flag("--ssl-certfile", (CERTIFICATE_FILE,), "spec.exposure.tls"),
+        Flag("--ssl-keyfile", (KEY_FILE,), "spec.exposure.tls"),
+        Flag("--enable-ssl-refresh", (), "a renewed certificate is used without a restart"),
     )
 
 

@@ -221,7 +221,9 @@ def _children(
     }
     children = [
         revision.controller_revision(metadata, chosen),
-        exposure.service_object(metadata, name, service.spec.exposure.service),
+        exposure.service_object(
+            metadata, name, service.spec.exposure.service, exposure.scheme_of(service.spec.exposure)
+        ),
         deployment(metadata, name, template=chosen.template, replicas=replicas + extra, rolling=rolls),
     ]
     if keeps := budget(service.spec.rollout, replicas):
@@ -289,6 +291,9 @@ def _facts(
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
         held=chosen is not None and chosen.name == rollback_to(service),
         endpoint=exposure.endpoint(
-            service.metadata.name, service.metadata.namespace or "", exposed.port or exposure.DEFAULT_PORT
+            service.metadata.name,
+            service.metadata.namespace or "",
+            exposed.port or exposure.DEFAULT_PORT,
+            exposure.scheme_of(service.spec.exposure),
         ),
     )

@@ -86,14 +86,15 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
         "securityContext": _security(resolved),
         "startupProbe": _startup_probe(resolved),
         "livenessProbe": {
-            "httpGet": {"path": "/-/live", "port": "http"},  # /health, and whether anything gets done
+            # /health, and whether anything gets done
+            "httpGet": {"path": "/-/live", "port": "http"} | trust.scheme(resolved),
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 6,  # big image batches stall the event loop
             "terminationGracePeriodSeconds": 10,  # a dead server has nothing to drain
         },
         "readinessProbe": {
-            "httpGet": {"path": "/-/ready", "port": "http"},
+            "httpGet": {"path": "/-/ready", "port": "http"} | trust.scheme(resolved),
             "periodSeconds": 5,
             "timeoutSeconds": 3,
             "failureThreshold": 3,
@@ -107,7 +108,7 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
 
 def own_environment(resolved: Resolution) -> tuple[tuple[str, str, str], ...]:
     """Name, value and reason of each variable that is there unless profile or service say otherwise."""
-    return (*BUILT_IN_ENV, *middleware.environment(resolved))
+    return (*BUILT_IN_ENV, *middleware.environment(resolved), *trust.environment(resolved))
 
 
 def _environment(resolved: Resolution) -> list[JsonObject]:
@@ -126,6 +127,7 @@ def _startup_probe(resolved: Resolution) -> JsonObject:
         "--task",
         resolved.task.lower(),
         *(["--api-keys", trust.KEYS_PATH] if resolved.api_keys else []),
+        *(["--tls"] if resolved.certificate else []),
     ]
     return {
         "exec": {"command": command},
@@ -143,6 +145,7 @@ def _drain_command(resolved: Resolution) -> list[str]:
         str(SERVER_PORT),
         "--timeout",
         str(resolved.drain_seconds),
+        *(["--tls"] if resolved.certificate else []),
     ]
 
 

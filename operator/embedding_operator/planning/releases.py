@@ -53,6 +53,7 @@ _0_11 = Release(
         """
         --served-model-name --runner --convert --port --dtype --tensor-parallel-size --max-model-len
         --max-num-batched-tokens --max-num-seqs --middleware --safetensors-load-strategy --pooler-config --hf-overrides
+        --ssl-certfile --ssl-keyfile --enable-ssl-refresh
         --chat-template --limit-mm-per-prompt --mm-processor-kwargs --allowed-media-domains --enable-prefix-caching
         --enable-chunked-prefill --compilation-config --additional-config --enforce-eager
         --task --override-pooler-config --disable-log-requests --enable-log-requests --swap-space

@@ -73,6 +73,7 @@ class Resolution:
     drain_seconds: int
     connection_age_seconds: int  # 0: for ever
     api_keys: str | None  # the Secret; None lets everybody in
+    certificate: str | None  # the Secret; None for plain HTTP
 
 
 def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSource) -> Resolution:
@@ -142,6 +143,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
             spec.serving.max_connection_age or DEFAULT_CONNECTION_AGE, "spec.serving.maxConnectionAge"
         ),
         api_keys=spec.exposure.api_key_secret_ref.name if spec.exposure.api_key_secret_ref else None,
+        certificate=spec.exposure.tls.secret_ref.name if spec.exposure.tls.secret_ref else None,
     )
 
 

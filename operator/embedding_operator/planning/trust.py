@@ -9,6 +9,9 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.planning.resolve import Resolution
 
 KEYS_PATH = "/etc/embedding-operator/api-keys"
+TLS_PATH = "/etc/embedding-operator/tls"
+CERTIFICATE, KEY = "tls.crt", "tls.key"  # of a Secret of type kubernetes.io/tls
+CERTIFICATE_FILE, KEY_FILE = f"{TLS_PATH}/{CERTIFICATE}", f"{TLS_PATH}/{KEY}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class SecretVolume:
     secret: str
     path: str
     why: str
+    keys: tuple[str, ...] = ()  # all when empty; a pod does not start without those that are named
 
     @property
     def mount(self) -> JsonObject:
@@ -27,7 +31,8 @@ class SecretVolume:
     @property
     def volume(self) -> JsonObject:
         # whoever the server runs as must read it, and nobody else is in the pod
-        return {"name": self.name, "secret": {"secretName": self.secret, "defaultMode": 0o444}}
+        items = {"items": [{"key": key, "path": key} for key in self.keys]} if self.keys else {}
+        return {"name": self.name, "secret": {"secretName": self.secret, "defaultMode": 0o444} | items}
 
 
 def secret_volumes(resolved: Resolution) -> tuple[SecretVolume, ...]:
@@ -35,4 +40,24 @@ def secret_volumes(resolved: Resolution) -> tuple[SecretVolume, ...]:
     if resolved.api_keys is not None:
         why = "spec.exposure.apiKeySecretRef: each of its values is a key that the middleware lets in"
         volumes.append(SecretVolume("api-keys", resolved.api_keys, KEYS_PATH, why))
+    if resolved.certificate is not None:
+        why = "spec.exposure.tls: the server's certificate and its key"
+        volumes.append(SecretVolume("tls", resolved.certificate, TLS_PATH, why, (CERTIFICATE, KEY)))
     return tuple(volumes)
+
+
+def scheme(resolved: Resolution) -> JsonObject:
+    """How the kubelet's probes speak: HTTP where nothing is said. It verifies no certificate."""
+    return {"scheme": "HTTPS"} if resolved.certificate else {}
+
+
+def environment(resolved: Resolution) -> tuple[tuple[str, str, str], ...]:
+    """What makes `--enable-ssl-refresh` see each renewal, as (name, value, why)."""
+    if resolved.certificate is None:
+        return ()
+    # watchfiles follows the links of a mounted Secret once, to files that the first renewal removes
+    why = "vLLM watches its certificate by inotify, which sees the first renewal of a mounted Secret and no later one"
+    return (
+        ("WATCHFILES_FORCE_POLLING", "true", why),
+        ("WATCHFILES_POLL_DELAY_MS", "5000", "the certificate is looked at every five seconds"),
+    )

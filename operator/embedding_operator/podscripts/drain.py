@@ -37,10 +37,11 @@ class Server(NamedTuple):
 
     host: str
     port: int
+    tls: bool = False
 
     def poll(self, timeout: float) -> tuple[int | None, int]:
         """(requests in flight, the local port of this question). None: the middleware is not there."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        connection = connect(self.host, self.port, timeout, self.tls)
         try:
             connection.connect()
             own_port = connection.sock.getsockname()[1]
@@ -61,6 +62,18 @@ class Server(NamedTuple):
             return True  # the next poll tells
         finally:
             connection.close()
+
+
+def connect(host: str, port: int, timeout: float, tls: bool) -> http.client.HTTPConnection:
+    if not tls:
+        return http.client.HTTPConnection(host, port, timeout=timeout)
+    import ssl  # where it is needed only: it takes its time
+
+    # nothing to verify: the certificate has the Service's name, and whoever answers on the pod's own loopback is in it
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
 
 
 def connected(tables: list[str], port: int, own_port: int) -> int:
@@ -159,13 +172,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--tls", action="store_true", help="the server speaks HTTPS")
     parser.add_argument("--timeout", type=float, required=True, help="seconds for all of it")
     parser.add_argument("--settle", type=float, default=3.0, help="seconds for the endpoint's removal")
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between two looks")
     options = parser.parse_args()
     flag = Path(os.environ.get("EMBEDDING_OPERATOR_DRAIN_FLAG", DRAIN_FLAG))
     trouble = raise_flag(flag)
-    watch = Watch(Server(options.host, options.port))
+    watch = Watch(Server(options.host, options.port, options.tls))
     outcome = drain(watch, options.timeout, options.settle, options.interval)
     print(f"embedding-operator drain: {outcome}{trouble}", flush=True)
     return 0

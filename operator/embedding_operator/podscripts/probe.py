@@ -68,22 +68,33 @@ def first_key(directory: str) -> str:
     return key.decode("ascii")
 
 
-def request(host: str, port: int, model: str, task: Task, timeout: float, key: str = "") -> tuple[int, bytes]:
+def connect(host: str, port: int, timeout: float, tls: bool) -> http.client.HTTPConnection:
+    if not tls:
+        return http.client.HTTPConnection(host, port, timeout=timeout)
+    import ssl  # where it is needed only: it takes its time
+
+    # nothing to verify: the certificate has the Service's name, and whoever answers on the pod's own loopback is in it
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+
+
+def request(connection: http.client.HTTPConnection, model: str, task: Task, key: str = "") -> tuple[int, bytes]:
     """(HTTP status, body), or NotReadyError where there is no answer."""
     body = json.dumps({"model": model, **task.fields})
     headers = {"Content-Type": "application/json", "Connection": "close"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("POST", task.path, body, headers)
         response = connection.getresponse()
         return response.status, response.read(MAX_ANSWER)
     except ConnectionRefusedError:
         # vLLM listens only once the engine is ready; until then there is no "503 loading".
-        raise NotReadyError(f"port {port} refuses connections: the model is still loading") from None
+        raise NotReadyError(f"port {connection.port} refuses connections: the model is still loading") from None
     except socket.timeout:  # noqa: UP041  (TimeoutError is another class before Python 3.10)
-        raise NotReadyError(f"no answer to a request to {task.path} within {timeout:g} s") from None
+        raise NotReadyError(f"no answer to a request to {task.path} within {connection.timeout:g} s") from None
     except (OSError, http.client.HTTPException) as error:
         told = f"{type(error).__name__}: {error}".rstrip(": ")
         raise NotReadyError(f"the request to {task.path} failed: {told}") from None
@@ -124,13 +135,15 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", required=True, help="the served name")
     parser.add_argument("--task", choices=sorted(TASKS), default="embed")
+    parser.add_argument("--tls", action="store_true", help="the server speaks HTTPS")
     parser.add_argument("--api-keys", metavar="DIR", help="a mounted Secret with the server's API keys")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for the answer")
     options = parser.parse_args()
     task = TASKS[options.task]
     try:
         key = first_key(options.api_keys) if options.api_keys else ""
-        answer = request(options.host, options.port, options.model, task, options.timeout, key)
+        connection = connect(options.host, options.port, options.timeout, options.tls)
+        answer = request(connection, options.model, task, key)
         length = check(*answer, options.model, task)
     except NotReadyError as error:
         print(" ".join(str(error).split())[:MAX_LINE], file=sys.stderr)

@@ -14,6 +14,7 @@ from typing import Any
 from tests.standins.vllm import flags
 from tests.standins.vllm.app import Api
 from tests.standins.vllm.asgi import App, Server
+from tests.standins.vllm.certificate import Certificate
 from tests.standins.vllm.engine import Engine
 from tests.standins.vllm.model import Model, ModelError
 
@@ -83,13 +84,18 @@ async def serve(options: argparse.Namespace, model: Model, version: str) -> None
     except TimeoutError:
         pass
     server = Server(app, idle=number("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", 5))
-    await server.listen(sock=bound)
+    certificate = Certificate(options.ssl_certfile, options.ssl_keyfile) if options.ssl_certfile else None
+    await server.listen(sock=bound, ssl=certificate and certificate.context)
+    refreshing = asyncio.create_task(certificate.refresh()) if certificate and options.enable_ssl_refresh else None
     host, port = bound.getsockname()[:2]
-    print(f"INFO:     Uvicorn running on http://{host}:{port} (a vLLM double, not vLLM)", flush=True)
+    scheme = "https" if certificate else "http"
+    print(f"INFO:     Uvicorn running on {scheme}://{host}:{port} (a vLLM double, not vLLM)", flush=True)
     await stop.wait()
     print("INFO:     Shutting down; waiting for connections to close", flush=True)
     engine.stop()
     await server.close()
+    if refreshing:
+        refreshing.cancel()
 
 
 def main(arguments: list[str]) -> int:

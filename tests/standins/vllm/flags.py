@@ -1,7 +1,7 @@
 """The flags of `vllm serve`, by release: a flag that the release does not know ends the start, as in vLLM.
 
 Extracted from the releases' own parsers, for those flags that an embedding server may see. It must never
-accept a flag silently that would change what a client meets (TLS, keys, another socket): those are refused.
+accept a flag silently that would change what a client meets (keys, another socket): those are refused.
 """
 
 import argparse
@@ -61,7 +61,7 @@ SHORT = {
     "data-parallel-size": "-dp",
     "api-server-count": "-asc",
 }
-NOT_IMPLEMENTED = words("""api-key ssl-keyfile ssl-certfile root-path uds headless nnodes data-parallel-rank
+NOT_IMPLEMENTED = words("""api-key ssl-ca-certs root-path uds headless nnodes data-parallel-rank
  api-server-count""")
 
 

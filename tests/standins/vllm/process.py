@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -35,6 +36,14 @@ def write_model(directory: Path, **config: Any) -> Path:
     return directory
 
 
+def unverified() -> ssl.SSLContext:
+    """For a client that is on the same machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 @dataclass
 class ServerProcess:
     """`with ServerProcess(...) as server:` has it listening."""
@@ -46,6 +55,7 @@ class ServerProcess:
     flags: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     start_timeout: float = 30.0
+    certificate: tuple[Path, Path] | None = None  # and its key; then it speaks HTTPS
     port: int = field(default_factory=lambda: free_ports(1)[0])
 
     def __post_init__(self) -> None:
@@ -58,7 +68,7 @@ class ServerProcess:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def variables(self) -> dict[str, str]:
@@ -81,6 +91,9 @@ class ServerProcess:
             "vllm", "serve", str(self.model), "--served-model-name", *self.names, "--runner", "pooling",
             "--host", "127.0.0.1", "--port", str(self.port), "--middleware", MIDDLEWARE, *self.flags,
         ]  # fmt: skip
+        if self.certificate:
+            certificate, key = map(str, self.certificate)
+            command += ["--ssl-certfile", certificate, "--ssl-keyfile", key, "--enable-ssl-refresh"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.script("launch", *command), env=self.variables, stdout=log, stderr=log, start_new_session=True
@@ -101,7 +114,7 @@ class ServerProcess:
         deadline = time.monotonic() + self.start_timeout
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+                with urllib.request.urlopen(f"{self.url}/health", timeout=5, context=unverified()) as answer:
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, OSError):

@@ -97,6 +97,7 @@ EVERYTHING: Spec = {
             "loadBalancerSourceRanges": ["10.0.0.0/8"],
         },
         "apiKeySecretRef": {"name": "embedding-keys"},
+        "tls": {"secretRef": {"name": "embedding-tls"}},
     },
     "scheduling": {
         "nodeSelector": {"rack": "r1"},
@@ -119,6 +120,7 @@ OTHER = {
     "cache.claimTemplate.size": "1Gi",
     "runtime.profile": "cpu",
     "exposure.apiKeySecretRef.name": "others",
+    "exposure.tls.secretRef.name": "another",
     "task": "Rerank",
 }
 INSTEAD = {

@@ -83,6 +83,13 @@ SERVICES: dict[str, dict[str, Any]] = {
             },
         },
     ),
+    "guarded": given.service(
+        serving={"maxConnectionAge": "5m", "maxInFlight": 512},
+        exposure={
+            "apiKeySecretRef": {"name": "embedding-keys"},
+            "tls": {"secretRef": {"name": "embedding-tls"}},
+        },
+    ),
     "cpu": given.service(runtime={"profile": "cpu"}, replicas=1, cache={"claimName": "weights", "subPath": "models"}),
 }
 

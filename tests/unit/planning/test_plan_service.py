@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from embedding_operator.api.conditions import Reason
+from embedding_operator.planning import revision
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.revision import ANNOTATION
 from tests.unit.planning import given
@@ -67,6 +68,7 @@ def test_a_stored_revision_is_applied_as_it_is_whatever_the_renderer_would_say_t
         ({"replicas": 9}, False),
         ({"exposure": {"service": {"port": 80}}}, False),
         ({"exposure": {"apiKeySecretRef": {"name": "embedding-keys"}}}, True),
+        ({"exposure": {"tls": {"secretRef": {"name": "embedding-tls"}}}}, True),
         ({"rollout": {"strategy": "Surge", "minAvailable": 1, "revisionHistoryLimit": 2}}, False),
         ({"suspend": True}, False),
         ({"rollout": {"drainTimeout": "30s"}}, True),
@@ -333,3 +335,23 @@ def test_a_model_cache_that_cannot_be_read_is_named_and_not_called_missing() -> 
     spec = {"model": {"cacheRef": {"name": "shared"}}, "cache": None}
     conditions = given.conditions(given.plan(given.service(**spec), given.seen(refused=problem)))
     assert conditions["Stalled"][1:] == ("CacheStalled", problem.message)
+
+
+def test_with_a_certificate_clients_are_told_to_speak_https() -> None:
+    for exposure, scheme in (({}, "http"), ({"tls": {"secretRef": {"name": "embedding-tls"}}}, "https")):
+        planned = given.plan(given.service(exposure=exposure), given.seen(cache=given.cache()))
+        assert planned.status.endpoint == f"{scheme}://qwen.search.svc:8000/v1"
+        (port,) = given.child(planned, "Service")["spec"]["ports"]
+        assert (port["name"], port["appProtocol"]) == ("http", scheme)
+
+
+def test_a_stored_spec_from_before_keys_and_certificates_has_the_hash_that_it_had() -> None:
+    """Else the upgrade of the operator would restart every pod."""
+    spec = given.service()["spec"]
+    hashes = {revision.spec_hash(spec | exposure) for exposure in ({}, {"exposure": {"service": {"port": 80}}})}
+    assert hashes == {revision.spec_hash(spec)} == {revision.content_hash(spec_of_pod(spec))}
+
+
+def spec_of_pod(spec: dict[str, Any]) -> dict[str, Any]:
+    """What was hashed before."""
+    return {field: value for field, value in spec.items() if field != "replicas"} | {"rollout": {}}

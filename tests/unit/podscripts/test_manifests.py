@@ -12,15 +12,24 @@ from embedding_operator import podscripts
 from embedding_operator.api.service import Task
 from embedding_operator.planning import flags, scripts
 from embedding_operator.planning.families import FAMILIES, Family
-from embedding_operator.podscripts import drain, inflight, launch, middleware, probe, readiness, state
+from embedding_operator.podscripts import closing, drain, inflight, keys, launch, middleware, probe, readiness, state
 from tests.ports import free_ports
+from tests.standins.secretvolume import SecretVolume
 from tests.unit.planning import given
+from tests.unit.planning.test_golden import SERVICES
 
 POD = given.child(given.plan(given.service(), given.seen(cache=given.cache())), "Deployment")["spec"]["template"][
     "spec"
 ]
 (CONTAINER,) = POD["containers"]
+(GUARDED,) = given.child(given.plan(SERVICES["guarded"], given.seen(cache=given.cache())), "Deployment")["spec"][
+    "template"
+]["spec"]["containers"]
 FILES = {Path(scripts.script_path(name)).name: source for name, source in podscripts.sources().items()}
+
+
+def environment() -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in GUARDED["env"]}
 
 
 def run_in_pod(command: list[str], tmp_path: Path) -> subprocess.CompletedProcess[str]:
@@ -83,6 +92,40 @@ def test_the_middleware_is_named_by_its_flat_file() -> None:
 def test_readiness_and_drain_ask_what_the_middleware_answers() -> None:
     assert CONTAINER["readinessProbe"]["httpGet"]["path"] == readiness.READY
     assert f'"{inflight.INFLIGHT}"' in FILES["embedding_operator_drain.py"]
+
+
+def test_probes_and_drain_of_a_guarded_server_are_commands_that_the_scripts_take(tmp_path: Path) -> None:
+    startup = GUARDED["startupProbe"]["exec"]["command"]
+    assert startup[startup.index("--api-keys") + 1] == environment()[keys.DIRECTORY]
+    startup[startup.index("--api-keys") + 1] = str(SecretVolume(tmp_path / "keys", key="x").directory)
+    ended = run_in_pod(startup, tmp_path)
+    assert "refuses connections: the model is still loading" in ended.stderr
+    ended = run_in_pod(GUARDED["lifecycle"]["preStop"]["exec"]["command"], tmp_path)
+    assert ended.stdout.startswith("embedding-operator drain: nothing to drain: ")
+
+
+def test_whoever_asks_a_server_with_a_certificate_speaks_tls() -> None:
+    assert [GUARDED[f"{probe}Probe"]["httpGet"]["scheme"] for probe in ("liveness", "readiness")] == ["HTTPS"] * 2
+    for command in (GUARDED["startupProbe"]["exec"]["command"], GUARDED["lifecycle"]["preStop"]["exec"]["command"]):
+        assert "--tls" in command
+
+
+def test_keys_and_certificate_are_looked_for_where_they_are_mounted() -> None:
+    mounts = {mount["name"]: mount["mountPath"] for mount in GUARDED["volumeMounts"]}
+    args = GUARDED["args"]
+    assert environment()[keys.DIRECTORY] == mounts["api-keys"]
+    assert args[args.index("--ssl-certfile") + 1] == f"{mounts['tls']}/tls.crt"
+    assert args[args.index("--ssl-keyfile") + 1] == f"{mounts['tls']}/tls.key"
+    assert "--enable-ssl-refresh" in args
+
+
+def test_the_middleware_reads_what_the_manifest_says_of_connections_and_bounds() -> None:
+    assert environment()[closing.AGE] == "300"
+    assert environment()[inflight.MOST] == "512"
+    assert closing.IDLE in environment()
+    (plain,) = [v["value"] for v in CONTAINER["env"] if v["name"] == closing.AGE]
+    assert plain == "60"
+    assert not {keys.DIRECTORY, inflight.MOST} & {variable["name"] for variable in CONTAINER["env"]}
 
 
 def test_what_is_asked_for_ever_fills_no_log() -> None:
