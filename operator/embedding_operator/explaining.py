@@ -126,7 +126,7 @@ def _one(obj: JsonObject, manifests: Iterable[JsonObject], output: str) -> bool:
         yaml.safe_dump_all([*own, *plan.create, *plan.apply], sys.stdout, sort_keys=False, width=_WIDTH)
         return False
     (deployment,) = (child for child in plan.apply if child["kind"] == "Deployment")
-    resolved = resolve(service, profile, cache.spec.source)
+    resolved = resolve(service, profile, cache.spec.source, cache.status.context_length)
     decisions = explain(service, profile, cache.spec.source, resolved, deployment)
     print("\n".join(lines(_title(service), decisions)))
     return False

@@ -88,8 +88,7 @@ print(json.dumps("made"))
 """
 
 
-def make(kind: Literal["text", "vision"], directory: Path) -> Path:
+def make(kind: Literal["text", "vision"], directory: Path) -> None:
     """Write one to this directory."""
     asked = {"directory": str(directory), "context": CONTEXT, "size": SIZE}
     assert run_beside_vllm(_COMMON + {"text": _TEXT, "vision": _VISION}[kind], asked) == "made"
-    return directory

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embedding_operator.planning import scripts
+from embedding_operator.staging.context import context_length
 from images.vllm_cpu import recipe
 from tests.contract import checkpoints
 from tests.contract.conftest import RELEASE, vllm_executable
@@ -19,8 +20,12 @@ def server(
     directory: Path, repo: str, kind: Literal["text", "vision"], *, real: bool = True, serving: dict[str, Any]
 ) -> ServerProcess:
     """One that serves a tiny checkpoint of this kind as a service serves `repo` on a CPU; not yet started."""
-    state = directory / "server"
-    plan = planned("CPU", repo, RELEASE, serving=serving)
+    state, files = directory / "server", directory / "model"
+    if real:
+        checkpoints.make(kind, files)
+    else:
+        write_model(files, hidden_size=checkpoints.SIZE, max_position_embeddings=checkpoints.CONTEXT)
+    plan = planned("CPU", repo, RELEASE, context_length(files), serving=serving)
     args = list(plan.status.resolved.args or ())[3:]
     assert args, given.conditions(plan)
     for name in ITS_OWN:
@@ -30,14 +35,11 @@ def server(
     variables = {variable["name"]: variable["value"] for variable in container["env"]}
     flags = [word.replace(scripts.MOUNT_PATH, str(state / "scripts")) for word in args]
     if not real:
-        model = write_model(
-            directory / "model", hidden_size=checkpoints.SIZE, max_position_embeddings=checkpoints.CONTEXT
-        )
         variables |= {"VLLM_DOUBLE_VERSION": RELEASE, "VLLM_DOUBLE_START_SECONDS": "0.2"}
-        return ServerProcess(state, model, ["tiny"], flags=flags, environment=variables)
+        return ServerProcess(state, files, ["tiny"], flags=flags, environment=variables)
     return ServerProcess(
         state,
-        checkpoints.make(kind, directory / "model"),
+        files,
         ["tiny"],
         vllm=vllm_executable(),
         flags=flags,

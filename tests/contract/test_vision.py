@@ -15,14 +15,14 @@ import pytest
 
 from embedding_operator.planning.prompts import SETTING
 from tests.contract import planned
-from tests.contract.checkpoints import SIZE
+from tests.contract.checkpoints import CONTEXT, SIZE
 from tests.contract.client import Answer, Client, dot
 from tests.contract.test_models import Host
 from tests.standins.vllm.process import ServerProcess
 
 REAL = pytest.param("real", marks=pytest.mark.vllm)
 INSTRUCTION = "Represent the product for search."
-SMALL = {"maxModelLen": 1024, "multimodal": {"maxPixels": 65536}}
+SMALL = {"multimodal": {"maxPixels": 65536}}
 TEXTS = [
     "hello",
     "",
@@ -123,6 +123,11 @@ def vector_of(answer: Any) -> list[float]:
 
 
 # Qwen3-VL-Embedding
+
+
+def test_a_checkpoint_with_a_shorter_context_than_the_familys_is_served_with_its_own(embedding: ServerProcess) -> None:
+    (card,) = Client(embedding.port).get("/v1/models").json["data"]
+    assert card["max_model_len"] == CONTEXT
 
 
 def test_the_startup_probe_gets_a_vector(embedding: ServerProcess) -> None:

@@ -106,6 +106,7 @@ class ModelCacheStatus(View):
     files: int | None = None
     bytes: int | None = None
     excluded: Excluded | None = None
+    context_length: int | None = None
     progress: Progress | None = None
     used_by: tuple[UserReference, ...] | None = None
     started_at: str | None = None

@@ -255,6 +255,7 @@ class ResolvedStatus(View):
     family: str | None = None
     task: str | None = None
     prompt_format: str | None = None
+    context_length: int | None = None
     args: tuple[str, ...] | None = None
 
 

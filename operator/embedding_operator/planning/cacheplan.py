@@ -133,6 +133,7 @@ def _finish(cache: ModelCache, seen: ObservedCache, current: JsonObject, old: tu
         files=report.files,
         bytes=report.bytes,
         excluded=report.excluded,
+        context_length=report.context,
         verified_at=(current.get("status") or {}).get("completionTime"),
         progress=None,
     )

@@ -130,7 +130,7 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
     if source is None:
         _refuse_reference(service, seen)
         return present
-    resolution = resolve(service, profile, source)
+    resolution = resolve(service, profile, source, seen.cache.status.context_length if seen.cache else None)
     serve_flags(resolution)  # what cannot work is said now, not after an hour of staging
     if weights is None:
         pod_template(service.metadata.name, "", resolution, TO_COME, "")  # the same of spec.runtime.podTemplate
@@ -186,6 +186,7 @@ def _resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
         chip=resolution.chip or None,
         family=resolution.family.name if resolution.family else None,
         task=resolution.task,
+        context_length=resolution.context,
         prompt_format=resolution.prompt_format if resolution.prompt_format != "Raw" else None,
         args=tuple(serve_args(resolution, f"{MODELS_PATH}/{weights.path}")),
     ).to_dict()

@@ -33,6 +33,7 @@ class Situation:
     family: str = ""
     dtype: str = ""
     prompt_format: str = ""
+    context: int = 0  # of the checkpoint in tokens; nil where unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Problem:
     before: Version | None = None
     unless_dtype: str = ""
     unless_prompt_format: str = ""
+    unless_context: int = 0  # known, and no longer than this
 
     def applies(self, situation: Situation) -> bool:
         """Whether this is such a case."""
@@ -63,6 +65,7 @@ class Problem:
             and (self.before is None or version < self.before)
             and (not self.unless_dtype or situation.dtype != self.unless_dtype)
             and (not self.unless_prompt_format or situation.prompt_format != self.unless_prompt_format)
+            and not 0 < situation.context <= self.unless_context
         )
 
     def __str__(self) -> str:
@@ -119,6 +122,7 @@ PROBLEMS = (
         cure="write spec.serving.maxModelLen for another length",
         flags=(("--max-model-len", "1024"),),
         chips=_310P,
+        unless_context=1024,
     ),
     Problem(
         "WorkAround",
@@ -137,6 +141,7 @@ PROBLEMS = (
         cure="write spec.serving.maxModelLen for another length",
         flags=(("--max-model-len", "32768"),),
         families=_VL,
+        unless_context=32768,
     ),
     Problem(
         "WorkAround",
@@ -233,8 +238,15 @@ def situation_of(resolved: Mapping[str, object]) -> Situation:
         value = resolved.get(field)
         return value if isinstance(value, str) else ""
 
+    context = resolved.get("contextLength")
     return Situation(
-        text("vllm"), bool(text("resourceName")), text("chip"), text("family"), text("dtype"), text("promptFormat")
+        text("vllm"),
+        bool(text("resourceName")),
+        text("chip"),
+        text("family"),
+        text("dtype"),
+        text("promptFormat"),
+        context if isinstance(context, int) else 0,
     )
 
 

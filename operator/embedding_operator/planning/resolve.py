@@ -48,6 +48,7 @@ class Resolution:
     family: Family | None  # of the model, where one is known
     prompt: Prompt | None  # what the middleware does to requests
     prompt_format: PromptFormat
+    context: int | None  # the longest input in tokens that the checkpoint allows, where it is known
     problems: tuple[Problem, ...]
     dtype: str
     dtype_from: str
@@ -76,8 +77,11 @@ class Resolution:
     certificate: str | None  # the Secret; None for plain HTTP
 
 
-def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSource) -> Resolution:
-    """Resolve a service whose weights come from `source` (its own, or that of the cache it refers to).
+def resolve(
+    service: EmbeddingService, profile: RuntimeProfile, source: ModelSource, context: int | None = None
+) -> Resolution:
+    """Resolve a service whose weights come from `source` (its own, or that of the cache it refers to) and allow inputs
+    of `context` tokens, as far as is known.
 
     Raises PlanError where it cannot work.
     """
@@ -95,7 +99,9 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
     prompt = prompt_of(spec.serving, task, family, server.release)
     prompt_format = spec.serving.prompt_format or "Raw"
     problems = problems_of(
-        Situation(server.version, device is not None, chip, family.name if family else "", dtype, prompt_format)
+        Situation(
+            server.version, device is not None, chip, family.name if family else "", dtype, prompt_format, context or 0
+        )
     )
     _refuse_known(problems)
     _refuse_short_batches(service, problems)
@@ -116,6 +122,7 @@ def resolve(service: EmbeddingService, profile: RuntimeProfile, source: ModelSou
         family=family,
         prompt=prompt,
         prompt_format=prompt_format,
+        context=context,
         problems=problems,
         dtype=dtype,
         dtype_from=dtype_from,

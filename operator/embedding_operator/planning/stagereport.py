@@ -45,6 +45,7 @@ class Report(View):
     bytes: int | None = None
     excluded: Excluded | None = None
     mended: int | None = None
+    context: int | None = None
 
     def __post_init__(self) -> None:
         if self.is_staged and not (self.digest and self.path):

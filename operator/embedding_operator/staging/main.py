@@ -13,10 +13,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
 from .clean import clean, parse_clean_spec
+from .context import context_length
 from .errors import EXIT_OK, StageError, from_os_error
 from .progress import Progress, reported
 from .result import (
@@ -32,6 +34,7 @@ from .settings import Settings
 from .sourcespec import check_endpoint
 from .spec import StageSpec, parse_spec
 from .stage import stage
+from .threads import in_thread
 from .usage import CA_VARIABLE, ENDPOINT_VARIABLES, S3_VARIABLES, TOKEN_VARIABLES
 
 log = logging.getLogger(__name__)
@@ -82,7 +85,8 @@ async def _run(spec_json: str, environ: Mapping[str, str], settings: Settings) -
     spec = parse_spec(spec_json)
     progress = Progress()
     async with reported(progress, port=spec.progress_port, log_every=settings.log_every):
-        return await _until_stopped(spec, environ, progress, settings)
+        made = await _until_stopped(spec, environ, progress, settings)
+    return replace(made, context=await in_thread(context_length, Path(spec.root) / made.path))
 
 
 async def _until_stopped(

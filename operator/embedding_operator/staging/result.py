@@ -38,6 +38,8 @@ class StageResult:
     adopted: bool
     mended: int = 0
     """Files of a directory that was there already which had to be fetched again."""
+    context: int | None = None
+    """The longest input in tokens that the model's own files allow."""
 
 
 def success_document(result: StageResult) -> str:

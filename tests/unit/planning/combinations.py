@@ -28,15 +28,15 @@ MODELS = {
 VERSIONS = [str(release) for release in RELEASES]
 
 
-def planned(chip: str, repo: str, version: str, **spec: Any) -> Plan:
-    """The plan of a new service whose weights are staged."""
+def planned(chip: str, repo: str, version: str, context: int | None = None, **spec: Any) -> Plan:
+    """The plan of a new service whose weights are staged, and allow inputs of so many tokens as far as is known."""
     service = given.service(
         model={"source": {"modelScope": {"repo": repo}}},
         task=MODELS[repo],
         runtime={"profile": CHIPS[chip], "version": version},
         **spec,
     )
-    return given.plan(service, given.seen(cache=given.cache(repo=repo)))
+    return given.plan(service, given.seen(cache=given.cache(repo=repo, contextLength=context)))
 
 
 def command_lines(version: str, *, chips: tuple[str, ...] = tuple(CHIPS), **spec: Any) -> Iterator[list[str]]:

@@ -22,6 +22,7 @@ STAGED = {
     "files": 17,
     "bytes": 17_534_341_120,
     "excluded": {"files": 2, "bytes": 1_200_000_000},
+    "context": 32768,
 }
 
 
@@ -104,6 +105,7 @@ def test_the_jobs_result_becomes_the_status() -> None:
     planned = plan(cache, jobs=[stage_job(cache, "Complete")], pods=[ended_pod(STAGED)], users=["b", "a"])
     status = planned.status
     assert (status.revision, status.digest, status.path, status.files) == ("9c3d", given.DIGEST, STAGED["path"], 17)
+    assert status.context_length == 32768
     assert status.verified_at == "2026-01-02T03:04:05Z"
     assert ready(planned)[:2] == ("True", "Verified")
     assert "1.2 GB" in ready(planned)[2]

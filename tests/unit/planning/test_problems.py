@@ -125,6 +125,37 @@ def test_who_says_how_long_inputs_may_be_is_heard(spec: dict[str, Any], flag: st
     assert given.conditions(plan)["KnownProblems"][1] == Reason.WORKED_AROUND
 
 
+VL_CAP, MASK_CAP = ("the checkpoint says a context of 262144", "the attention mask grows with")
+
+
+@pytest.mark.parametrize(
+    ("repo", "site", "context", "length", "told"),
+    [
+        ("Qwen/Qwen3-VL-Reranker-8B", {}, 262144, "32768", [VL_CAP]),
+        ("Qwen/Qwen3-VL-Reranker-8B", {}, 32769, "32768", [VL_CAP]),
+        ("Qwen/Qwen3-VL-Reranker-8B", {}, 32768, None, []),
+        ("acme/Qwen3-VL-Reranker-short", {}, 4096, None, []),
+        ("Qwen/Qwen3-VL-Reranker-8B", P310, 4096, "1024", [MASK_CAP]),
+        ("acme/encoder", P310, 8192, "1024", [MASK_CAP]),
+        ("intfloat/multilingual-e5-small", P310, 512, None, []),
+    ],
+)
+def test_no_server_is_told_of_a_longer_input_than_its_checkpoint_allows(
+    repo: str, site: dict[str, Any], context: int, length: str | None, told: list[str]
+) -> None:
+    service = given.service(
+        model={"source": {"modelScope": {"repo": repo}}}, task="Rerank" if "Reranker" in repo else None
+    )
+    cache = given.cache(repo=repo, contextLength=context)
+    plan = given.plan(service, given.seen(cache=cache, profiles=given.profiles(**site)))
+    words = args(plan)
+    lengths = [words[place + 1] for place, word in enumerate(words) if word == "--max-model-len"]
+    assert lengths == ([length] if length else [])
+    assert plan.status.resolved.context_length == context
+    _, _, message = given.conditions(plan).get("KnownProblems", ("", "", ""))
+    assert [one for one in (VL_CAP, MASK_CAP) if one in message] == told
+
+
 def test_args_that_undo_a_workaround_are_followed_and_told() -> None:
     plan = planned(runtime={"profile": "ascend-910b", "version": OLD, "args": ["--enable_prefix_caching"]})
     assert "--no-enable-prefix-caching" not in args(plan)

@@ -90,11 +90,13 @@ def test_a_workload_identity_is_the_pod_s_and_brings_no_token_for_the_api() -> N
 
 
 def test_the_planner_reads_what_the_stager_says_when_all_is_well() -> None:
-    result = StageResult("9c3d", given.DIGEST, "modelscope/a--b/9c3d", 3, 100, Excluded(1, 5), adopted=False)
+    left_out = Excluded(1, 5)
+    result = StageResult("9c3d", given.DIGEST, "modelscope/a--b/9c3d", 3, 100, left_out, adopted=False, context=8192)
     report = newest_report([ended(success_document(result))])
     assert report is not None
     assert report.is_staged
     assert (report.path, report.files, report.excluded) == (result.path, 3, modelcache.Excluded(1, 5))
+    assert report.context == 8192
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -57,6 +57,7 @@ async def test_a_success_has_the_fields_of_the_contract(volume: Volume) -> None:
         "excluded": {"files": 3, "bytes": result.excluded.bytes},
         "adopted": False,
         "mended": 0,
+        "context": None,
     }
 
 
@@ -73,7 +74,8 @@ def test_the_result_is_in_the_termination_log_and_on_standard_output(
 def test_the_longest_success_fits(path: str) -> None:
     assert unsafe_path(path) is None
     assert unsafe_path(f"{path}/{'x' * 100}") == "is too long"
-    result = StageResult("r" * 100, f"sha256:{'d' * 64}", path, 10**6, 10**15, Excluded(10**6, 10**15), adopted=True)
+    left_out = Excluded(10**6, 10**15)
+    result = StageResult("r" * 100, f"sha256:{'d' * 64}", path, 10**6, 10**15, left_out, True, 10**6, 10**9)
     assert len(success_document(result).encode()) <= LIMIT
 
 
