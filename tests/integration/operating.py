@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 
 Object = dict[str, Any]
@@ -83,6 +84,38 @@ class Namespace:
         patch = json.dumps({"status": done})
         name = cache["metadata"]["name"]
         self.kubectl("patch", "modelcache", name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def own_profile(namespace: Namespace, *, rollout: Object | None = None, **pod: Any) -> str:
+    """A profile of the test's own, made or edited: the built-in one for CPUs but for what is said of its pods."""
+    until(lambda: namespace.get("rp", "cpu") is not None)
+    cpu = namespace.get("rp", "cpu") or {}
+    name = f"site-{namespace.name}"
+    spec = cpu["spec"] | {"pod": cpu["spec"]["pod"] | pod} | ({"rollout": rollout} if rollout else {})
+    namespace.apply({"apiVersion": cpu["apiVersion"], "kind": cpu["kind"], "metadata": {"name": name}, "spec": spec})
+    return name
+
+
+def make_ready(namespace: Namespace, service: str) -> None:
+    """All pods of a service are ready, as a kubelet would tell."""
+    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+    for pod in namespace.items("pod", f"embedding-operator.io/service={service}"):
+        name = pod["metadata"]["name"]
+        try:
+            namespace.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps(ready))
+        except ClusterError as error:
+            if "NotFound" not in str(error):  # it has been replaced meanwhile
+                raise
+
+
+def settle(namespace: Namespace, service: str) -> None:
+    """Play kubelet until a service is Ready."""
+
+    def is_ready() -> bool:
+        make_ready(namespace, service)
+        return bool(namespace.condition("emb", service)["status"] == "True")
+
+    until(is_ready)
 
 
 def pod_of(namespace: Namespace, task: str) -> Object:

@@ -15,7 +15,7 @@ import yaml
 
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import install_kinds
-from tests.integration.operating import Namespace, until
+from tests.integration.operating import Namespace, own_profile, until
 from tests.operator_process import OperatorProcess
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -52,17 +52,6 @@ def command(control_plane: ControlPlane, namespace: Namespace) -> Command:
     return run
 
 
-def profile(namespace: Namespace, **pod: Any) -> str:
-    """A profile of the test's own, made or edited."""
-    (cpu,) = [one for one in namespace.items("rp") if one["metadata"]["name"] == "cpu"]
-    name = f"site-{namespace.name}"
-    cpu["spec"]["pod"] |= pod
-    namespace.apply(
-        {"apiVersion": cpu["apiVersion"], "kind": cpu["kind"], "metadata": {"name": name}, "spec": cpu["spec"]}
-    )
-    return name
-
-
 def template(namespace: Namespace) -> Any:
     return ((namespace.get("deployment", "qwen") or {}).get("spec") or {}).get("template")
 
@@ -73,7 +62,7 @@ def revisions(namespace: Namespace) -> dict[int, str]:
 
 def two_revisions(namespace: Namespace, **second: Any) -> Any:
     """A service that was changed once; returns its first template."""
-    runtime = {"profile": profile(namespace)}
+    runtime = {"profile": own_profile(namespace)}
     namespace.service(runtime=runtime)
     namespace.stage()
     until(lambda: template(namespace) is not None)
@@ -87,7 +76,7 @@ def test_a_rollback_brings_the_pods_back_as_they_were_and_it_lasts(
     namespace: Namespace, operator: OperatorProcess, command: Command
 ) -> None:
     first = two_revisions(namespace, replicas=3)
-    profile(namespace, env=[{"name": "EDITED", "value": "1"}])  # a template that is rendered now is another one
+    own_profile(namespace, env=[{"name": "EDITED", "value": "1"}])  # a template that is rendered now is another one
     shown = command("history")
     assert shown.returncode == 0, shown.stderr
     assert "runtime.env: unset ->" in shown.stdout.splitlines()[2]

@@ -11,6 +11,7 @@ from embedding_operator.api.service import DType
 
 AcceleratorType: TypeAlias = Literal["Ascend", "None"]
 RuntimeName: TypeAlias = Literal["vllm", "vllm-ascend"]
+RolloutPolicy: TypeAlias = Literal["Pinned", "Follow"]
 PullPolicy: TypeAlias = Literal["Always", "IfNotPresent", "Never"]
 
 
@@ -70,6 +71,14 @@ class ProfileServing(View):
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileRollout(View):
+    """Whether services adopt a change of the profile by themselves, and how many at a time."""
+
+    policy: RolloutPolicy | None = None
+    max_concurrent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeProfileSpec(View):
     """The facts of a site."""
 
@@ -77,6 +86,7 @@ class RuntimeProfileSpec(View):
     runtime: ProfileRuntime
     pod: ProfilePod = ProfilePod()
     serving: ProfileServing = ProfileServing()
+    rollout: ProfileRollout = ProfileRollout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +100,8 @@ class RuntimeProfile(View):
     def is_default(self) -> bool:
         """Whether services that name no profile take this one."""
         return (self.metadata.annotations or {}).get(DEFAULT_PROFILE_ANNOTATION) == "true"
+
+    @property
+    def follows(self) -> bool:
+        """Whether its services adopt a change of it by themselves."""
+        return self.spec.rollout.policy == "Follow"

@@ -7,6 +7,7 @@ from functools import cache
 import aiohttp
 
 from embedding_operator import podscripts
+from embedding_operator.controllers.following import Following
 from embedding_operator.controllers.identity import Identity
 from embedding_operator.controllers.lasting import Patience
 from embedding_operator.controllers.progress import Looks
@@ -51,6 +52,7 @@ class Context:
     views: Views = field(default_factory=Views)
     queue: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)
     users: CacheUsers = field(default_factory=CacheUsers)
+    following: Following = field(default_factory=Following)
     identity: Identity = field(default_factory=Identity)
     looks: Looks = field(default_factory=Looks)
     lacking: Patience = field(default_factory=lambda: Patience(PATIENCE))  # services whose pods lack a device

@@ -8,7 +8,7 @@ from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
-from embedding_operator.controllers import routing
+from embedding_operator.controllers import routing, turns
 from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.controllers.patience import stuck, until_stuck
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
@@ -19,6 +19,7 @@ from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning import revision
 from embedding_operator.planning.devicehealth import Ill
 from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.follow import APART, standing
 from embedding_operator.planning.onenode import nodes
 from embedding_operator.planning.plan import Observed, Plan, plan_service, replicas_of
 from embedding_operator.planning.rolling import is_replacing, is_under_way
@@ -33,15 +34,18 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         context.bereft.discard(key)
         context.lacking.look(key, False)
+        turns.end(context, key)
         return None
     if key in context.bereft and not await _is_there(context, key, obj):
         return None
     try:
         service = EmbeddingService.from_dict(obj)
     except ApiValueError as error:
+        turns.tell(context, key, APART)
         await refuse(context, obj, str(error))
         return None
     seen = observe(context, service)
+    seen = replace(seen, may_follow=turns.take(context, key, standing(service, obj["spec"], seen)))
     plan = plan_service(service, obj["spec"], seen)
     again = until_stuck(seen.pods) if plan.evict is None else _EVICTION
     try:
@@ -52,7 +56,8 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
             raise
         await _say(context, obj, service, plan_service(service, obj["spec"], replace(seen, refused=problem)))
         return try_again(error)
-    after = observe(context, service)
+    after = replace(observe(context, service), may_follow=seen.may_follow)
+    turns.done(context, key, standing(service, obj["spec"], after), took=seen.may_follow)
     if after != seen:  # what the API server answered is in the cache by now: the status speaks of that
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)

@@ -46,6 +46,7 @@ class Observed:
     has_waited: bool = False  # its newest pods have lacked a device for long (rolling.PATIENCE)
     holders: Sequence[str] = ()  # where pods have the claim mounted, if one node at a time can
     script_sources: Mapping[str, str] = field(default_factory=dict)
+    may_follow: bool = False  # it is this service's turn to adopt what its profile says now
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
 
 
@@ -111,8 +112,8 @@ def choose_profile(service: EmbeddingService, profiles: Mapping[str, RuntimeProf
 
 
 def profile_hash(profile: RuntimeProfile) -> str:
-    """What tells two contents of a profile apart."""
-    return revision.content_hash(profile.spec.to_dict())
+    """What tells two contents of a profile apart, as far as pods are made of them."""
+    return revision.content_hash({field: v for field, v in profile.spec.to_dict().items() if field != "rollout"})
 
 
 def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weights: Weights | None) -> Revision | None:
@@ -123,7 +124,7 @@ def _revision(service: EmbeddingService, spec: JsonObject, seen: Observed, weigh
     held = revision.held(seen.revisions, rollback_to(service), wanted, weights.digest if weights else None)
     if held is not None:
         return held if held is present else revision.raised(held, number)
-    if present and present.serves(wanted, weights.digest if weights else None):
+    if present and present.serves(wanted, weights.digest if weights else None) and not seen.may_follow:
         return present
     profile = choose_profile(service, seen.profiles)
     source = seen.cache.spec.source if seen.cache else service.spec.model.source
@@ -291,6 +292,7 @@ def _facts(
         note=rolls.note,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
         held=chosen is not None and chosen.name == rollback_to(service),
+        follows=profile.spec.rollout.max_concurrent or 1 if profile and profile.follows else 0,
         endpoint=exposure.endpoint(
             service.metadata.name,
             service.metadata.namespace or "",

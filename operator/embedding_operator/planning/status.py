@@ -46,6 +46,7 @@ class Facts:
     note: str  # on the rollout that is under way; empty, or to be put behind what is said
     newer_profile: bool
     held: bool  # somebody went back to this revision
+    follows: int  # how many services at a time adopt what the profile says, if they do so by themselves
     endpoint: str
     replaced: Replacing
 
@@ -92,7 +93,7 @@ def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tupl
     if facts.replaced.message:
         rows.append((Type.DEGRADED, True, Reason.DEVICE_UNHEALTHY, facts.replaced.message))
     if facts.newer_profile:
-        rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer_profile(held=facts.held)))
+        rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer_profile(facts)))
     if facts.revision and (found := problems_of(situation_of(facts.revision.resolved))):
         done, message = told(found, facts.revision.resolved.get("args") or ())
         rows.append((Type.KNOWN_PROBLEMS, True, Reason.WORKED_AROUND if done else Reason.KNOWN_PROBLEM, message))
@@ -103,12 +104,16 @@ def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tupl
     )
 
 
-def newer_profile(*, held: bool) -> str:
+def newer_profile(facts: Facts) -> str:
     """What keeps a service on the former content of its profile, and what adopts the new one."""
     what = "the RuntimeProfile changed after these pods were made"
-    if held:
+    if facts.held:
         annotation = names.ROLLBACK_ANNOTATION
         return f"{what}; the annotation {annotation} holds them at that revision until the spec changes"
+    if facts.follows:
+        return (
+            f"{what}; its services adopt it by themselves, {facts.follows} at a time, and this one waits for its turn"
+        )
     return f"{what}; the next change of the spec adopts it"
 
 

@@ -1,0 +1,85 @@
+"""Services that follow their profile: `RuntimeProfile.spec.rollout.policy: Follow`.
+
+What has changed in the profile is adopted without a change of the spec, by `maxConcurrent` services at a time. Here is
+said how far one service is; who is next is decided over all of them (controllers/following.py).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from embedding_operator.api.json import JsonObject
+from embedding_operator.api.profile import RuntimeProfile
+from embedding_operator.api.service import EmbeddingService
+from embedding_operator.planning import revision
+from embedding_operator.planning.plan import Observed, profile_hash, replicas_of, rollback_to
+from embedding_operator.planning.revision import ANNOTATION, Revision
+from embedding_operator.planning.weights import staged
+
+
+class Phase(StrEnum):
+    """How far a service is with what its profile says now."""
+
+    APART = "Apart"
+    """It does not follow, or cannot just now: held at a revision, other weights or another spec to come, refused."""
+    BEHIND = "Behind"
+    """Its pods were made of the former content, and it may adopt the present one."""
+    ROLLING = "Rolling"
+    """It has adopted the present content, and not all its pods are ready."""
+    SETTLED = "Settled"
+    """All its pods are of the present content, and ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One service among those of its profile."""
+
+    phase: Phase
+    profile: str = ""
+    limit: int = 1  # how many may be rolling
+    whole: bool = True  # all its pods are of its revision, and ready; what is broken goes before what is not
+
+
+APART = Standing(Phase.APART)
+
+
+def standing(service: EmbeddingService, spec: JsonObject, seen: Observed) -> Standing:
+    """How far this service is. One whose pods are not ready for another reason counts as rolling: nobody can tell."""
+    present = revision.current(seen.revisions)
+    profile = _followed(service, seen, present)
+    if present is None or profile is None:
+        return APART
+    name, limit = profile.metadata.name, profile.spec.rollout.max_concurrent or 1
+    whole = _is_whole(service, seen, present)
+    if present.profile_hash == profile_hash(profile):
+        return Standing(Phase.SETTLED if whole else Phase.ROLLING, name, limit, whole)
+    weights = staged(seen.cache)
+    if weights is None or not present.serves(revision.spec_hash(spec), weights.digest):
+        return APART
+    return Standing(Phase.BEHIND, name, limit, whole)
+
+
+def _followed(service: EmbeddingService, seen: Observed, present: Revision | None) -> RuntimeProfile | None:
+    """The profile whose content this service adopts by itself: that of its pods, if it is still the one it asks for."""
+    if present is None or present.name == rollback_to(service):
+        return None
+    profile = seen.profiles.get(present.resolved.get("profile", ""))
+    if profile is None or not profile.follows:
+        return None
+    asked = service.spec.runtime.profile
+    return profile if asked == profile.metadata.name or (asked is None and profile.is_default) else None
+
+
+def _is_whole(service: EmbeddingService, seen: Observed, present: Revision) -> bool:
+    """By the pods alone: the Deployment's counts say nothing of a template that is still to be applied."""
+    live = [pod for pod in seen.pods if not pod["metadata"].get("deletionTimestamp")]
+    fit = [
+        pod
+        for pod in live
+        if (pod["metadata"].get("annotations") or {}).get(ANNOTATION) == present.name and _is_ready(pod)
+    ]
+    return len(fit) == len(live) == replicas_of(service)
+
+
+def _is_ready(pod: JsonObject) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
