@@ -23,8 +23,10 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.api.source import ModelSource
+from embedding_operator.planning.choosing import choose_profile
 from embedding_operator.planning.explain import Decision, explain
-from embedding_operator.planning.plan import Observed, choose_profile, plan_service
+from embedding_operator.planning.observed import Observed
+from embedding_operator.planning.plan import plan_service
 from embedding_operator.planning.profiles import BUILT_IN
 from embedding_operator.planning.resolve import resolve
 from embedding_operator.planning.weights import cache_name, model_cache, storage

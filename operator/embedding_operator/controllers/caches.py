@@ -22,9 +22,9 @@ from embedding_operator.planning.cacheplan import (
     waits,
 )
 from embedding_operator.planning.cachestate import CachePlan, ObservedCache, of_task
+from embedding_operator.planning.choosing import choose_profile
 from embedding_operator.planning.ending import needs_cleanup
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.plan import choose_profile
 from embedding_operator.planning.sharing import is_made
 from embedding_operator.planning.weights import model_cache
 

@@ -20,8 +20,9 @@ from embedding_operator.planning import revision
 from embedding_operator.planning.devicehealth import Ill
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.follow import APART, standing
+from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.onenode import nodes
-from embedding_operator.planning.plan import Observed, Plan, plan_service, replicas_of
+from embedding_operator.planning.plan import Plan, plan_service
 from embedding_operator.planning.rolling import is_replacing, is_under_way
 from embedding_operator.planning.weights import cache_name, is_one_node
 

@@ -11,7 +11,8 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning import revision
-from embedding_operator.planning.plan import Observed, profile_hash, replicas_of, rollback_to
+from embedding_operator.planning.choosing import profile_hash, rollback_to
+from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.revision import ANNOTATION, Revision
 from embedding_operator.planning.weights import staged
 

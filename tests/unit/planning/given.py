@@ -7,7 +7,8 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning import revision
-from embedding_operator.planning.plan import Observed, Plan, plan_service
+from embedding_operator.planning.observed import Observed
+from embedding_operator.planning.plan import Plan, plan_service
 from embedding_operator.planning.profiles import BUILT_IN
 
 JsonObject = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from embedding_operator.api.service import EmbeddingService
-from embedding_operator.planning import plan as planning
+from embedding_operator.planning.choosing import profile_hash
 from embedding_operator.planning.follow import Phase, Standing, standing
 from embedding_operator.planning.revision import ANNOTATION, Revision
 from tests.unit.planning import given
@@ -120,4 +120,4 @@ def test_a_profile_that_cannot_serve_it_any_more_is_told_and_its_pods_stay() -> 
 def test_how_a_profile_is_rolled_out_is_no_content_of_it() -> None:
     """Or to write `policy: Follow` would roll all services."""
     plain, follow = given.profiles()["cpu"], profiles(edited=False)["cpu"]
-    assert planning.profile_hash(plain) == planning.profile_hash(follow)
+    assert profile_hash(plain) == profile_hash(follow)

@@ -18,7 +18,8 @@ from embedding_operator.planning import revision
 from embedding_operator.planning.cacheplan import plan_cache
 from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.plan import Observed, Plan, plan_service
+from embedding_operator.planning.observed import Observed
+from embedding_operator.planning.plan import Plan, plan_service
 from embedding_operator.planning.stagejob import StagingSite
 from embedding_operator.planning.weights import model_cache
 from tests.unit.planning import anything
