@@ -197,3 +197,20 @@ def test_a_file_that_is_not_there_is_named(explain: Any) -> None:
 )
 def test_fields_that_nobody_knows(written: Any, understood: Any, unknown: list[str]) -> None:
     assert list(unknown_fields(written, understood, "spec")) == unknown
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({}, "Enforce, cosine of at least 0.999"),
+        ({"policy": "Warn", "threshold": "0.99"}, "Warn, cosine of at least 0.99"),
+        ({"policy": "Off"}, "Off"),
+    ],
+)
+def test_what_becomes_of_other_vectors_is_explained(
+    explain: Any, tmp_path: Path, asked: dict[str, str], told: str
+) -> None:
+    service = given.service(rollout={"embeddingSpace": asked})
+    _, out, _ = explain("-f", write(tmp_path / "x.yaml", service))
+    (line,) = [line for line in out.splitlines() if line.strip().startswith("embedding space")]
+    assert line.split("embedding space")[1].strip().startswith(told)

@@ -28,7 +28,7 @@ class Type(StrEnum):
     AVAILABLE = "Available"
     """At least one replica answers requests."""
     DEGRADED = "Degraded"
-    """A device of a pod is unhealthy; only while one is."""
+    """Requests are answered, and not as they should be; only while True."""
     UPDATE_AVAILABLE = "UpdateAvailable"
     """A newer profile content exists than the one these pods were made from."""
     KNOWN_PROBLEMS = "KnownProblems"
@@ -83,6 +83,8 @@ class Reason(StrEnum):
     """New pods have not become ready in time."""
 
     # Services that need a person
+    EMBEDDING_SPACE_CHANGED = "EmbeddingSpaceChanged"
+    """A pod gives other vectors than the service did before; the message has the numbers and the cure."""
     INVALID_SPEC = "InvalidSpec"
     """The manifest asks for something that cannot be; the message says what to write instead."""
     PROFILE_NOT_FOUND = "ProfileNotFound"

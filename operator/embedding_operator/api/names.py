@@ -34,6 +34,10 @@ SCRIPTS_LABEL = f"{GROUP}/scripts"
 CLEANUP_FINALIZER = f"{GROUP}/cleanup"
 REFRESH_ANNOTATION = f"{GROUP}/refresh"  # on services: another value asks for a new look at a moving branch
 ROLLBACK_ANNOTATION = f"{GROUP}/rollback-to"  # on services: the revision to run while the spec is what it was made of
+SPACE_LABEL = f"{GROUP}/embedding-space"  # on the ConfigMaps of recorded vectors
+SPACE_ANNOTATION = f"{GROUP}/embedding-space"  # on serving pods: the ConfigMap that they are held against
+SCHEME_ANNOTATION = f"{GROUP}/scheme"  # on serving pods that speak HTTPS
+ACCEPT_SPACE_ANNOTATION = f"{GROUP}/accept-embedding-space"  # on services: the id of other vectors that are welcome
 CACHE_ANNOTATION = f"{GROUP}/cache"  # on serving pods and revisions: the ModelCache of their files
 DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
 
@@ -119,6 +123,11 @@ def controller_revision_name(service: str, revision_hash: str) -> str:
 def scripts_config_map_name(content_hash: str) -> str:
     """Name the immutable ConfigMap of one version of the pod scripts."""
     return f"embedding-operator-scripts-{content_hash[:10]}"
+
+
+def space_config_map_name(service: str, subject: object) -> str:
+    """Name the recorded vectors of a service: other weights, say, have others."""
+    return _joined("space", service, digest_of([service, subject], 8))
 
 
 def made_claim_name(service: str) -> str:

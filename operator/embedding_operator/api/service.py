@@ -18,6 +18,7 @@ DType: TypeAlias = Literal["Auto", "Float16", "BFloat16", "Float32"]
 ServiceType: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer"]
 DeletionPolicy: TypeAlias = Literal["Retain", "Delete"]
 AccessMode: TypeAlias = Literal["ReadWriteMany", "ReadWriteOnce"]
+SpacePolicy: TypeAlias = Literal["Enforce", "Warn", "Off"]
 RolloutStrategy: TypeAlias = Literal["Auto", "Surge", "Replace"]
 Task: TypeAlias = Literal["Embed", "Rerank", "Classify"]
 NodePolicy: TypeAlias = Literal["Honor", "Ignore"]
@@ -146,6 +147,14 @@ class Serving(View):
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingSpace(View):
+    """What becomes of a new pod whose vectors are others than those of before."""
+
+    policy: SpacePolicy | None = None
+    threshold: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout(View):
     """How pods are replaced."""
 
@@ -153,6 +162,7 @@ class Rollout(View):
     min_available: IntOrPercent | None = None
     drain_timeout: str | None = None
     revision_history_limit: int | None = None
+    embedding_space: EmbeddingSpace = EmbeddingSpace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +253,14 @@ class ModelStatus(View):
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingSpaceStatus(View):
+    """The recorded vectors that the pods' are held against."""
+
+    id: str | None = None
+    dimensions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedStatus(View):
     """What came of spec, profile and built-in defaults."""
 
@@ -270,6 +288,7 @@ class EmbeddingServiceStatus(View):
     selector: str | None = None
     endpoint: str | None = None
     model: ModelStatus = ModelStatus()
+    embedding_space: EmbeddingSpaceStatus = EmbeddingSpaceStatus()
     resolved: ResolvedStatus = ResolvedStatus()
 
 

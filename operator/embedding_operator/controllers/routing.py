@@ -120,6 +120,10 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             kept = cache_of(obj)  # to go back to, from now on or until now; that counts where nobody uses it
             if kept is not None and kept in context.cache and not context.users.of(kept):
                 add(kept)
+    elif key.kind == "ConfigMap" and _label(obj):  # a service's own: its recorded vectors
+        parents = _enqueue_parents(context, key, obj)
+        if not exists:
+            context.bereft.update(parents)
     elif key.kind == "ConfigMap":
         add(ObjectKey(SCRIPTS, key.namespace, ""))
         if not exists:

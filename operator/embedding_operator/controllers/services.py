@@ -24,6 +24,7 @@ from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.onenode import nodes
 from embedding_operator.planning.plan import Plan, plan_service
 from embedding_operator.planning.rolling import is_replacing, is_under_way
+from embedding_operator.planning.vectors import Record
 from embedding_operator.planning.weights import cache_name, is_one_node
 
 _EVICTION = 15.0  # seconds until it is tried again, if the disruption budget was against it
@@ -31,6 +32,7 @@ _EVICTION = 15.0  # seconds until it is tried again, if the disruption budget wa
 
 async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     """Bring one service closer to its spec. Returns the seconds until it must be looked at again, or None."""
+    unasked = await _look_at_vectors(context, key)  # before anything else is read, for it waits
     obj = context.cache.get(key)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         context.bereft.discard(key)
@@ -63,7 +65,24 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)
     lacking = context.lacking.look(key, plan.lacks_device)
-    return min((wait for wait in (again, lacking) if wait is not None), default=None)
+    return min((wait for wait in (again, lacking, unasked) if wait is not None), default=None)
+
+
+async def _look_at_vectors(context: Context, key: ObjectKey) -> float | None:
+    """Ask pods for what they measured. Returns when to ask those that did not answer."""
+    obj = context.cache.get(key)
+    asked = ((obj or {}).get("spec") or {}).get("rollout") or {}
+    if obj is None or (asked.get("embeddingSpace") or {}).get("policy") == "Off":
+        context.spaces.forget(key)
+        return None
+    pods = context.cache.list("Pod", key.namespace, {names.SERVICE_LABEL: key.name})
+    return await context.spaces.look(context.http, key, pods, recorded(context, key))
+
+
+def recorded(context: Context, key: ObjectKey) -> dict[str, Record | None]:
+    """The recorded vectors of a service, by the ConfigMap that holds them."""
+    labels = {names.SERVICE_LABEL: key.name, names.SPACE_LABEL: "true"}
+    return context.spaces.recorded(context.cache.list("ConfigMap", key.namespace, labels))
 
 
 async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
@@ -90,8 +109,10 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
     namespace, name = service.metadata.namespace or "", service.metadata.name
     labels = {names.SERVICE_LABEL: name}
     stored = context.cache.list("ControllerRevision", namespace, labels)
+    key = ObjectKey(names.EMBEDDING_SERVICE, namespace, name)
     pods = context.cache.list("Pod", namespace, labels)
     deployment = context.cache.get(ObjectKey("Deployment", namespace, name))
+    spaces = recorded(context, key)
     cache, unreadable = _cache_of(context, ObjectKey(names.MODEL_CACHE, namespace, cache_name(service)))
     return Observed(
         profiles=profiles_known(context),
@@ -105,9 +126,11 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
         has_claim=ObjectKey("PersistentVolumeClaim", namespace, names.made_claim_name(name)) in context.cache,
         pods=pods,
         stuck=stuck(pods),
-        has_waited=context.lacking.is_over(ObjectKey(names.EMBEDDING_SERVICE, namespace, name)),
+        has_waited=context.lacking.is_over(key),
         holders=holders(context, cache),
         script_sources=script_sources(),
+        spaces=spaces,
+        measured=context.spaces.of(key, pods, spaces),
         refused=unreadable,
     )
 

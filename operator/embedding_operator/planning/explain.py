@@ -18,6 +18,7 @@ from embedding_operator.planning.podtemplate import FIELD, SERVER, said
 from embedding_operator.planning.problems import told
 from embedding_operator.planning.resolve import Resolution
 from embedding_operator.planning.rolling import min_available
+from embedding_operator.planning.space import policy_of, space_of
 from embedding_operator.planning.trust import secret_volumes
 
 
@@ -34,7 +35,8 @@ class Decision:
 _VOLUMES = {
     "weights": "this model's files alone, read-only, staged and checked by its ModelCache",
     "scripts": "launcher, startup probe, middleware and drain, pinned by this revision",
-    "state": "the drain flag, which preStop and the server share",
+    "state": "the drain flag, which preStop and the server share, and what the startup probe measured",
+    "space": "the vectors that this service gave first, written by the operator once a pod is ready",
     "shm": "shared memory between the server's processes; it counts as the container's memory",
 }
 _REQUESTS = {"Embed": "embedding", "Rerank": "ranking", "Classify": "classification"}
@@ -239,6 +241,16 @@ def _rollout(service: EmbeddingService, resolved: Resolution, deployment: JsonOb
     yield Decision("rollout", "replicas", str(spec["replicas"]), "spec.replicas (0 while spec.suspend)")
     yield Decision("rollout", "strategy", *_strategy(service, resolved, spec))
     yield Decision("rollout", "minAvailable", *_kept(service, spec["replicas"]))
+    if space_of(deployment["spec"]["template"]):
+        policy, threshold = policy_of(service)
+        what = {"Enforce": "is kept out and stops the rollout", "Warn": "serves and is told of", "Off": "serves"}
+        where = "rollout.embeddingSpace" if service.spec.rollout.embedding_space.to_dict() else "built-in"
+        yield Decision(
+            "rollout",
+            "embedding space",
+            policy if policy == "Off" else f"{policy}, cosine of at least {threshold}",
+            f"{where}: a new pod that gives other vectors for the same weights {what[policy]}",
+        )
     yield Decision(
         "rollout",
         "Service",

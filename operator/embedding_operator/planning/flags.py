@@ -17,7 +17,7 @@ from embedding_operator.planning.trust import CERTIFICATE_FILE, KEY_FILE
 
 SERVER_PORT = 8000
 MIDDLEWARE = "embedding_operator_middleware.Middleware"
-QUIET_PATHS = "/health,/metrics,/ping,/-/ready,/-/inflight,/-/live"
+QUIET_PATHS = "/health,/metrics,/ping,/-/ready,/-/inflight,/-/live,/-/space"
 
 
 def serve_args(resolved: Resolution, model_path: str) -> list[str]:

@@ -9,6 +9,8 @@ from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.revision import Revision
+from embedding_operator.planning.space import Measured
+from embedding_operator.planning.vectors import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Observed:
     has_waited: bool = False  # its newest pods have lacked a device for long (rolling.PATIENCE)
     holders: Sequence[str] = ()  # where pods have the claim mounted, if one node at a time can
     script_sources: Mapping[str, str] = field(default_factory=dict)
+    spaces: Mapping[str, Record | None] = field(default_factory=dict)  # recorded vectors, by ConfigMap
+    measured: Mapping[str, Measured] = field(default_factory=dict)  # what pods give, by name
     may_follow: bool = False  # it is this service's turn to adopt what its profile says now
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
 

@@ -19,6 +19,7 @@ from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.owner import owner_reference
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.rolling import Rolling, Situation, budget, rolling
+from embedding_operator.planning.space import SpacePlan, plan_space
 from embedding_operator.planning.status import Facts, service_status
 from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, staged
 
@@ -51,15 +52,16 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
     digest = wanted.digest if wanted else None
     pending = chosen is None or not chosen.serves(revision.spec_hash(spec_as_written), digest)
     replaced = _replaced(service, seen)
+    space = _space(service, seen, chosen) if chosen else SpacePlan()
     rolls = _rolling(service, seen, chosen) if chosen else Rolling()
-    facts = _facts(service, seen, chosen, wanted, replaced, pending=pending, problem=problem, rolls=rolls)
+    facts = _facts(service, seen, chosen, wanted, replaced, space, pending=pending, problem=problem, rolls=rolls)
     status = service_status(service, facts)
-    children = _children(service, seen, chosen, rolls, replaced.extra) if chosen else ()
+    children = _children(service, seen, chosen, rolls, space, replaced.extra) if chosen else ()
     return Plan(
         status=status,
         create=(claim,) if claim else (),
         apply=children,
-        delete=_leftovers(service, seen, chosen),
+        delete=_leftovers(service, seen, chosen) + space.delete,
         evict=replaced.evict,
         lacks_device=rolls.lacks_device,
     )
@@ -70,19 +72,37 @@ def _replaced(service: EmbeddingService, seen: Observed) -> Replacing:
     return replacing(seen.pods, replicas_of(service), seen.deployment, one_pod=one_pod)
 
 
+def _metadata(service: EmbeddingService) -> JsonObject:
+    """What children have in common."""
+    return {
+        "name": service.metadata.name,
+        "namespace": service.metadata.namespace,
+        "labels": names.service_labels(service.metadata.name),
+        "ownerReferences": [owner_reference(names.EMBEDDING_SERVICE, service.metadata)],
+    }
+
+
+def _space(service: EmbeddingService, seen: Observed, chosen: Revision) -> SpacePlan:
+    return plan_space(
+        service,
+        _metadata(service),
+        spaces=seen.spaces,
+        measured=seen.measured,
+        pods=seen.pods,
+        revisions=seen.revisions,
+        chosen=chosen,
+    )
+
+
 def _children(
-    service: EmbeddingService, seen: Observed, chosen: Revision, rolls: Rolling, extra: int
+    service: EmbeddingService, seen: Observed, chosen: Revision, rolls: Rolling, space: SpacePlan, extra: int
 ) -> tuple[JsonObject, ...]:
     """What is applied, in an order in which nothing refers to what is not there yet."""
     name, replicas = service.metadata.name, replicas_of(service)
-    metadata: JsonObject = {
-        "name": name,
-        "namespace": service.metadata.namespace,
-        "labels": names.service_labels(name),
-        "ownerReferences": [owner_reference(names.EMBEDDING_SERVICE, service.metadata)],
-    }
+    metadata = _metadata(service)
     children = [
         revision.controller_revision(metadata, chosen),
+        *space.apply,
         exposure.service_object(
             metadata, name, service.spec.exposure.service, exposure.scheme_of(service.spec.exposure)
         ),
@@ -129,6 +149,7 @@ def _facts(
     chosen: Revision | None,
     weights: Weights | None,
     replaced: Replacing,
+    space: SpacePlan,
     *,
     pending: bool,
     problem: PlanError | None,
@@ -147,6 +168,7 @@ def _facts(
         stuck=seen.stuck,
         holders=seen.holders,
         replaced=replaced,
+        space=space,
         pending=pending,
         problem=problem,
         note=rolls.note,

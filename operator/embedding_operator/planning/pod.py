@@ -10,7 +10,7 @@ Rules that bite (vLLM 0.11 to 0.32, vllm-ascend images):
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
-from embedding_operator.planning import middleware, scripts, trust
+from embedding_operator.planning import middleware, scripts, space, trust
 from embedding_operator.planning.flags import SERVER_PORT, serve_args
 from embedding_operator.planning.onenode import beside
 from embedding_operator.planning.podtemplate import merged
@@ -45,6 +45,7 @@ def pod_template(
     Raises PlanError for a podTemplate that touches what is the operator's.
     """
     model_path = f"{MODELS_PATH}/{weights.path}"
+    held_against = space.space_name(service, resolved, weights)
     rendered: JsonObject = {
         "metadata": {
             "labels": {
@@ -57,6 +58,8 @@ def pod_template(
                 DIGEST_ANNOTATION: weights.digest,
                 names.CACHE_ANNOTATION: weights.cache,
                 ANNOTATION: revision_name,
+                **({names.SPACE_ANNOTATION: held_against} if held_against else {}),
+                **({names.SCHEME_ANNOTATION: "HTTPS"} if resolved.certificate else {}),
             },
         },
         "spec": {
@@ -64,15 +67,15 @@ def pod_template(
             "automountServiceAccountToken": False,
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
             "terminationGracePeriodSeconds": resolved.drain_seconds + 30,
-            "containers": [_container(resolved, model_path, weights)],
-            "volumes": _volumes(resolved, weights, scripts_name),
+            "containers": [_container(resolved, model_path, weights, held_against)],
+            "volumes": _volumes(resolved, weights, scripts_name, held_against),
         }
         | _placement(service, resolved, weights),
     }
     return merged(rendered, resolved.pod_template)
 
 
-def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonObject:
+def _container(resolved: Resolution, model_path: str, weights: Weights, held_against: str | None) -> JsonObject:
     launch, serve = ["python3", scripts.script_path("launch")], serve_args(resolved, model_path)
     start: JsonObject = {"args": launch + serve} if resolved.keeps_entrypoint else {"command": launch, "args": serve}
     return {
@@ -84,7 +87,7 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
         "ports": [{"name": "http", "containerPort": SERVER_PORT, "protocol": "TCP"}],
         "resources": resolved.resources,
         "securityContext": _security(resolved),
-        "startupProbe": _startup_probe(resolved),
+        "startupProbe": _startup_probe(resolved, held_against),
         "livenessProbe": {
             # /health, and whether anything gets done
             "httpGet": {"path": "/-/live", "port": "http"} | trust.scheme(resolved),
@@ -102,7 +105,7 @@ def _container(resolved: Resolution, model_path: str, weights: Weights) -> JsonO
         # the last 2 KiB of its log reach the pod's status, which is all that the operator reads of it
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"exec": {"command": _drain_command(resolved)}}},
-        "volumeMounts": _mounts(resolved, model_path, weights),
+        "volumeMounts": _mounts(resolved, model_path, weights, held_against),
     }
 
 
@@ -116,7 +119,7 @@ def _environment(resolved: Resolution) -> list[JsonObject]:
     return [{"name": name, "value": value} for name, value in merged.items()]
 
 
-def _startup_probe(resolved: Resolution) -> JsonObject:
+def _startup_probe(resolved: Resolution, held_against: str | None) -> JsonObject:
     command = [
         "python3",
         scripts.script_path("probe"),
@@ -128,6 +131,7 @@ def _startup_probe(resolved: Resolution) -> JsonObject:
         resolved.task.lower(),
         *(["--api-keys", trust.KEYS_PATH] if resolved.api_keys else []),
         *(["--tls"] if resolved.certificate else []),
+        *(["--measure", space.VECTORS_PATH] if held_against else []),
     ]
     return {
         "exec": {"command": command},
@@ -157,11 +161,12 @@ def _security(resolved: Resolution) -> JsonObject:
     return {"allowPrivilegeEscalation": False}
 
 
-def _mounts(resolved: Resolution, model_path: str, weights: Weights) -> list[JsonObject]:
+def _mounts(resolved: Resolution, model_path: str, weights: Weights, held_against: str | None) -> list[JsonObject]:
     return [
         {"name": "weights", "mountPath": model_path, "subPath": weights.claim_path, "readOnly": True},
         {"name": "scripts", "mountPath": scripts.MOUNT_PATH, "readOnly": True},
         {"name": "state", "mountPath": scripts.STATE_PATH},
+        *([space.mount()] if held_against else []),
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  (the pod's own)
         *(secret.mount for secret in trust.secret_volumes(resolved)),
         *(
@@ -171,11 +176,12 @@ def _mounts(resolved: Resolution, model_path: str, weights: Weights) -> list[Jso
     ]
 
 
-def _volumes(resolved: Resolution, weights: Weights, scripts_name: str) -> list[JsonObject]:
+def _volumes(resolved: Resolution, weights: Weights, scripts_name: str, held_against: str | None) -> list[JsonObject]:
     return [
         {"name": "weights", "persistentVolumeClaim": {"claimName": weights.claim, "readOnly": True}},
         {"name": "scripts", "configMap": {"name": scripts_name, "defaultMode": 0o444}},
         {"name": "state", "emptyDir": {"sizeLimit": "16Mi"}},
+        *([space.volume(held_against)] if held_against else []),
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": resolved.shared_memory}},
         *(secret.volume for secret in trust.secret_volumes(resolved)),
         *({"name": f"host-{index}", "hostPath": {"path": path}} for index, path in enumerate(resolved.host_mounts)),

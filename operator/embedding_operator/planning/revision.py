@@ -20,7 +20,7 @@ ANNOTATION = f"{names.GROUP}/revision"  # on pods: which revision made them
 _NOT_IN_POD = frozenset({"replicas", "suspend", "exposure"})
 _IN_POD_EXPOSURE = frozenset({"apiKeySecretRef", "tls"})  # beside which nothing of it does
 _NOT_IN_POD_CACHE = frozenset({"securityContext", "deletionPolicy", "ttlAfterUnused"})
-_NOT_IN_POD_ROLLOUT = frozenset({"strategy", "minAvailable", "revisionHistoryLimit"})
+_NOT_IN_POD_ROLLOUT = frozenset({"strategy", "minAvailable", "revisionHistoryLimit", "embeddingSpace"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from embedding_operator.planning.pods import Trouble, explained, serving_nodes, 
 from embedding_operator.planning.podsecurity import forbidden
 from embedding_operator.planning.problems import problems_of, situation_of, told
 from embedding_operator.planning.revision import Revision
+from embedding_operator.planning.space import SpacePlan
 from embedding_operator.planning.verdict import Verdict
 from embedding_operator.planning.weights import Weights, is_one_node
 
@@ -41,6 +42,7 @@ class Facts:
     pods: Sequence[JsonObject]
     stuck: Collection[str]  # pods that have been where they are for longer than is usual
     holders: Sequence[str]
+    space: SpacePlan
     pending: bool  # the spec asks for what no revision serves yet
     problem: PlanError | None
     note: str  # on the rollout that is under way; empty, or to be put behind what is said
@@ -75,6 +77,7 @@ def service_status(service: EmbeddingService, facts: Facts) -> EmbeddingServiceS
         selector=",".join(f"{key}={value}" for key, value in names.service_selector(service.metadata.name).items()),
         endpoint=facts.endpoint if shown or facts.deployment else None,
         model=_model(shown) if shown else ModelStatus(cache=facts.cache_name),
+        embedding_space=facts.space.status,
         resolved=ResolvedStatus.from_dict(shown.resolved) if shown else ResolvedStatus(),
     )
 
@@ -90,8 +93,8 @@ def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tupl
     rows = [_weights_row(facts)]
     if facts.revision or facts.deployment:  # pods may serve on whose revision somebody has deleted
         rows.append(_available_row(facts, counts))
-    if facts.replaced.message:
-        rows.append((Type.DEGRADED, True, Reason.DEVICE_UNHEALTHY, facts.replaced.message))
+    if degraded := _degraded_row(facts):
+        rows.append(degraded)
     if facts.newer_profile:
         rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer_profile(facts)))
     if facts.revision and (found := problems_of(situation_of(facts.revision.resolved))):
@@ -125,6 +128,15 @@ def _weights_row(facts: Facts) -> _Row:
     return (Type.WEIGHTS_READY, False, waiting.reason, waiting.message)
 
 
+def _degraded_row(facts: Facts) -> _Row | None:
+    """What is wrong with pods that serve."""
+    device, space = facts.replaced.message, facts.space.degraded
+    if not device and not space:
+        return None
+    reason = Reason.DEVICE_UNHEALTHY if device else Reason.EMBEDDING_SPACE_CHANGED
+    return (Type.DEGRADED, True, reason, "; ".join(filter(None, (device, space))))
+
+
 def _available_row(facts: Facts, counts: Counts) -> _Row:
     if counts.ready:
         return (Type.AVAILABLE, True, Reason.MINIMUM_AVAILABLE, "requests are answered")
@@ -147,6 +159,8 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     kept_out = forbidden(counts.refused, service.metadata.namespace or "") if counts.settled else None
     if kept_out is not None:
         return replace(kept_out, message=f"{serving}; {kept_out.message}")
+    if facts.space.stopped:
+        return Verdict(Reason.EMBEDDING_SPACE_CHANGED, f"{serving}; {facts.space.stopped}", stalled=True)
     found = _trouble(facts)
     refused = counts.refused and explained(REFUSALS, counts.refused, facts.cache_name)
     if counts.overdue:

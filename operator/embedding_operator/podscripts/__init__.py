@@ -12,6 +12,7 @@ PARTS = (
     "state",
     "age",
     "closing",
+    "space",
     "readiness",
     "keys",
     "inflight",

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import NoReturn
 
 DRAIN_FLAG = "/var/run/embedding-operator/draining"
+VECTORS = "/var/run/embedding-operator/vectors.json"
 
 
-def clear_drain_flag(flag: Path) -> None:
-    """Forget an earlier life: the flag's emptyDir outlives a container that was drained and restarted."""
-    flag.unlink(missing_ok=True)
+def forget(left: Path) -> None:
+    """Forget an earlier life: an emptyDir outlives a container that was drained and restarted."""
+    left.unlink(missing_ok=True)
 
 
 def extend_python_path(environment: dict[str, str], directory: str) -> None:
@@ -39,10 +40,16 @@ def main(arguments: list[str]) -> NoReturn:
         fail(2, "no command given; write it after the script, as in: launch.py vllm serve /models/name")
     flag = Path(os.environ.get("EMBEDDING_OPERATOR_DRAIN_FLAG", DRAIN_FLAG))
     try:
-        clear_drain_flag(flag)
+        forget(flag)
     except OSError as error:
         # With the flag in place the server would start and never be ready, with nothing to show why.
         fail(1, f"cannot remove the drain flag {flag} of an earlier start: {error.strerror}")
+    vectors = Path(os.environ.get("EMBEDDING_OPERATOR_VECTORS", VECTORS))
+    try:
+        forget(vectors)
+    except OSError as error:
+        # The vectors of this start may be others, and nobody would embed the probe texts again.
+        fail(1, f"cannot remove the vectors {vectors} of an earlier start: {error.strerror}")
     environment = dict(os.environ)
     extend_python_path(environment, str(Path(__file__).resolve().parent))
     command = arguments[0]

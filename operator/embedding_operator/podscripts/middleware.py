@@ -19,10 +19,12 @@ from embedding_operator.podscripts.keys import Keys
 from embedding_operator.podscripts.liveness import Liveness
 from embedding_operator.podscripts.prompts import Prompts
 from embedding_operator.podscripts.readiness import Readiness
+from embedding_operator.podscripts.space import Space
 
 # The outermost first: a request passes them from top to bottom, its response from bottom to top.
 PARTS: tuple[Callable[[App], App], ...] = (
     Closing,
+    Space,
     Readiness,
     Keys,
     Inflight,

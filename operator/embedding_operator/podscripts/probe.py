@@ -4,17 +4,24 @@
 only after one came back (or scores of documents, or probabilities of classes). Exit 0 for finite numbers, of a vector
 not all zero, else 1 and one line on stderr, which kubelet shows in the pod's events. It must never change the server's
 state, and never print more than that line.
+
+With `--measure FILE` it then embeds a few texts that are the same for ever, one by one since a batch may round another
+way, and leaves their vectors in that file, for the middleware to hold against those of before (space.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import http.client
 import json
 import math
+import os
 import re
 import socket
+import struct
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +32,24 @@ MAX_ANSWER = 8 << 20  # a vector of 4096 numbers is about 80 KiB of JSON
 KEY = re.compile(rb"[!-~]+")  # what can be sent in a header
 MAX_LINE = 300
 TIMEOUT = 10.0  # seconds; below the probe's timeoutSeconds, or kubelet's own words take the place of ours
+
+
+# Vectors of before are those of these very texts: another text needs another name, and none is ever changed.
+MEASURED = {
+    "short": "hello",
+    "question": "How do I return a pair of shoes that I bought last week?",
+    "code": "SELECT name, price FROM items WHERE price > 19.99 ORDER BY price DESC LIMIT 10;",
+    "chinese": "如何在多个节点上部署向量模型。",
+    "scripts": "Привет, мир! こんにちは世界 안녕하세요 مرحبا بالعالم नमस्ते 😀",
+    "long": (
+        "The lighthouse stood at the end of a narrow road that the sea took back twice a year. In winter its keeper "
+        "counted ships, wrote the weather into a ledger, and repaired what the wind had loosened. In summer visitors "
+        "climbed the 142 steps, asked how far one could see, and were told: as far as you have patience for. When the "
+        "lamp was replaced by a machine, nobody noticed at first. Then the ledger ended, in the middle of a line."
+    ),
+}
+REFUSED = (400, 413, 422)  # as a text is that is too long for this server
+MEASURING = 12.0  # seconds; with the first request below the probe's timeoutSeconds, and the next probe goes on
 
 
 class NotReadyError(Exception):
@@ -129,6 +154,53 @@ def check(status: int, body: bytes, model: str, task: Task) -> int:
     return len(numbers)
 
 
+def measure(file: Path, model: str, ask: Callable[[Task, float], tuple[int, bytes]]) -> None:
+    """Embed the texts that no earlier probe of this start has embedded; NotReadyError if some are still to come."""
+    left = read(file)
+    if "texts" in left:
+        return
+    embed, end = TASKS["embed"], time.monotonic() + MEASURING
+    begun: dict[str, Any] = left.get("begun", {})
+    for name in [name for name in MEASURED if name not in begun]:
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            raise NotReadyError(f"{len(begun)} of {len(MEASURED)} probe texts are embedded")
+        task = Task(embed.path, {**embed.fields, "input": MEASURED[name]}, embed.numbers, embed.name)
+        status, body = ask(task, min(seconds, TIMEOUT))
+        if status in REFUSED:
+            begun[name] = None  # the others tell as well
+        else:
+            check(status, body, model, task)
+            begun[name] = packed(embed.numbers(json.loads(body)))
+        write(file, {"begun": begun})
+    write(file, {"texts": {name: vector for name, vector in begun.items() if vector}})
+
+
+def read(file: Path) -> dict[str, Any]:
+    try:
+        left = json.loads(file.read_bytes())
+        return left if isinstance(left, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def write(file: Path, content: dict[str, Any]) -> None:
+    """In one go: the middleware may be reading."""
+    unfinished = file.with_name(file.name + ".new")
+    try:
+        unfinished.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(unfinished, file)  # noqa: PTH105
+    except OSError as error:
+        raise NotReadyError(f"the vectors of the probe texts cannot be kept: {error}") from None
+
+
+def packed(numbers: list[float]) -> dict[str, Any]:
+    """A vector as its direction, in half precision, which is far finer than any threshold, and its length."""
+    length = math.sqrt(sum(number * number for number in numbers))
+    halves = struct.pack(f"<{len(numbers)}e", *(number / length for number in numbers))
+    return {"vector": base64.b64encode(halves).decode(), "length": float(f"{length:.6g}")}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--host", default="127.0.0.1")
@@ -138,13 +210,18 @@ def main() -> int:
     parser.add_argument("--tls", action="store_true", help="the server speaks HTTPS")
     parser.add_argument("--api-keys", metavar="DIR", help="a mounted Secret with the server's API keys")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for the answer")
+    parser.add_argument("--measure", type=Path, metavar="FILE", help="where to leave the vectors of the probe texts")
     options = parser.parse_args()
     task = TASKS[options.task]
     try:
         key = first_key(options.api_keys) if options.api_keys else ""
-        connection = connect(options.host, options.port, options.timeout, options.tls)
-        answer = request(connection, options.model, task, key)
-        length = check(*answer, options.model, task)
+
+        def ask(task: Task, timeout: float) -> tuple[int, bytes]:
+            return request(connect(options.host, options.port, timeout, options.tls), options.model, task, key)
+
+        length = check(*ask(task, options.timeout), options.model, task)
+        if options.measure:
+            measure(options.measure, options.model, ask)
     except NotReadyError as error:
         print(" ".join(str(error).split())[:MAX_LINE], file=sys.stderr)
         return 1

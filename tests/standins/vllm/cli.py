@@ -111,6 +111,7 @@ def main(arguments: list[str]) -> int:
         check_environment()
         check_template(options.chat_template)
         model = Model.load(options.model_tag, options.max_model_len, options.hf_overrides or {})
+        model.seed = os.environ.get("VLLM_DOUBLE_SEED", "")
     except ModelError as error:
         print(error, file=sys.stderr)
         return 1

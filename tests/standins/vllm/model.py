@@ -63,12 +63,14 @@ def features(word: str) -> list[tuple[str, float]]:
     return [(word, weight), *((trigram, weight / (2 * len(trigrams))) for trigram in trigrams)]
 
 
-def vector(words: list[str], length: int) -> list[float]:
-    """A vector of norm 1; never zero, for the specials count a little too."""
+def vector(words: list[str], length: int, seed: str = "") -> list[float]:
+    """A vector of norm 1; never zero, for the specials count a little too. Another seed is another space."""
     numbers = [0.0] * length
     for word in words:
         for feature, weight in [(word, 0.01)] if word in SPECIAL else features(word):
-            hashed = int.from_bytes(hashlib.blake2b(feature.encode(), digest_size=8).digest(), "big")
+            hashed = int.from_bytes(
+                hashlib.blake2b(feature.encode(), digest_size=8, salt=seed.encode()).digest(), "big"
+            )
             numbers[(hashed >> 1) % length] += weight if hashed & 1 else -weight
     norm = math.sqrt(sum(number * number for number in numbers)) or 1.0
     return [number / norm for number in numbers]
@@ -84,6 +86,7 @@ class Model:
     vocabulary: int
     matryoshka: bool = False
     classes: int = 0  # of a sequence classifier; an embedding model has none
+    seed: str = ""  # of the vectors
     _words: dict[int, str] = field(default_factory=dict)
 
     @classmethod
@@ -127,4 +130,5 @@ class Model:
         return [weight / sum(weights) for weight in weights]
 
     def embed(self, tokens: list[int], dimensions: int | None = None) -> list[float]:
-        return vector([self._words.get(token, str(token)) for token in tokens], dimensions or self.hidden_size)
+        words = [self._words.get(token, str(token)) for token in tokens]
+        return vector(words, dimensions or self.hidden_size, self.seed)

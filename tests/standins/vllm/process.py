@@ -64,6 +64,8 @@ class ServerProcess:
         for name, source in scripts.config_map("default", podscripts.sources())["data"].items():
             (self.scripts / name).write_text(source)
         self.flag = self.state / "run" / "draining"
+        self.vectors = self.state / "run" / "vectors.json"
+        self.space = self.state / "space.json"
         self.log = self.state / "log"
 
     @property
@@ -75,6 +77,7 @@ class ServerProcess:
         """The environment of the pod's container, which its probes and hooks share."""
         path = os.pathsep.join([str(self.vllm.parent), os.environ["PATH"]])
         own = {"PATH": path, "EMBEDDING_OPERATOR_DRAIN_FLAG": str(self.flag)}
+        own |= {"EMBEDDING_OPERATOR_VECTORS": str(self.vectors), "EMBEDDING_OPERATOR_SPACE": str(self.space)}
         return {**os.environ, **self.environment, **own}
 
     def script(self, name: str, *arguments: str) -> list[str]:

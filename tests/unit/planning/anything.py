@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from embedding_operator.api.names import SPACE_ANNOTATION
 from embedding_operator.planning.revision import ANNOTATION
 from embedding_operator.planning.stagejob import job_name
 from tests.unit.test_crds import schema_of
@@ -211,9 +212,12 @@ def _metadata(**optional: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
+_POD_ANNOTATIONS = _sometimes(
+    **{ANNOTATION: st.text(max_size=8), SPACE_ANNOTATION: st.sampled_from(["space-qwen-0", "space-qwen-1"])}
+)
 PODS = st.lists(
     st.fixed_dictionaries(
-        {"metadata": _metadata(annotations=st.dictionaries(st.just(ANNOTATION), st.text(max_size=8)))},
+        {"metadata": _metadata(annotations=_POD_ANNOTATIONS)},
         optional={
             "spec": _sometimes(nodeName=_texts()),
             "status": _sometimes(

@@ -10,9 +10,11 @@ from embedding_operator.planning import revision
 from embedding_operator.planning.observed import Observed
 from embedding_operator.planning.plan import Plan, plan_service
 from embedding_operator.planning.profiles import BUILT_IN
+from embedding_operator.planning.vectors import Record
 
 JsonObject = dict[str, Any]
 SCRIPTS = {"launch": "1", "middleware": "2", "probe": "3", "drain": "4"}
+RECORD = Record({"short": {"vector": "ADwAAA==", "length": 1.0}})  # (1, 0)
 DIGEST = "sha256:" + "ab" * 32
 
 
@@ -81,6 +83,12 @@ def stored(planned: Plan) -> list[revision.Revision]:
     """The revisions as they are read back after a plan was applied."""
     parsed = [revision.parse(copy.deepcopy(one)) for one in planned.apply if one["kind"] == "ControllerRevision"]
     return [one for one in parsed if one]
+
+
+def space(planned: Plan) -> str:
+    """The ConfigMap of the vectors that the pods of a plan are held against; empty where they give none."""
+    annotations = child(planned, "Deployment")["spec"]["template"]["metadata"]["annotations"]
+    return str(annotations.get("embedding-operator.io/embedding-space") or "")
 
 
 def deployment(*, replicas: int, ready: int, updated: int | None = None, **status: Any) -> JsonObject:

@@ -85,7 +85,13 @@ EVERYTHING: Spec = {
     },
     "task": "Embed",
     "replicas": 3,
-    "rollout": {"strategy": "Replace", "minAvailable": "50%", "drainTimeout": "30s", "revisionHistoryLimit": 2},
+    "rollout": {
+        "strategy": "Replace",
+        "minAvailable": "50%",
+        "drainTimeout": "30s",
+        "revisionHistoryLimit": 2,
+        "embeddingSpace": {"policy": "Warn", "threshold": "0.99"},
+    },
     "exposure": {
         "service": {
             "type": "LoadBalancer",
@@ -173,6 +179,8 @@ def made(spec: Spec) -> list[str]:
     """All that comes of a spec, but for its hash and its copy in the revision, which every change of it changes."""
     service = given.service(**spec)
     planned = given.plan(service, given.seen(cache=given.cache(), revisions=HISTORY))
+    recorded = {given.space(planned): given.RECORD}
+    planned = given.plan(service, given.seen(cache=given.cache(), revisions=HISTORY, spaces=recorded))
     del given.child(planned, "ControllerRevision")["data"]["spec"]
     cache = model_cache(EmbeddingService.from_dict(service), given.profiles()["ascend-910b"].spec.pod)
     return [_REVISION.sub("", str(one)) for one in (cache, *planned.create, *planned.apply)] + [str(planned.delete)]

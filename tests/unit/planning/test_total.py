@@ -4,6 +4,7 @@ A planner that raises leaves a service without a status, and its worker in a loo
 """
 
 import copy
+import json
 import re
 from typing import Any
 
@@ -20,7 +21,9 @@ from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.observed import Observed
 from embedding_operator.planning.plan import Plan, plan_service
+from embedding_operator.planning.space import FILE, Measured
 from embedding_operator.planning.stagejob import StagingSite
+from embedding_operator.planning.vectors import Comparison, Record, read
 from embedding_operator.planning.weights import model_cache
 from tests.unit.planning import anything
 from tests.unit.planning.given import SCRIPTS
@@ -30,6 +33,16 @@ MANY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 PROBLEMS = st.none() | st.builds(PlanError, st.sampled_from(Reason), st.text(max_size=20))
+RECORDS = st.none() | st.sampled_from(["ADwAAA==", "AAAAPA==", "ADw="]).map(
+    lambda packed: Record({"short": {"vector": packed, "length": 1.0}})
+)
+SPACES = ("space-qwen-0", "space-qwen-1")
+MEASURED = st.builds(
+    Measured,
+    id=st.text(max_size=8),
+    record=RECORDS,
+    comparison=st.none() | st.builds(Comparison, st.floats(-1, 1), st.text(max_size=8), st.floats(0, 1)),
+)
 SITE = StagingSite("example.com/operator:1", (("HTTPS_PROXY", "http://p:1"),), ("registry",))
 
 
@@ -38,6 +51,7 @@ def observations(draw: Any, *, staged: bool) -> Observed:
     """What the cluster shows of a service."""
     profiles = {name: RuntimeProfile.from_dict(draw(anything.profiles(name))) for name in ("a", "b")}
     cache = ModelCache.from_dict(draw(anything.caches(staged=staged)))
+    pods = draw(anything.PODS)
     revisions = map(revision.parse, draw(anything.STORED_REVISIONS))
     return Observed(
         profiles=profiles,
@@ -46,10 +60,12 @@ def observations(draw: Any, *, staged: bool) -> Observed:
         deployment=draw(anything.DEPLOYMENTS),
         has_budget=draw(st.booleans()),
         has_claim=draw(st.booleans()),
-        pods=draw(anything.PODS),
+        pods=pods,
         is_replacing=draw(st.booleans()),
         has_waited=draw(st.booleans()),
         script_sources=SCRIPTS,
+        spaces={name: draw(RECORDS) for name in SPACES},
+        measured={pod["metadata"]["name"]: draw(MEASURED) for pod in pods},
         refused=draw(PROBLEMS),
     )
 
@@ -114,6 +130,12 @@ def test_a_plan_that_was_carried_out_asks_for_nothing_new(obj: Any, seen: Observ
     kept = [
         old for old in seen.revisions if old.name not in names and ("ControllerRevision", old.name) not in first.delete
     ]
+    spaces = {name: record for name, record in seen.spaces.items() if ("ConfigMap", name) not in first.delete}
+    spaces |= {
+        child["metadata"]["name"]: read(json.loads(child["data"][FILE]))
+        for child in first.apply
+        if child["kind"] == "ConfigMap" and FILE in child["data"]
+    }
     after = Observed(
         profiles=seen.profiles,
         cache=seen.cache,
@@ -123,6 +145,8 @@ def test_a_plan_that_was_carried_out_asks_for_nothing_new(obj: Any, seen: Observ
         has_claim=True,
         pods=seen.pods,
         script_sources=SCRIPTS,
+        spaces=spaces,
+        measured=seen.measured,
         refused=seen.refused,
     )
     second = planned(obj, after)
