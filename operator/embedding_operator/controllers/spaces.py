@@ -71,7 +71,8 @@ class Spaces:
     ) -> float | None:
         """Ask those pods of which something must be known that is not. Seconds until the rest may be asked, or None.
 
-        Where the operator cannot reach pods at all, one worker at most waits for one that does not answer.
+        Where the operator cannot reach pods at all, one worker at most waits for one that does not answer; the others
+        are put off as if they had been asked.
         """
         before = self._known.pop(service, {})
         live = {start_of(pod): pod for pod in pods if may_be_asked(pod)}
@@ -82,7 +83,8 @@ class Spaces:
         now = self._clock()
         due = [start for start in wanted if known[start].due <= now][:_AT_ONCE]
         if self._unreachable:
-            due = [] if self._asking else due[:1]
+            due, rest = due[: 0 if self._asking else 1], due
+            known.update({start: _missed(known[start], now) for start in rest if start not in due})
         missed = set(wanted) - set(due)
         for start, record in zip(due, await self._ask(http, [live[start] for start in due]), strict=True):
             if record is None:
