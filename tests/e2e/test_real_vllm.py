@@ -44,12 +44,20 @@ def test_a_real_model_answers_with_meaning_and_rolls_without_a_failed_request(pr
     assert scores[0][0] > scores[0][1]
     assert scores[1][1] > scores[1][0]
 
+    def space() -> Any:
+        return ((place.get("emb", "minilm") or {}).get("status") or {}).get("embeddingSpace") or {}
+
+    until(lambda: space().get("dimensions") == 384, 60)
+    recorded = space()
+
     url = f"http://minilm.{place.name}.svc:8000/v1"
     load = product.load(url, MINILM, "--clients", "12", "--seconds", "900", "--pause", "0.2", "--timeout", "60")
     serve(place, serving={"maxModelLen": 128})
     until(lambda: place.condition("emb", "minilm")["reason"] != "Serving", 60)
     until(lambda: place.ready("minilm"), 900)
     until(lambda: len(place.items("pods", "embedding-operator.io/service=minilm")) == 1, 300)  # the old one has drained
+    assert space() == recorded  # another flag, and the same vectors
+    assert place.condition("emb", "minilm", "Degraded")["reason"] == ""
     summary = product.end_load(load)
     print(f"rolling update under load: {summary}")
     assert summary["requests"] > 100
