@@ -96,6 +96,7 @@ def test_what_is_recorded_is_kept_as_it_is_and_told() -> None:
         {"runtime": {"profile": "ascend-910b", "args": ["--enforce-eager"]}},
         {"serving": {"dtype": "Float16"}},
         {"serving": {"maxModelLen": 512}},
+        {"serving": {"promptFormat": "Raw"}},
         {"parallelism": {"tensor": 2}},
     ],
 )
@@ -105,10 +106,18 @@ def test_what_must_not_change_vectors_leads_to_the_same_record(change: JsonObjec
 
 
 @pytest.mark.parametrize(
-    "change", [{"serving": {"dimensions": 512}}, {"serving": {"pooling": {"type": "Mean"}}}], ids=["size", "pooling"]
+    "serving",
+    [
+        {"dimensions": 512},
+        {"pooling": {"type": "Mean"}},
+        {"promptFormat": "Model"},
+        {"promptFormat": "Model", "instruction": "Find it."},
+    ],
+    ids=str,
 )
-def test_what_must_change_vectors_leads_to_another_record(change: JsonObject) -> None:
-    old, new = rolled({}, change)
+def test_what_must_change_vectors_leads_to_another_record(serving: JsonObject) -> None:
+    before = {"serving": {"promptFormat": "Model"}} if "instruction" in serving else {}
+    old, new = rolled(before, {"serving": serving})
     assert space_of(old) != space_of(new)
 
 
