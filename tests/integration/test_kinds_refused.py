@@ -201,6 +201,10 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "more available than can be": (service(rollout__minAvailable=10001), SHARE),
     "more available than all": (service(rollout__minAvailable="101%"), SHARE),
     "a share without a sign": (service(rollout__minAvailable="50"), SHARE),
+    "a threshold that only the same bits reach": (
+        service(rollout__embeddingSpace={"threshold": "1"}),
+        'write a number below 1 with at most 6 decimals, in quotes, such as "0.999"',
+    ),
     "a drain without unit": (service(rollout__drainTimeout="120"), DURATION),
     "an age that is a number": (service(serving__maxConnectionAge="60"), DURATION),
     "a bound that lets nobody in": (service(serving__maxInFlight=0), "should be greater than or equal to 1"),
