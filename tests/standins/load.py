@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import signal
+import ssl
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -96,10 +97,12 @@ class Client:
         url, body = urlsplit(self.load.url), self.load.body
         head = (
             f"POST {url.path or '/'} HTTP/1.1\r\nHost: {url.netloc}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         )
-        self.message = head.encode() + body
-        self.streams = await asyncio.open_connection(url.hostname, url.port or 80)
+        if self.load.key:
+            head += f"Authorization: Bearer {self.load.key}\r\n"
+        self.message = head.encode() + b"\r\n" + body
+        self.streams = await asyncio.open_connection(url.hostname, url.port or 80, ssl=self.load.tls)
         self.load.result.connections += 1
 
     async def exchange(self) -> None:
@@ -140,9 +143,12 @@ class Load:
         timeout: float = 30.0,
         text: str = "What is the capital of China?",
         pause: float = 0.0,
+        key: str = "",
+        ca: str = "",
     ) -> None:
         self.url, self.clients, self.seconds, self.limit = url, clients, seconds, requests
-        self.timeout, self.pause = timeout, pause
+        self.timeout, self.pause, self.key = timeout, pause, key
+        self.tls = ssl.create_default_context(cadata=ca) if ca else None
         self.body = json.dumps({"model": model, "input": text}).encode()
         self.result = Result()
         self.stopped = asyncio.Event()
@@ -193,6 +199,8 @@ async def main() -> None:
     parser.add_argument("--requests", type=int, help="at most so many")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds for one request")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between a client's requests")
+    parser.add_argument("--key", default="", help="sent as Authorization: Bearer")
+    parser.add_argument("--ca", default="", help="PEM of who signed the server's certificate; the URL is https then")
     load = Load(**vars(parser.parse_args()))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, load.stop)

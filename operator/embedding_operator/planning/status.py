@@ -20,6 +20,7 @@ from embedding_operator.planning.podsecurity import forbidden
 from embedding_operator.planning.problems import problems_of, situation_of, told
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.space import SpacePlan
+from embedding_operator.planning.trust import missing
 from embedding_operator.planning.verdict import Verdict
 from embedding_operator.planning.weights import Weights, is_one_node
 
@@ -183,6 +184,8 @@ def _all_serve(facts: Facts, counts: Counts) -> bool:
 def _trouble(facts: Facts) -> Trouble | None:
     """Why pods do not get on, and what their claim has to do with it."""
     found = trouble(facts.pods, facts.cache_name, facts.stuck)
+    if found is not None and found.reason is Reason.VOLUMES_NOT_MOUNTED and facts.revision is not None:
+        found = Trouble(found.reason, f"{found.message}{missing(facts.revision.template)}")
     if facts.cache is None or not is_one_node(facts.cache):
         return found
     claim = facts.cache.spec.storage.claim_name

@@ -61,3 +61,13 @@ def environment(resolved: Resolution) -> tuple[tuple[str, str, str], ...]:
         ("WATCHFILES_FORCE_POLLING", "true", why),
         ("WATCHFILES_POLL_DELAY_MS", "5000", "the certificate is looked at every five seconds"),
     )
+
+
+def missing(template: JsonObject) -> str:
+    """What a pod of this template may be waiting for when its volumes do not come; a kubelet says so in Events only."""
+    volumes = template["spec"].get("volumes") or ()
+    secrets = [str(volume["secret"].get("secretName")) for volume in volumes if volume.get("secret")]
+    if not secrets:
+        return ""
+    holding = f", with {CERTIFICATE} and {KEY}" if any(volume["name"] == "tls" for volume in volumes) else ""
+    return f"; a Secret that is not there keeps it waiting too, create what is missing of {', '.join(secrets)}{holding}"

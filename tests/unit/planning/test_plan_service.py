@@ -355,3 +355,31 @@ def test_a_stored_spec_from_before_keys_and_certificates_has_the_hash_that_it_ha
 def spec_of_pod(spec: dict[str, Any]) -> dict[str, Any]:
     """What was hashed before."""
     return {field: value for field, value in spec.items() if field != "replicas"} | {"rollout": {}}
+
+
+@pytest.mark.parametrize(
+    ("exposure", "told"),
+    [
+        ({}, None),
+        ({"apiKeySecretRef": {"name": "embedding-keys"}}, "create what is missing of embedding-keys"),
+        (
+            {"apiKeySecretRef": {"name": "keys"}, "tls": {"secretRef": {"name": "cert"}}},
+            "create what is missing of keys, cert, with tls.crt and tls.key",
+        ),
+    ],
+)
+def test_a_pod_whose_volumes_do_not_come_may_wait_for_a_secret_which_is_named(
+    exposure: dict[str, Any], told: str | None
+) -> None:
+    service = given.service(exposure=exposure)
+    kept = given.stored(given.plan(service, given.seen(cache=given.cache())))
+    waiting = [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+        {"type": "PodReadyToStartContainers", "status": "False"},
+    ]
+    pods = [given.pod("p", phase="Pending", conditions=waiting)]
+    seen = given.seen(cache=given.cache(), revisions=kept, pods=pods, stuck=frozenset({"p"}))
+    _, reason, message = given.conditions(given.plan(service, seen))["Ready"]
+    assert reason == "VolumesNotMounted"
+    assert ("a Secret that is not there" in message) is (told is not None)
+    assert message.endswith(told or "has the kubelet's words")
