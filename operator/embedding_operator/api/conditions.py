@@ -79,6 +79,8 @@ class Reason(StrEnum):
     """Pods are not made, because of a quota or a rule of admission, or a node sends them away."""
     VOLUMES_NOT_MOUNTED = "VolumesNotMounted"
     """A pod has its node, and waits there for its volumes."""
+    DRAIN_CUT_OFF = "DrainCutOff"
+    """A pod was stopped with requests unanswered; told in Events alone, with how many."""
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     """New pods have not become ready in time."""
 

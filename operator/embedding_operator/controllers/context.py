@@ -12,6 +12,7 @@ from embedding_operator.controllers.identity import Identity
 from embedding_operator.controllers.lasting import Patience
 from embedding_operator.controllers.progress import Looks
 from embedding_operator.controllers.spaces import Spaces
+from embedding_operator.controllers.untold import Untold
 from embedding_operator.controllers.users import CacheUsers
 from embedding_operator.controllers.views import Views
 from embedding_operator.kube.apply import Applier
@@ -58,6 +59,7 @@ class Context:
     looks: Looks = field(default_factory=Looks)
     lacking: Patience = field(default_factory=lambda: Patience(PATIENCE))  # services whose pods lack a device
     spaces: Spaces = field(default_factory=Spaces)
+    untold: Untold = field(default_factory=Untold)  # Events about services
     bereft: set[ObjectKey] = field(default_factory=set)  # services that lost a child, and may be gone themselves
 
 

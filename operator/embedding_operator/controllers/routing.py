@@ -11,6 +11,7 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
+from embedding_operator.planning.drained import cut_off
 from embedding_operator.planning.status import PASSING
 from embedding_operator.planning.weights import cache_name
 
@@ -43,6 +44,8 @@ def deleted(context: Context, obj: Object) -> None:
 def gone(context: Context, key: ObjectKey, obj: Object | None = None) -> None:
     """An object is gone, as an event or a full list tells."""
     known = obj or context.cache.get(key) or {"metadata": {}}
+    if key.kind == "Pod" and (lost := cut_off(known)) and (service := _label(known)):
+        context.untold.add(ObjectKey(names.EMBEDDING_SERVICE, key.namespace, service), lost)
     context.cache.discard(key, known["metadata"].get("uid"), known["metadata"].get("resourceVersion", ""))
     namesake = context.cache.get(key)  # deleted and made again: the news of the two may overtake each other
     _enqueue(context, key, namesake or known, news=True, exists=namesake is not None)

@@ -47,6 +47,8 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         turns.tell(context, key, APART)
         await refuse(context, obj, str(error))
         return None
+    for lost in context.untold.take(key):
+        context.recorder.emit(obj, "Warning", Reason.DRAIN_CUT_OFF, "Drain", lost)
     seen = observe(context, service)
     seen = replace(seen, may_follow=turns.take(context, key, standing(service, obj["spec"], seen)))
     plan = plan_service(service, obj["spec"], seen)

@@ -5,7 +5,7 @@ endpoint's removal to reach the nodes, then until no request is in flight and no
 flight" alone is not enough: a keep-alive client's next request may be on the wire already.
 
 It must never outlast its deadline, and never fail: a failing preStop stops nothing, it only logs an event. It
-ends with status 0 and one line that says what happened.
+ends with status 0 and one line that says what happened; where requests were left, that is the container's last word.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 DRAIN_FLAG = "/var/run/embedding-operator/draining"
+TERMINATION_LOG = "/dev/termination-log"
 SOCKET_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 ESTABLISHED = "01"
 POLL_TIMEOUT = 5.0
@@ -117,6 +118,13 @@ def raise_flag(flag: Path) -> str:
     return ""
 
 
+def leave_words(path: Path, words: str) -> None:
+    """Into what the kubelet puts into the pod's status once the container has ended, where the operator finds it."""
+    with contextlib.suppress(OSError), path.open("r+") as log:  # no new file: nobody would read it
+        log.truncate()
+        log.write(words)
+
+
 class Watch:
     """Polls the server and remembers what it saw last."""
 
@@ -125,6 +133,7 @@ class Watch:
         self.inflight: int | None = 0
         self.connections = 0
         self.unanswered = 0
+        self.gave_up = False
 
     def is_idle(self, deadline: float) -> bool:
         try:
@@ -162,6 +171,7 @@ def drain(watch: Watch, timeout: float, settle: float, interval: float) -> str:
             if quiet == QUIET_LIMIT:
                 return f"drained in {elapsed:.1f} s"
             if time.monotonic() + interval > deadline:
+                watch.gave_up = True
                 return f"gave up after {elapsed:.1f} s: {watch}"
             time.sleep(interval)
     except ServerGoneError as gone:
@@ -180,8 +190,10 @@ def main() -> int:
     flag = Path(os.environ.get("EMBEDDING_OPERATOR_DRAIN_FLAG", DRAIN_FLAG))
     trouble = raise_flag(flag)
     watch = Watch(Server(options.host, options.port, options.tls))
-    outcome = drain(watch, options.timeout, options.settle, options.interval)
-    print(f"embedding-operator drain: {outcome}{trouble}", flush=True)
+    outcome = f"embedding-operator drain: {drain(watch, options.timeout, options.settle, options.interval)}"
+    if watch.gave_up and watch.inflight != 0:
+        leave_words(Path(os.environ.get("EMBEDDING_OPERATOR_TERMINATION_LOG", TERMINATION_LOG)), outcome)
+    print(f"{outcome}{trouble}", flush=True)
     return 0
 
 

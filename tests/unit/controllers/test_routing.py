@@ -217,3 +217,39 @@ async def test_a_pod_that_waits_for_a_claim_of_one_node_hears_of_those_that_have
     assert (waiting in await woken(context)) is woken_too
     routing.deleted(context, pod("running", "Succeeded", claim, version=7))
     assert (waiting in await woken(context)) is woken_too
+
+
+def ended(word: str, field: str = "state", labels: dict[str, str] = OURS) -> Object:
+    pod = given.pod("qwen-1", containerStatuses=[{"name": "vllm", field: {"terminated": {"message": word}}}])
+    pod["metadata"] |= {"uid": "p", "resourceVersion": "7", "labels": labels}
+    return {"apiVersion": "v1"} | pod
+
+
+CUT_OFF = "embedding-operator drain: gave up after 60.2 s: 12 requests in flight, 14 connections open"
+
+
+async def test_a_drain_that_was_cut_off_is_told_with_how_many_requests_it_left(context: Context) -> None:
+    routing.deleted(context, ended(CUT_OFF))
+    assert SERVICE in await woken(context)
+    assert context.untold.take(SERVICE) == [
+        "pod qwen-1 ended with 12 requests unanswered, as its drain was over after 60 s: where requests take longer, "
+        "write a longer rollout.drainTimeout"
+    ]
+    routing.deleted(context, ended(CUT_OFF.replace("12", "an unknown number of")))
+    (note,) = context.untold.take(SERVICE)
+    assert "with an unknown number of requests unanswered" in note
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        ended("embedding-operator drain: drained in 3.1 s"),
+        ended("x" + CUT_OFF),
+        ended(CUT_OFF, "lastState"),
+        ended(CUT_OFF, labels={}),
+        ended(CUT_OFF) | {"status": {}},
+    ],
+)
+async def test_other_ends_of_pods_are_nothing_to_tell(context: Context, pod: Object) -> None:
+    routing.deleted(context, pod)
+    assert context.untold.take(SERVICE) == []

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.planning.drained import cut_off
 from embedding_operator.podscripts import drain
 from tests.ports import free_ports
 from tests.standins.load import Load, Result
 from tests.standins.vllm.process import ServerProcess
+from tests.unit.planning import given
 from tests.unit.podscripts.conftest import Serve, StartDouble, json_app, until
 
 QUICK = ["--settle", "0.3", "--interval", "0.1"]
@@ -78,27 +80,37 @@ async def test_a_drain_before_sigterm_loses_none(double: StartDouble) -> None:
     assert said[0].count("\n") == 1
 
 
-async def test_a_drain_waits_for_a_client_that_is_connected_and_silent(double: StartDouble) -> None:
-    with double() as server:
+async def test_a_drain_waits_for_a_client_that_is_connected_and_silent(double: StartDouble, tmp_path: Path) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+    with double(EMBEDDING_OPERATOR_TERMINATION_LOG=str(log)) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         waiting = await asyncio.to_thread(run_drain, server, "--timeout", "1.5")
         writer.close()
         done = await asyncio.to_thread(run_drain, server, "--timeout", "20")
     assert "0 requests in flight, 1 connections open" in waiting.stdout
+    assert log.read_text() == "", "nobody's request was lost"
     assert "drained in" in done.stdout
 
 
-async def test_at_the_deadline_it_gives_up_and_says_what_was_left(double: StartDouble) -> None:
-    with double(VLLM_DOUBLE_LATENCY_MS="60000") as server:
+async def test_at_the_deadline_it_gives_up_and_says_what_was_left(double: StartDouble, tmp_path: Path) -> None:
+    log = tmp_path / "termination-log"
+    with double(VLLM_DOUBLE_LATENCY_MS="60000", EMBEDDING_OPERATOR_TERMINATION_LOG=str(log)) as server:
         load = Load(f"{server.url}/v1/embeddings", "tiny", clients=3, requests=3, timeout=60)
         running = asyncio.create_task(load.run())
         await until(lambda: load.result.connections == 3)
         ended = await asyncio.to_thread(run_drain, server, "--timeout", "1.5")
+        assert not log.exists(), "a file that no kubelet made"
+        log.write_text("x" * 500)
+        again = await asyncio.to_thread(run_drain, server, "--timeout", "1.5")
         server.kill()
         await running
     assert ended.returncode == 0
     assert "gave up after" in ended.stdout
     assert "3 requests in flight, 3 connections open" in ended.stdout
+    assert log.read_text() + "\n" == again.stdout
+    pod = given.pod("qwen-1", containerStatuses=[{"state": {"terminated": {"message": log.read_text()}}}])
+    assert "with 3 requests unanswered" in (cut_off(pod) or "")
 
 
 def test_an_idle_server_is_drained_and_the_flag_stays_up(double: StartDouble) -> None:
