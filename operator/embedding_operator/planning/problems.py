@@ -34,6 +34,7 @@ class Situation:
     dtype: str = ""
     prompt_format: str = ""
     context: int = 0  # of the checkpoint in tokens; nil where unknown
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Problem:
     since: Version = (0, 0, 0)
     before: Version | None = None
     unless_dtype: str = ""
+    task: str = ""
     unless_prompt_format: str = ""
     unless_context: int = 0  # known, and no longer than this
 
@@ -61,6 +63,7 @@ class Problem:
             (not self.families or situation.family in self.families)
             and (not self.chips or situation.chip in self.chips)
             and (situation.ascend or not self.ascend)
+            and (not self.task or situation.task == self.task)
             and self.since <= version
             and (self.before is None or version < self.before)
             and (not self.unless_dtype or situation.dtype != self.unless_dtype)
@@ -199,6 +202,7 @@ PROBLEMS = (
         cure="write spec.serving.promptFormat: Model, or let clients send messages with a system instruction and "
         "add_generation_prompt: true",
         families=frozenset({known.QWEN3_VL_EMBEDDING}),
+        task="Embed",
         unless_prompt_format="Model",
     ),
     Problem(
@@ -208,6 +212,7 @@ PROBLEMS = (
         cure="let clients send queries as `Instruct: <task>\\nQuery:<query>` and documents as they are, or write "
         "spec.serving.promptFormat: Model in a service for queries alone",
         families=frozenset({known.QWEN3_EMBEDDING}),
+        task="Embed",
         unless_prompt_format="Model",
     ),
     Problem(
@@ -247,6 +252,7 @@ def situation_of(resolved: Mapping[str, object]) -> Situation:
         text("dtype"),
         text("promptFormat"),
         context if isinstance(context, int) else 0,
+        text("task") or "Embed",
     )
 
 

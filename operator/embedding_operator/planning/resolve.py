@@ -100,7 +100,14 @@ def resolve(
     prompt_format = spec.serving.prompt_format or "Raw"
     problems = problems_of(
         Situation(
-            server.version, device is not None, chip, family.name if family else "", dtype, prompt_format, context or 0
+            server.version,
+            device is not None,
+            chip,
+            family.name if family else "",
+            dtype,
+            prompt_format,
+            context or 0,
+            task,
         )
     )
     _refuse_known(problems)

@@ -46,7 +46,7 @@ def test_every_row_has_a_reference_and_tells_what_to_do(problem: Problem) -> Non
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.what[:40])
 def test_every_row_applies_somewhere_and_its_flags_are_known_there(problem: Problem) -> None:
     places = [
-        Situation(str(release), ascend, chip, family, dtype)
+        Situation(str(release), ascend, chip, family, dtype, task="Embed")
         for release in (*RELEASES, "0.14.1")
         for ascend, chip in ((True, "910B"), (True, "310P"), (True, "950"), (False, ""))
         for family in ("Qwen3-VL-Embedding", "Qwen3-Embedding", "Qwen3-Reranker", "BERT", "")
@@ -193,6 +193,12 @@ def test_a_warning_tells_what_it_costs_and_what_to_do(repo: str, words: list[str
 def test_in_its_own_format_a_model_is_not_warned_of(repo: str) -> None:
     plan = planned(repo, serving={"promptFormat": "Model"})
     assert given.conditions(plan)["KnownProblems"][1] == Reason.WORKED_AROUND
+
+
+def test_of_an_embedding_model_that_ranks_the_format_of_its_vectors_is_not_spoken() -> None:
+    told = given.conditions(planned("Qwen/Qwen3-Embedding-8B", task="Rerank"))["KnownProblems"]
+    assert told[1] == Reason.WORKED_AROUND
+    assert "promptFormat" not in told[2]
 
 
 def test_that_nobody_says_whether_950_pools_is_told() -> None:
