@@ -132,6 +132,8 @@ def _startup_probe(resolved: Resolution, held_against: str | None) -> JsonObject
         *(["--api-keys", trust.KEYS_PATH] if resolved.api_keys else []),
         *(["--tls"] if resolved.certificate else []),
         *(["--measure", space.VECTORS_PATH] if held_against else []),
+        "--budget",
+        str(_STARTUP_BUDGET),
     ]
     return {
         "exec": {"command": command},

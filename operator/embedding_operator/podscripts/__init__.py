@@ -1,8 +1,8 @@
 """Scripts that run inside serving pods: standard library only, Python 3.9.
 
-Pods get them as flat files in a ConfigMap (planning/scripts.py), beside images that we do not make. `launch`, `probe`
-and `drain` are each alone; `middleware` is made of PARTS. The operator reads all of them as text and must never import
-one.
+Pods get them as flat files in a ConfigMap (planning/scripts.py), beside images that we do not make. `launch`, `probe`,
+`drain` and `lastwords` are each alone; `middleware` is made of PARTS. The operator reads all of them as text and must
+never import one.
 """
 
 from importlib import resources
@@ -19,7 +19,7 @@ PARTS = (
     "liveness",
     "prompts",
 )
-SCRIPTS = ("launch", "probe", "drain", "middleware", *PARTS)
+SCRIPTS = ("launch", "lastwords", "probe", "drain", "middleware", *PARTS)
 TEMPLATES = ("qwen3_reranker.jinja", "qwen3_vl_reranker.jinja")
 """Prompts of rerankers, which are no part of their repositories."""
 

@@ -55,7 +55,7 @@ class Server(NamedTuple):
 
     def is_live(self, timeout: float) -> bool:
         """False only where the server itself says so: that its engine is dead, or hangs."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        connection = connect(self.host, self.port, timeout, self.tls)
         try:
             connection.request("GET", "/-/live", headers={"Connection": "close"})
             return connection.getresponse().status != 503

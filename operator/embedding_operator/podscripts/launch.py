@@ -14,6 +14,7 @@ from typing import NoReturn
 
 DRAIN_FLAG = "/var/run/embedding-operator/draining"
 VECTORS = "/var/run/embedding-operator/vectors.json"
+PLUGIN = "[vllm.general_plugins]\nembedding_operator = embedding_operator_lastwords:register\n"
 
 
 def forget(left: Path) -> None:
@@ -21,8 +22,23 @@ def forget(left: Path) -> None:
     left.unlink(missing_ok=True)
 
 
+def announce_plugin(directory: Path) -> str:
+    """Let vLLM find lastwords.py, as it finds all plugins: by a package's metadata on its path. Returns that path.
+
+    A ConfigMap has no directories, so it is written here; a server starts without it as well.
+    """
+    package = directory / "embedding_operator_plugin-0.dist-info"
+    try:
+        package.mkdir(parents=True, exist_ok=True)
+        (package / "METADATA").write_text("Metadata-Version: 2.1\nName: embedding-operator-plugin\nVersion: 0\n")
+        (package / "entry_points.txt").write_text(PLUGIN)
+    except OSError as error:
+        print(f"embedding-operator launch: without last words: {error}", file=sys.stderr, flush=True)
+    return str(directory)
+
+
 def extend_python_path(environment: dict[str, str], directory: str) -> None:
-    """Let vLLM import the middleware beside this file.
+    """Let vLLM import what lies in this directory.
 
     Appended, because the CANN images need their own entries of PYTHONPATH first.
     """
@@ -52,6 +68,7 @@ def main(arguments: list[str]) -> NoReturn:
         fail(1, f"cannot remove the vectors {vectors} of an earlier start: {error.strerror}")
     environment = dict(os.environ)
     extend_python_path(environment, str(Path(__file__).resolve().parent))
+    extend_python_path(environment, announce_plugin(flag.parent / "plugins"))
     command = arguments[0]
     try:
         os.execvpe(command, arguments, environment)  # noqa: S606  (no shell is the point)

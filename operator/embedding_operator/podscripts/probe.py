@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import http.client
 import json
 import math
@@ -50,6 +51,9 @@ MEASURED = {
 }
 REFUSED = (400, 413, 422)  # as a text is that is too long for this server
 MEASURING = 12.0  # seconds; with the first request below the probe's timeoutSeconds, and the next probe goes on
+TERMINATION_LOG = "/dev/termination-log"
+SAID = "embedding-operator probe: gave up after "
+LAST_MINUTE = 60.0  # of the time that a start may take
 
 
 class NotReadyError(Exception):
@@ -201,6 +205,35 @@ def packed(numbers: list[float]) -> dict[str, Any]:
     return {"vector": base64.b64encode(halves).decode(), "length": float(f"{length:.6g}")}
 
 
+def running_seconds(pid: int) -> float:
+    """For how long a process has run; 0 where that cannot be known."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        up = Path("/proc/uptime").read_text().split()[0]
+        return max(0.0, float(up) - int(started) / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def tell_the_end(error: str, budget: float, pid: int) -> None:
+    """The kubelet is about to end this container, and tells nobody why; what is put here reaches the pod's status."""
+    running = running_seconds(pid)
+    if budget and running >= budget - LAST_MINUTE:
+        with contextlib.suppress(OSError):
+            last_words().write_text(f"{SAID}{running:.0f} s: {error}")
+
+
+def take_back() -> None:
+    """It has started after all."""
+    with contextlib.suppress(OSError):
+        if last_words().read_text().startswith(SAID):
+            last_words().write_text("")
+
+
+def last_words() -> Path:
+    return Path(os.environ.get("EMBEDDING_OPERATOR_TERMINATION_LOG", TERMINATION_LOG))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--host", default="127.0.0.1")
@@ -211,6 +244,8 @@ def main() -> int:
     parser.add_argument("--api-keys", metavar="DIR", help="a mounted Secret with the server's API keys")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds for the answer")
     parser.add_argument("--measure", type=Path, metavar="FILE", help="where to leave the vectors of the probe texts")
+    parser.add_argument("--budget", type=float, default=0.0, help="seconds that a start may take; 0 if unknown")
+    parser.add_argument("--pid", type=int, default=1, help="the server, whose start began it")
     options = parser.parse_args()
     task = TASKS[options.task]
     try:
@@ -223,8 +258,11 @@ def main() -> int:
         if options.measure:
             measure(options.measure, options.model, ask)
     except NotReadyError as error:
-        print(" ".join(str(error).split())[:MAX_LINE], file=sys.stderr)
+        line = " ".join(str(error).split())[:MAX_LINE]
+        tell_the_end(line, options.budget, options.pid)
+        print(line, file=sys.stderr)
         return 1
+    take_back()
     print(f"{options.model}: a {task.name} of {length} numbers")
     return 0
 

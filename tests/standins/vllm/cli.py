@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib
+import importlib.metadata
 import math
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.standins.vllm import flags
+from tests.standins.vllm import failures, flags
 from tests.standins.vllm.app import Api
 from tests.standins.vllm.asgi import App, Server
 from tests.standins.vllm.certificate import Certificate
@@ -33,6 +34,12 @@ def with_middleware(app: Any, paths: list[str]) -> App:
         module, _, name = path.rpartition(".")
         wrapped = getattr(importlib.import_module(module), name)(app=wrapped)
     return wrapped
+
+
+def load_plugins() -> None:
+    """As vLLM does in each of its processes."""
+    for plugin in importlib.metadata.entry_points(group="vllm.general_plugins"):
+        plugin.load()()
 
 
 def check_environment() -> None:
@@ -107,6 +114,9 @@ def main(arguments: list[str]) -> int:
         print("usage: vllm serve MODEL [flags] (the double knows no other command)", file=sys.stderr)
         return 2
     options = flags.parse(arguments[1:], version)
+    load_plugins()
+    if "VLLM_DOUBLE_FAILS" in os.environ:
+        return failures.fail(os.environ["VLLM_DOUBLE_FAILS"])
     try:
         check_environment()
         check_template(options.chat_template)

@@ -14,7 +14,8 @@ from embedding_operator.planning import flags, scripts
 FILES: dict[str, str] = scripts.config_map("default", podscripts.sources())["data"]
 SOURCES = {name: source for name, source in FILES.items() if name.endswith(".py")}
 PARTS = {f"{scripts.PREFIX}{part}" for part in podscripts.PARTS}  # of the middleware, which imports them
-ALONE = sorted(name for name in SOURCES if name.removesuffix(".py") not in {*PARTS, f"{scripts.PREFIX}middleware"})
+LOADED = {f"{scripts.PREFIX}{name}" for name in ("middleware", "lastwords")}  # by vLLM
+ALONE = sorted(name for name in SOURCES if name.removesuffix(".py") not in {*PARTS, *LOADED})
 
 
 def test_the_config_map_holds_scripts_and_templates_under_their_flat_names() -> None:

@@ -33,11 +33,20 @@ def shown(launcher: Path, variable: str, **variables: str) -> str:
 
 
 def test_the_scripts_directory_comes_last_on_python_path(launcher: Path) -> None:
-    assert shown(launcher, "PYTHONPATH", PYTHONPATH="/opt/cann") == f"/opt/cann:{launcher.parent}"
+    assert shown(launcher, "PYTHONPATH", PYTHONPATH="/opt/cann") == f"/opt/cann:{launcher.parent}:{plugins(launcher)}"
+
+
+def plugins(launcher: Path) -> Path:
+    return launcher.parent.parent / "run" / "plugins"
 
 
 def test_without_a_python_path_the_scripts_directory_is_all_of_it(launcher: Path) -> None:
-    assert shown(launcher, "PYTHONPATH") == str(launcher.parent)
+    assert shown(launcher, "PYTHONPATH") == f"{launcher.parent}:{plugins(launcher)}"
+
+
+def test_vllm_finds_the_plugin_of_last_words(launcher: Path) -> None:
+    program = "from importlib.metadata import entry_points as e; print(*e(group='vllm.general_plugins'))"
+    assert "value='embedding_operator_lastwords:register'" in launch(launcher, sys.executable, "-c", program).stdout
 
 
 def test_the_rest_of_the_environment_is_left_alone(launcher: Path) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -167,3 +169,46 @@ async def test_a_secret_that_is_not_there_is_told(serve: Serve, tmp_path: Path) 
     code, _, err = await run_probe(await serve(json_app(200, b"{}")), "--api-keys", str(tmp_path / "keys"))
     assert code == 1
     assert err == f"the API keys in {tmp_path / 'keys'} cannot be read: No such file or directory\n"
+
+
+BUDGET = ["--budget", "1", "--pid", str(os.getpid())]  # this process is much older
+NO_BUDGET = ["--budget", "1e9", "--pid", str(os.getpid())]
+
+
+async def test_before_the_kubelet_gives_up_the_last_reason_is_put_into_the_termination_message(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = tmp_path / "last-words"
+    monkeypatch.setenv("EMBEDDING_OPERATOR_TERMINATION_LOG", str(words))
+    failing = await serve(json_app(500, b'{"error": {"message": "not on this chip"}}'))
+    assert (await run_probe(failing, *NO_BUDGET))[0] == 1
+    assert (await run_probe(failing))[0] == 1
+    assert not exists(words)  # there is time left, or nobody knows
+    assert (await run_probe(failing, *BUDGET))[0] == 1
+    assert re.fullmatch(
+        r"embedding-operator probe: gave up after \d+ s: the request to /v1/embeddings got HTTP 500: not on this chip",
+        read(words),
+    )
+    working = await serve(json_app(200, vectors([1.0])))
+    assert (await run_probe(working, *BUDGET))[0] == 0
+    assert read(words) == ""  # it has started after all
+    write(words, "others' words")
+    assert (await run_probe(working, *BUDGET))[0] == 0
+    assert read(words) == "others' words"
+
+
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+def read(path: Path) -> str:
+    return path.read_text()
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def test_how_long_a_process_runs_is_0_where_nobody_knows() -> None:
+    assert probe.running_seconds(os.getpid()) > 0
+    assert probe.running_seconds(2**30) == 0
