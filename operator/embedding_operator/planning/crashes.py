@@ -198,6 +198,13 @@ CRASHES: tuple[Cause, ...] = (
         f"{_VLLM}/issues/3329",
     ),
     cause(
+        "WeightsDoNotFit",
+        "the weights are not those of the model that this version of vLLM makes of their config.json",
+        (r"There is no module or parameter named '[^']*'(?: in \w+)?", r"size mismatch for [^\n]*"),
+        "write another spec.runtime.version, or take the weights as they are published",
+        f"{_VLLM}/blob/v0.18.0/vllm/model_executor/models/utils.py",
+    ),
+    cause(
         "ModelUnknown",
         "this version of vLLM does not know the model",
         (

@@ -107,6 +107,12 @@ SAMPLES: list[tuple[str, str, str, str]] = [
     ("crashes", "WeightsDamaged", "SafetensorError: Error while deserializing header: HeaderTooLarge", "my-cache"),
     ("crashes", "WeightsMissing", "RuntimeError: Cannot find any model weights with `/models/a`", "my-cache"),
     ("crashes", "WeightsMissing", "OSError: /models/a does not appear to have a file named config.json", ""),
+    (
+        "crashes",
+        "WeightsDoNotFit",
+        "ValueError: There is no module or parameter named 'nothing' in BertModel. The available parameters are: {'x'}",
+        "runtime.version",
+    ),
     ("crashes", "ModelUnknown", "ValueError: Model architectures ['NewModel'] are not supported for now", ""),
     (
         "crashes",
