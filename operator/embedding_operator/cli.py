@@ -138,6 +138,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="objects worked on at once (default: %(default)s)",
     )
     parser.add_argument(
+        "--resync-seconds",
+        type=argvalues.positive,
+        default=600,
+        metavar="N",
+        help="how often all objects are listed and looked at anew, whatever watches tell (default: %(default)s)",
+    )
+    parser.add_argument(
         "--health-port",
         type=argvalues.port,
         default=8080,
@@ -230,6 +237,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
         lease_namespace=arguments.lease_namespace,
         lease_name=arguments.lease_name,
         workers=arguments.workers,
+        resync_seconds=arguments.resync_seconds,
         health_port=arguments.health_port or None,
     )
 

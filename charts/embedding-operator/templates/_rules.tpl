@@ -25,6 +25,13 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+# of the Gateway API, if the cluster has it
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 # config maps of its own label only are listed, which no rule can say
 - apiGroups: [""]
   resources: [services, configmaps]

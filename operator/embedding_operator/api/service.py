@@ -4,6 +4,7 @@ Groups without a meaning of their own (`runtime`, `serving`, ...) are always the
 not written; `cache` is absent when the model comes from a `cacheRef`.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -186,12 +187,56 @@ class Tls(View):
 
 
 @dataclass(frozen=True, slots=True)
+class IpBlock(View):
+    """Addresses outside the cluster."""
+
+    cidr: str
+    except_: tuple[str, ...] | None = named("except")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer(View):
+    """Who may connect, as a NetworkPolicy says it."""
+
+    pod_selector: JsonObject | None = None
+    namespace_selector: JsonObject | None = None
+    ip_block: IpBlock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy(View):
+    """All who may reach the pods."""
+
+    from_: tuple[Peer, ...] = dataclasses.field(metadata={"name": "from"})
+
+
+@dataclass(frozen=True, slots=True)
+class ParentReference(View):
+    """A Gateway, or one of its listeners."""
+
+    name: str
+    namespace: str | None = None
+    section_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway(View):
+    """By which Gateways clients outside get in, and under which hosts."""
+
+    parent_refs: tuple[ParentReference, ...]
+    hostnames: tuple[str, ...] | None = None
+    request_timeout: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Exposure(View):
     """How clients reach the pods."""
 
     service: ExposedService = ExposedService()
     api_key_secret_ref: LocalReference | None = None
     tls: Tls = Tls()
+    gateway: Gateway | None = None
+    network_policy: NetworkPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class Context:
     lacking: Patience = field(default_factory=lambda: Patience(PATIENCE))  # services whose pods lack a device
     spaces: Spaces = field(default_factory=Spaces)
     untold: Untold = field(default_factory=Untold)  # Events about services
+    absent: set[str] = field(default_factory=set)  # optional kinds that the cluster does not serve, or not to us
     bereft: set[ObjectKey] = field(default_factory=set)  # services that lost a child, and may be gone themselves
 
 

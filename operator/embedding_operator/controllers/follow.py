@@ -30,14 +30,16 @@ async def follow(context: Context, resync: Resync, resource: Resource, namespace
         wait = 0.0
         pause = min(pause * 2, _LONGEST_PAUSE)
         try:
-            if not version:
-                version = await resync.list(resource, namespace)
+            version = version or await resync.list(resource, namespace)
+            if not version:  # the cluster does not have this kind, and may get it
+                await asyncio.sleep(context.settings.resync_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+                continue
             async for batch in watch(context.client, resource, namespace, selector, version):
                 for news in batch:
                     version = _take(context, news)
                 pause = _PAUSE
         except ApiError as error:
-            if error.is_expired:
+            if error.is_expired or error.is_not_found:
                 version = ""  # what was missed is unknown: a list tells, deletions too
             logger.log(logging.INFO if error.is_expired else logging.WARNING, "the watch of %s: %s", resource, error)
             wait = error.retry_after or 0.0

@@ -13,7 +13,7 @@ from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import OWN_KINDS, ObjectKey, Resource, by_kind, key_of
+from embedding_operator.kube.resources import OPTIONAL_KINDS, OWN_KINDS, ObjectKey, Resource, by_kind, key_of
 
 logger = logging.getLogger(__name__)
 
@@ -106,16 +106,34 @@ class Resync:
                 logger.warning("the list of %s failed and comes again later: %s", resource.plural, error)
 
     async def list(self, resource: Resource, namespace: str | None) -> str:
-        """Take in all that exists of a kind, forget what does not. Returns the resourceVersion of the list."""
+        """Take in all that exists of a kind, forget what does not. Returns the resourceVersion of the list; none of an
+        optional kind that the cluster does not have."""
         seen: set[ObjectKey] = set()
         version = ""
-        async for page in self._context.client.pages(resource, namespace, self._selectors[resource]):
-            for obj in page.items:
-                routing.observed(self._context, obj)
-                seen.add(key_of(obj))
-            version = page.resource_version
+        try:
+            async for page in self._context.client.pages(resource, namespace, self._selectors[resource]):
+                for obj in page.items:
+                    routing.observed(self._context, obj)
+                    seen.add(key_of(obj))
+                version = page.resource_version
+        except ApiError as error:
+            if resource not in OPTIONAL_KINDS or error.status not in (403, 404):
+                raise
+            self._missing(resource, namespace, error)
+            return ""
+        if resource.kind in self._context.absent:
+            logger.info("%s are served now", resource.plural)
+            routing.appeared(self._context, resource.kind)
         self._prune(resource, namespace, seen, version)
         return version
+
+    def _missing(self, resource: Resource, namespace: str | None, error: ApiError) -> None:
+        """The cluster does not serve an optional kind, or not to us: nothing else waits for it."""
+        if resource.kind not in self._context.absent:
+            logger.info("%s are not served, and looked for again with each resync: %s", resource.plural, error)
+            routing.vanished(self._context, resource.kind)
+        if error.is_not_found:
+            self._prune(resource, namespace, set(), "")
 
     def _prune(self, resource: Resource, namespace: str | None, seen: set[ObjectKey], version: str) -> None:
         """Forget what the list did not show; its labels say who must know."""

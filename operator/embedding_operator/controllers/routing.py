@@ -16,7 +16,9 @@ from embedding_operator.planning.status import PASSING
 from embedding_operator.planning.weights import cache_name
 
 USERS_SETTLE = 2.0  # seconds in which the users of a ModelCache that come or go are counted together
-_APPLIED = frozenset({"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision"})
+_APPLIED = frozenset(
+    {"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "NetworkPolicy", "HTTPRoute"}
+)
 _CHILDREN = _APPLIED | {"Pod", "Job"}
 
 
@@ -54,6 +56,23 @@ def gone(context: Context, key: ObjectKey, obj: Object | None = None) -> None:
 def made(context: Context, obj: Object) -> None:
     """We made or changed an object that others wait for. The watch has no news of it: it is in the cache already."""
     _enqueue(context, key_of(obj), obj, news=True)
+
+
+def vanished(context: Context, kind: str) -> None:
+    """The cluster does not serve an optional kind."""
+    context.absent.add(kind)
+    _wake_all(context)
+
+
+def appeared(context: Context, kind: str) -> None:
+    """The cluster serves an optional kind that it did not serve."""
+    context.absent.discard(kind)
+    _wake_all(context)
+
+
+def _wake_all(context: Context) -> None:
+    for service in context.cache.keys(names.EMBEDDING_SERVICE):
+        context.queue.add(service)
 
 
 def users_changed(context: Context, service: ObjectKey) -> None:

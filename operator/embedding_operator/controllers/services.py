@@ -15,7 +15,7 @@ from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import write_status
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import Object, ObjectKey, key_of
+from embedding_operator.kube.resources import OPTIONAL_KINDS, Object, ObjectKey, by_kind, key_of
 from embedding_operator.planning import revision
 from embedding_operator.planning.devicehealth import Ill
 from embedding_operator.planning.errors import PlanError
@@ -124,6 +124,10 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
         is_replacing=deployment is not None
         and is_under_way(deployment, replicas_of(service))
         and is_replacing(unpacked(deployment)),
+        has_network_policy=ObjectKey("NetworkPolicy", namespace, name) in context.cache,
+        route=context.cache.get(ObjectKey("HTTPRoute", namespace, name)),
+        absent=frozenset(context.absent),
+        operator_namespace=context.settings.lease_namespace,
         has_budget=ObjectKey("PodDisruptionBudget", namespace, name) in context.cache,
         has_claim=ObjectKey("PersistentVolumeClaim", namespace, names.made_claim_name(name)) in context.cache,
         pods=pods,
@@ -170,7 +174,7 @@ async def _execute(context: Context, key: ObjectKey, plan: Plan) -> None:
         for cache in context.users.caches_of(key):  # it may wait for this very claim
             context.queue.add(cache)
     for child in plan.apply:
-        await context.applier.apply(child)
+        await _apply(context, child)
     for kind, name in plan.delete:
         leftover = context.cache.get(ObjectKey(kind, key.namespace, name))
         if leftover is not None:
@@ -184,3 +188,13 @@ async def _evict(context: Context, key: ObjectKey, ill: Ill) -> None:
     obj = context.cache.get(key)
     if await context.client.evict(pod, uid=ill.uid) and obj is not None:
         context.recorder.emit(obj, "Normal", Reason.DEVICE_UNHEALTHY, "Evict", f"evicted {ill}; another pod serves")
+
+
+async def _apply(context: Context, child: Object) -> None:
+    """Apply a child; of a kind that the cluster has lost, only remember that."""
+    try:
+        await context.applier.apply(child)
+    except ApiError as error:
+        if by_kind(child["kind"]) not in OPTIONAL_KINDS or not (error.is_not_found or error.is_kind_ending):
+            raise
+        context.absent.add(child["kind"])

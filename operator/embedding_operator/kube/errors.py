@@ -69,6 +69,11 @@ class ApiError(Exception):
         return self.status == 403 and "because it is being terminated" in self.message
 
     @property
+    def is_kind_ending(self) -> bool:
+        """The definition of this kind is being deleted: there will soon be no such objects."""
+        return self.status == 403 and "custom resource definition is terminating" in self.message
+
+    @property
     def is_temporary(self) -> bool:
         """Unreachable, overloaded or broken for the moment: the same request may work later."""
         return self.status in (0, 408, 429) or (self.status >= 500 and not self.is_invalid)

@@ -64,6 +64,8 @@ RUNTIME_PROFILES: Final = Resource(GROUP, VERSION, "runtimeprofiles", "RuntimePr
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+HTTP_ROUTES: Final = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 SERVICES: Final = Resource("", "v1", "services", "Service")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
@@ -73,7 +75,19 @@ LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 
 OWN_KINDS: Final = (EMBEDDING_SERVICES, MODEL_CACHES, RUNTIME_PROFILES)
-CHILD_KINDS: Final = (DEPLOYMENTS, REVISIONS, DISRUPTION_BUDGETS, JOBS, SERVICES, CONFIG_MAPS, PODS, CLAIMS)
+CHILD_KINDS: Final = (
+    DEPLOYMENTS,
+    REVISIONS,
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    HTTP_ROUTES,
+    JOBS,
+    SERVICES,
+    CONFIG_MAPS,
+    PODS,
+    CLAIMS,
+)
+OPTIONAL_KINDS: Final = (HTTP_ROUTES,)  # a cluster may not have them; it may also get or lose them later
 ALL: Final = (*OWN_KINDS, *CHILD_KINDS, LEASES, EVENTS)
 _BY_KIND: Final = {resource.kind: resource for resource in ALL}
 

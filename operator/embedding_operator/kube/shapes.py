@@ -125,6 +125,32 @@ class Budget(Whole, total=False):
     spec: Any
 
 
+class Policy(Whole, total=False):
+    spec: Any
+
+
+class RouteCondition(TypedDict, total=False):
+    type: Any
+    status: Any
+    reason: Any
+    message: Any
+    observedGeneration: Any
+
+
+class RouteParent(TypedDict, total=False):
+    parentRef: Any
+    conditions: list[RouteCondition] | None
+
+
+class RouteStatus(TypedDict, total=False):
+    parents: list[RouteParent] | None
+
+
+class Route(Whole, total=False):
+    spec: Any
+    status: RouteStatus | None
+
+
 class Waiting(TypedDict, total=False):
     reason: Any
     message: Any
@@ -211,6 +237,8 @@ SHAPES: Final[Mapping[str, type]] = {
     "ConfigMap": ConfigMap,
     "Job": Job,
     "PodDisruptionBudget": Budget,
+    "NetworkPolicy": Policy,
+    "HTTPRoute": Route,
     "Pod": Pod,
     "PersistentVolumeClaim": Claim,
 }

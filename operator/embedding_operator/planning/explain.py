@@ -257,6 +257,12 @@ def _rollout(service: EmbeddingService, resolved: Resolution, deployment: JsonOb
         f"{exposed.type or 'ClusterIP'}{', headless' * bool(exposed.cluster_ip)}, port {exposed.port or DEFAULT_PORT}",
         "spec.exposure.service; its name is the service's",
     )
+    if ways := service.spec.exposure.gateway:
+        gateways = ", ".join(parent.name for parent in ways.parent_refs)
+        yield Decision("rollout", "HTTPRoute", f"by {gateways}", "spec.exposure.gateway; to the inference API's paths")
+    if guarded := service.spec.exposure.network_policy:
+        why = "spec.exposure.networkPolicy; nobody else may connect to the pods"
+        yield Decision("rollout", "NetworkPolicy", f"{len(guarded.from_)} peers and the operator", why)
 
 
 def _strategy(service: EmbeddingService, resolved: Resolution, spec: JsonObject) -> tuple[str, str]:

@@ -22,6 +22,10 @@ class Observed:
     revisions: Sequence[Revision] = ()
     deployment: JsonObject | None = None
     has_budget: bool = False
+    has_network_policy: bool = False
+    route: JsonObject | None = None
+    absent: frozenset[str] = frozenset()  # optional kinds that this cluster does not have
+    operator_namespace: str = "default"
     has_claim: bool = False
     pods: Sequence[JsonObject] = ()
     stuck: frozenset[str] = frozenset()  # pods that have been where they are for longer than is usual

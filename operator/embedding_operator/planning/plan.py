@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus
-from embedding_operator.planning import exposure, revision, scripts
+from embedding_operator.planning import exposure, gateway, revision, scripts
 from embedding_operator.planning.choosing import profile_hash, refuse_one_pod, revision_to_run, rollback_to
 from embedding_operator.planning.deployment import deployment
 from embedding_operator.planning.devicehealth import Ill, Replacing, replacing
 from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.networkpolicy import network_policy
 from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.owner import owner_reference
 from embedding_operator.planning.revision import Revision
@@ -110,6 +111,13 @@ def _children(
     ]
     if keeps := budget(service.spec.rollout, replicas):
         children.append(exposure.disruption_budget(metadata, name, keeps))
+    exposed = service.spec.exposure
+    if exposed.network_policy:
+        children.append(
+            network_policy(metadata, name, exposed.network_policy, operator_namespace=seen.operator_namespace)
+        )
+    if exposed.gateway and gateway.KIND not in seen.absent:
+        children.append(gateway.http_route(metadata, exposed.gateway, exposed.service.port or exposure.DEFAULT_PORT))
     if chosen.scripts == scripts.config_map_name(seen.script_sources):
         children.insert(0, scripts.config_map(service.metadata.namespace or "", seen.script_sources))
     return tuple(children)
@@ -140,6 +148,10 @@ def _leftovers(service: EmbeddingService, seen: Observed, chosen: Revision | Non
     gone = [("ControllerRevision", old.name) for old in expired]
     if seen.has_budget and budget(service.spec.rollout, replicas_of(service)) is None:
         gone.append(("PodDisruptionBudget", service.metadata.name))
+    if seen.has_network_policy and not service.spec.exposure.network_policy:
+        gone.append(("NetworkPolicy", service.metadata.name))
+    if seen.route and not service.spec.exposure.gateway:
+        gone.append((gateway.KIND, service.metadata.name))
     return tuple(gone)
 
 
@@ -172,6 +184,8 @@ def _facts(
         pending=pending,
         problem=problem,
         note=rolls.note,
+        route=seen.route,
+        has_gateways=gateway.KIND not in seen.absent,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
         held=chosen is not None and chosen.name == rollback_to(service),
         follows=profile.spec.rollout.max_concurrent or 1 if profile and profile.follows else 0,

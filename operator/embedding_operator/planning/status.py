@@ -13,6 +13,7 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
 from embedding_operator.planning.devicehealth import Replacing
 from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.gateway import routed
 from embedding_operator.planning.obstacles import REFUSALS
 from embedding_operator.planning.onenode import crowded, held_elsewhere
 from embedding_operator.planning.pods import Trouble, explained, serving_nodes, trouble
@@ -44,6 +45,8 @@ class Facts:
     stuck: Collection[str]  # pods that have been where they are for longer than is usual
     holders: Sequence[str]
     space: SpacePlan
+    route: JsonObject | None
+    has_gateways: bool  # the cluster has the Gateway API
     pending: bool  # the spec asks for what no revision serves yet
     problem: PlanError | None
     note: str  # on the rollout that is under way; empty, or to be put behind what is said
@@ -96,6 +99,8 @@ def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tupl
         rows.append(_available_row(facts, counts))
     if degraded := _degraded_row(facts):
         rows.append(degraded)
+    if facts.revision and (gateway := service.spec.exposure.gateway):
+        rows.append((Type.ROUTED, *routed(gateway, facts.route, installed=facts.has_gateways)))
     if facts.newer_profile:
         rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer_profile(facts)))
     if facts.revision and (found := problems_of(situation_of(facts.revision.resolved))):

@@ -65,3 +65,9 @@ def test_what_an_error_is(code, reason, true):
     error = ApiError(code, reason, "")
     names = [name for name in dir(ApiError) if name.startswith("is_")]
     assert {name for name in names if getattr(error, name)} == true
+
+
+def test_a_kind_whose_definition_is_being_deleted_is_told_from_a_missing_right():
+    ending = 'httproutes "a" is forbidden: create not allowed while custom resource definition is terminating'
+    assert ApiError(403, "Forbidden", ending).is_kind_ending
+    assert not ApiError(403, "Forbidden", 'httproutes is forbidden: User "x" cannot create').is_kind_ending

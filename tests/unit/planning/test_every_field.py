@@ -104,6 +104,12 @@ EVERYTHING: Spec = {
         },
         "apiKeySecretRef": {"name": "embedding-keys"},
         "tls": {"secretRef": {"name": "embedding-tls"}},
+        "gateway": {
+            "parentRefs": [{"name": "public", "namespace": "infra", "sectionName": "https"}],
+            "hostnames": ["embeddings.example.com"],
+            "requestTimeout": "120s",
+        },
+        "networkPolicy": {"from": [{"podSelector": {}}]},
     },
     "scheduling": {
         "nodeSelector": {"rack": "r1"},
@@ -127,6 +133,8 @@ OTHER = {
     "runtime.profile": "cpu",
     "exposure.apiKeySecretRef.name": "others",
     "exposure.tls.secretRef.name": "another",
+    "exposure.gateway.parentRefs": [{"name": "other"}],
+    "exposure.networkPolicy.from": [],
     "task": "Rerank",
 }
 INSTEAD = {
