@@ -4,19 +4,18 @@ Groups without a meaning of their own (`runtime`, `serving`, ...) are always the
 not written; `cache` is absent when the model comes from a `cacheRef`.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from embedding_operator.api.codec import ApiValueError, IntOrPercent, Quantity, View, named
+from embedding_operator.api.codec import ApiValueError, IntOrPercent, Quantity, View
 from embedding_operator.api.conditions import Condition
+from embedding_operator.api.exposure import Exposure
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import EnvVar, LocalReference, ObjectMeta, StagerSecurityContext, Toleration
 from embedding_operator.api.source import ModelSource
 
 DType: TypeAlias = Literal["Auto", "Float16", "BFloat16", "Float32"]
-ServiceType: TypeAlias = Literal["ClusterIP", "NodePort", "LoadBalancer"]
 DeletionPolicy: TypeAlias = Literal["Retain", "Delete"]
 AccessMode: TypeAlias = Literal["ReadWriteMany", "ReadWriteOnce"]
 SpacePolicy: TypeAlias = Literal["Enforce", "Warn", "Off"]
@@ -167,79 +166,6 @@ class Rollout(View):
 
 
 @dataclass(frozen=True, slots=True)
-class ExposedService(View):
-    """The Service in front of the pods, in Kubernetes' own words."""
-
-    type: ServiceType | None = None
-    cluster_ip: Literal["None"] | None = named("clusterIP")
-    port: int | None = None
-    node_port: int | None = None
-    annotations: Mapping[str, str] | None = None
-    load_balancer_class: str | None = None
-    load_balancer_source_ranges: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tls(View):
-    """The server's certificate."""
-
-    secret_ref: LocalReference | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class IpBlock(View):
-    """Addresses outside the cluster."""
-
-    cidr: str
-    except_: tuple[str, ...] | None = named("except")
-
-
-@dataclass(frozen=True, slots=True)
-class Peer(View):
-    """Who may connect, as a NetworkPolicy says it."""
-
-    pod_selector: JsonObject | None = None
-    namespace_selector: JsonObject | None = None
-    ip_block: IpBlock | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkPolicy(View):
-    """All who may reach the pods."""
-
-    from_: tuple[Peer, ...] = dataclasses.field(metadata={"name": "from"})
-
-
-@dataclass(frozen=True, slots=True)
-class ParentReference(View):
-    """A Gateway, or one of its listeners."""
-
-    name: str
-    namespace: str | None = None
-    section_name: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway(View):
-    """By which Gateways clients outside get in, and under which hosts."""
-
-    parent_refs: tuple[ParentReference, ...]
-    hostnames: tuple[str, ...] | None = None
-    request_timeout: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure(View):
-    """How clients reach the pods."""
-
-    service: ExposedService = ExposedService()
-    api_key_secret_ref: LocalReference | None = None
-    tls: Tls = Tls()
-    gateway: Gateway | None = None
-    network_policy: NetworkPolicy | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TopologySpread(View):
     """One of a pod's topologySpreadConstraints, in Kubernetes' own words."""
 
@@ -278,7 +204,7 @@ class EmbeddingServiceSpec(View):
     serving: Serving = Serving()
     replicas: int | None = None
     rollout: Rollout = Rollout()
-    exposure: Exposure = Exposure()
+    exposure: Exposure = Exposure()  # noqa: RUF009  (frozen, which the rule does not see in another module)
     scheduling: Scheduling = Scheduling()
     suspend: bool | None = None
 

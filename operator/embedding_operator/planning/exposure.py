@@ -1,8 +1,8 @@
 """What stands in front of the pods: the Service, and the disruption budget that keeps some of them."""
 
 from embedding_operator.api import names
+from embedding_operator.api.exposure import ExposedService, Exposure
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.service import ExposedService, Exposure
 
 DEFAULT_PORT = 8000
 

@@ -7,8 +7,8 @@ outside.
 from collections.abc import Iterator
 
 from embedding_operator.api.conditions import Reason
+from embedding_operator.api.exposure import Gateway, ParentReference
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.service import Gateway, ParentReference
 
 KIND = "HTTPRoute"
 PATHS = ("/v1", "/v2", "/rerank", "/score", "/classify", "/pooling", "/tokenize", "/detokenize")

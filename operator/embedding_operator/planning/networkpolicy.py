@@ -5,8 +5,8 @@ case, so probes need no rule.
 """
 
 from embedding_operator.api import names
+from embedding_operator.api.exposure import NetworkPolicy
 from embedding_operator.api.json import JsonObject
-from embedding_operator.api.service import NetworkPolicy
 from embedding_operator.planning.flags import SERVER_PORT
 
 
