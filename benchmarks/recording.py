@@ -69,7 +69,12 @@ def _marked(line: dict[str, str], uid: str) -> Write:
     for version_of in (body["metadata"], body.get("regarding") or {}):
         if version_of.get("resourceVersion", NOBODYS_VERSION) != NOBODYS_VERSION:
             version_of["resourceVersion"] = _VERSION
-    return Write(line["method"], line["path"], line["content_type"], json.dumps(body).replace(uid, _UID))
+    return Write(line["method"], line["path"], line["content_type"], _applicable(body).replace(uid, _UID))
+
+
+def _applicable(body: dict[str, Any]) -> str:
+    """An API server takes what is applied for YAML, which knows no surrogate pairs."""
+    return json.dumps(body, ensure_ascii=False)
 
 
 def _first_of_each(writes: Iterable[Write]) -> list[Write]:
