@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,6 +17,7 @@ from embedding_operator.controllers import spaces
 from embedding_operator.controllers.spaces import Spaces, fetch_vectors, may_be_asked
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning.vectors import Record
+from tests.cluster.certificates import Authority
 from tests.unit.planning import given
 from tests.unit.podscripts.conftest import until
 
@@ -53,6 +56,8 @@ class Serving:
 class Scene:
     def __init__(self, http: aiohttp.ClientSession, serving: Serving) -> None:
         self.http, self.serving, self.now = http, serving, 100.0
+        self.app = web.Application()
+        self.app.router.add_get("/-/space", serving.handle)
         self.spaces = Spaces(clock=lambda: self.now)
 
     async def look(self, *pods: Any, recorded: Record | None = None) -> float | None:
@@ -65,15 +70,14 @@ class Scene:
 @pytest.fixture
 async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     serving = Serving()
-    app = web.Application()
-    app.router.add_get("/-/space", serving.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    monkeypatch.setattr(spaces, "SERVER_PORT", runner.addresses[0][1])
-    monkeypatch.setattr(spaces, "_TIMEOUT", aiohttp.ClientTimeout(total=0.2))
+    monkeypatch.setattr(spaces, "_TIMEOUT", aiohttp.ClientTimeout(total=60))
     async with aiohttp.ClientSession() as http:
-        yield Scene(http, serving)
+        scene = Scene(http, serving)
+        runner = web.AppRunner(scene.app, shutdown_timeout=0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        monkeypatch.setattr(spaces, "SERVER_PORT", runner.addresses[0][1])
+        yield scene
     serving.over.set()
     await runner.cleanup()
 
@@ -119,7 +123,11 @@ async def test_who_does_not_answer_is_asked_after_ever_longer_pauses(scene: Scen
     assert scene.known(pod()) == {}
 
 
-async def test_where_nobody_can_be_reached_one_pod_at_a_time_is_waited_for(scene: Scene) -> None:
+async def test_where_nobody_can_be_reached_one_pod_at_a_time_is_waited_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = spaces._TIMEOUT
+    monkeypatch.setattr(spaces, "_TIMEOUT", aiohttp.ClientTimeout(total=0.2))
     scene.serving.silent = True
     await scene.look(pod("a"))  # so it is known
     scene.now += 5
@@ -130,6 +138,7 @@ async def test_where_nobody_can_be_reached_one_pod_at_a_time_is_waited_for(scene
     await first
     assert scene.serving.asked == 2
     scene.serving.silent = False
+    monkeypatch.setattr(spaces, "_TIMEOUT", patience)
     scene.now += 10
     await scene.look(pod("a"), pod("b"), pod("c"))  # the first one answers, so the next are asked together
     scene.now += 10
@@ -186,6 +195,22 @@ async def test_vectors_come_in_many_pieces(scene: Scene) -> None:
     scene.serving.answer = Record(texts)
     found = await fetch_vectors(scene.http, pod())
     assert found == Record(texts)
+
+
+async def test_a_pod_that_speaks_https_is_asked_so_whatever_name_its_certificate_has(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*Authority(tmp_path).issue("server", "x", hosts=["qwen.search.svc"]))
+    runner = web.AppRunner(scene.app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    monkeypatch.setattr(spaces, "SERVER_PORT", runner.addresses[0][1])
+    secured = pod()
+    assert await fetch_vectors(scene.http, secured) is None
+    secured["metadata"]["annotations"]["embedding-operator.io/scheme"] = "HTTPS"
+    assert await fetch_vectors(scene.http, secured) == given.RECORD
+    await runner.cleanup()
 
 
 def test_config_maps_are_read_once_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,13 @@ def test_a_server_without_vectors_is_held_against_nothing(task: str) -> None:
     assert "--measure" not in pod["containers"][0]["startupProbe"]["exec"]["command"]
 
 
+def test_pods_with_a_certificate_say_how_they_are_asked() -> None:
+    exposure = {"tls": {"secretRef": {"name": "embedding-tls"}}}
+    plain, secured = (rolled(spec)[0].template["metadata"]["annotations"] for spec in ({}, {"exposure": exposure}))
+    schemes = [one.get("embedding-operator.io/scheme") for one in (plain, secured)]
+    assert schemes == [None, "HTTPS"]
+
+
 def test_policy_and_threshold_reach_the_pods_without_a_new_revision() -> None:
     (current,) = rolled({})
     asked = {"embeddingSpace": {"policy": "Warn", "threshold": "0.99"}}
