@@ -81,6 +81,7 @@ def test_a_rollout_to_other_vectors_stops_and_nobody_meets_one(product: Product)
     (container,) = (place.get("pod", new) or {})["status"]["containerStatuses"]
     assert (container["started"], container["ready"], container["restartCount"]) == (True, False, 0)
     summary = product.end_load(load)
+    print(f"a rollout that stops, under load: {summary}")
     assert summary["requests"] > 100
     assert summary["failed"] == 0, summary
 
@@ -112,6 +113,7 @@ def test_the_same_vectors_pass_and_others_do_once_they_are_accepted(product: Pro
     assert told(product, place) == after
     until(lambda: place.condition("emb", "qwen", "Degraded")["reason"] == "")
     summary = product.end_load(load)
+    print(f"the same vectors, then others that are accepted, under load: {summary}")
     assert summary["requests"] > 100
     assert summary["failed"] == 0, summary
 
