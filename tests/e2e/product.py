@@ -92,14 +92,18 @@ class Place(Namespace):
 
     def double(self, name: str = "qwen", repo: str = QWEN, **spec: Any) -> None:
         """An EmbeddingService on stand-in NPUs, served by the double of vLLM."""
-        runtime = {
+        source = {"modelScope": {"repo": repo, "endpoint": HUB}}
+        self.service(name, **({"model": {"source": source}, "runtime": self.runtime()} | spec))
+
+    @staticmethod
+    def runtime() -> dict[str, Any]:
+        """Stand-in NPUs and the double."""
+        return {
             "profile": "ascend-910b",
             "image": DOUBLE,
             "version": "0.23.0",
             "resources": {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}},
         }
-        source = {"modelScope": {"repo": repo, "endpoint": HUB}}
-        self.service(name, **({"model": {"source": source}, "runtime": runtime} | spec))
 
     def vectors(self, name: str, model: str, texts: list[str]) -> list[list[float]]:
         """Embeddings through the Service, asked for from another pod."""
