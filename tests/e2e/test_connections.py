@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,10 +65,11 @@ class Shares:
         return "\n".join(rows)
 
 
-def test_busy_keep_alive_clients_find_new_replicas_and_no_request_fails(product: Product) -> None:
+def scaled_under_load(product: Product, age: str) -> tuple[subprocess.Popen[str], Shares]:
+    """Twelve busy clients of one replica, of which there are three then."""
     place = product.place()
     runtime = place.runtime() | {"env": [SLOW]}
-    place.double(replicas=1, runtime=runtime, serving={"maxConnectionAge": "1s"})
+    place.double(replicas=1, runtime=runtime, serving={"maxConnectionAge": age})
     until(place.ready, 240)
     url = f"http://qwen.{place.name}.svc:8000/v1"
     load = product.load(url, QWEN, "--clients", str(CLIENTS), "--seconds", "300")
@@ -80,18 +82,35 @@ def test_busy_keep_alive_clients_find_new_replicas_and_no_request_fails(product:
         return str(place.condition("emb", "qwen")["message"]).startswith("3 of 3 replicas serving")
 
     until(scaled, 120)
+    return load, shares
+
+
+def test_busy_keep_alive_clients_find_new_replicas_and_no_request_fails(product: Product) -> None:
+    load, shares = scaled_under_load(product, "1s")
     before = shares.again()
 
     def even() -> bool:
-        """Chance deals the connections out, so it takes some of them: without new ones it never comes to this."""
+        """Chance deals the connections out, so it takes many of them."""
         counts = [count - before.get(name, 0) for name, count in shares.again().items()]
-        return len(counts) == 3 and min(counts) > 400 and max(counts) <= 1.2 * min(counts)
+        return len(counts) == 3 and min(counts) > 1000 and max(counts) <= 1.2 * min(counts)
 
     until(even, 120)
     print(shares.table())
     summary = product.end_load(load)
     assert summary["failed"] == 0, summary
     assert summary["connections"] > CLIENTS * 3
+
+
+@pytest.mark.long
+def test_without_an_age_they_stay_where_they_are(product: Product) -> None:
+    """What the age is for; should this ever fail, it has less to do."""
+    load, shares = scaled_under_load(product, "0s")
+    before = shares.again()
+    until(lambda: max(count - before[name] for name, count in shares.again().items()) > 1000)
+    print(shares.table())
+    counts = sorted(count - before[name] for name, count in shares.again().items())
+    assert counts[:2] == [0, 0]
+    assert product.end_load(load)["connections"] == CLIENTS
 
 
 def secrets(place: Place, directory: Path) -> str:
