@@ -24,6 +24,18 @@ async def test_a_server_that_asks_to_wait_is_heard(tmp_path, status):
         assert client.requests == {("get", "Pod"): 1}  # who retries is the work queue
 
 
+@pytest.mark.parametrize(("status", "evicted"), [(201, True), (403, False), (404, False), (409, False), (429, False)])
+async def test_an_eviction_that_may_not_be_now_or_at_all_keeps_nothing_else_from_being_done(tmp_path, status, evicted):
+    async with serving(answering(status, "{}"), tmp_path) as client:
+        assert await client.evict(POD, uid="u") is evicted
+
+
+async def test_an_eviction_that_cannot_be_asked_for_is_an_error(tmp_path):
+    async with serving(answering(500, "{}"), tmp_path) as client:
+        with pytest.raises(ApiError):
+            await client.evict(POD, uid="u")
+
+
 @pytest.mark.parametrize("text", ["<html>login</html>", "[]", "", '"text"', '{"cut": '])
 async def test_an_answer_that_is_no_object_is_a_temporary_error(tmp_path, text):
     async with serving(answering(200, text), tmp_path) as client:
