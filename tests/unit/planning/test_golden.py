@@ -90,6 +90,35 @@ SERVICES: dict[str, dict[str, Any]] = {
             "tls": {"secretRef": {"name": "embedding-tls"}},
         },
     ),
+    "exposed": given.service(
+        runtime={"profile": "cpu"},
+        exposure={
+            "service": {
+                "type": "LoadBalancer",
+                "port": 80,
+                "annotations": {"service.beta.kubernetes.io/aws-load-balancer-internal": "true"},
+                "loadBalancerClass": "service.k8s.aws/nlb",
+                "loadBalancerSourceRanges": ["10.0.0.0/8"],
+            },
+            "gateway": {
+                "parentRefs": [{"name": "public", "namespace": "infra", "sectionName": "https"}],
+                "hostnames": ["embeddings.example.com"],
+                "requestTimeout": "120s",
+            },
+            "networkPolicy": {
+                "from": [
+                    {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "infra"}}},
+                    {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+                ]
+            },
+        },
+        scheduling={
+            "topologySpread": [
+                {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 2},
+                {"topologyKey": "kubernetes.io/hostname", "maxSkew": 2},
+            ]
+        },
+    ),
     "cpu": given.service(runtime={"profile": "cpu"}, replicas=1, cache={"claimName": "weights", "subPath": "models"}),
 }
 
