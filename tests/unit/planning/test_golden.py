@@ -14,8 +14,10 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.planning.cacheplan import plan_cache
 from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.cleanjob import cleanup_job
+from embedding_operator.planning.commandline import flag_of
 from embedding_operator.planning.scrub import job_names
 from embedding_operator.planning.stagejob import StagingSite, job, mending_job
+from tests.releases.read import recorded
 from tests.unit.planning import given
 from tests.unit.planning.combinations import matrix
 
@@ -133,6 +135,16 @@ def rendered(name: str) -> list[dict[str, Any]]:
         return [*reading, mending_job(cache, SITE, job_names(cache)[1], "c1b2a3d4")]
     repo = SERVICES[name]["spec"]["model"]["source"]["modelScope"]["repo"]
     return list(given.plan(SERVICES[name], given.seen(cache=given.cache(repo=repo))).apply)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_reviewed_pod_is_given_only_flags_that_the_source_of_its_release_has(name: str) -> None:
+    repo = SERVICES[name]["spec"]["model"]["source"]["modelScope"]["repo"]
+    resolved = given.plan(SERVICES[name], given.seen(cache=given.cache(repo=repo))).status.resolved
+    assert resolved.vllm
+    given_flags = {flag_of(word) for word in resolved.args or ()} - {None}
+    assert given_flags
+    assert given_flags <= set(recorded(resolved.vllm)["flags"])
 
 
 def assert_as_reviewed(path: Path, text: str) -> None:
