@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from tests.chaos import state
+from tests.chaos.faults import kill_containers
 from tests.chaos.scene import SERVING
 from tests.chaos.trickle import Crowd
 from tests.e2e.product import DOUBLE, Product
@@ -68,6 +70,16 @@ class Busy:
         """Whether none of these is left, and nothing is under way."""
         gone = {pod["metadata"]["uid"] for pod in pods}
         return lambda: not gone & {pod["metadata"]["uid"] for pod in self.pods()} and self.is_settled()
+
+    def restarts(self, name: str) -> int:
+        pod = self.place.get("pod", name) or {}
+        return sum(int(one["restartCount"]) for one in pod["status"].get("containerStatuses") or ())
+
+    def in_flight(self) -> int:
+        """On the first of the pods, as it says itself."""
+        address = f"http://{self.pods()[0]['status']['podIP']}:8000/-/inflight"
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            return int(json.load(answer)["inflight"])
 
     def leave_no_device_free(self) -> None:
         """Pods of somebody else take all devices that are left."""
@@ -159,6 +171,14 @@ def a_node_drained(busy: Busy) -> Over:
     finally:
         busy.product.kubectl("uncordon", node)
     return busy.without(there)
+
+
+def a_server_killed(busy: Busy) -> Over:
+    """SIGKILL to all processes of a pod; its kubelet starts them again."""
+    pod = busy.pods()[0]
+    assert kill_containers(busy.product.cluster, [pod])
+    name = pod["metadata"]["name"]
+    return lambda: busy.restarts(name) > 0 and busy.is_settled()
 
 
 # ---- what came of it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -44,3 +45,32 @@ def test_with_a_free_device_no_change_costs_a_request(product: Product, kind: st
 def test_a_single_replica_beside_a_free_device_loses_nothing(product: Product) -> None:
     service = Busy(product, replicas=1)
     assert_nothing_was_lost(undergo(service, "flag", busy.another_flag))
+
+
+@pytest.mark.long
+def test_a_drain_that_is_cut_off_is_told_with_how_many_requests_it_left(product: Product) -> None:
+    service = Busy(product, replicas=2, rollout={"drainTimeout": "4s"})
+    outcome = undergo(service, "cut off", busy.one_pod_deleted)
+    events = service.place.items("events.events.k8s.io")
+    notes = [event["note"] for event in events if event["reason"] == "DrainCutOff"]
+    print(outcome, notes)
+    (told,) = [int(number) for note in notes for number in re.findall(r"with ([0-9]+) requests unanswered", note)]
+    assert 0 < outcome.failed <= told, "some may have been answered in the last moment"
+
+
+@pytest.mark.long
+def test_a_server_that_is_killed_loses_what_it_had_in_flight_and_nothing_else(product: Product) -> None:
+    service = Busy(product, replicas=2)
+    held: list[int] = []
+
+    def killed(service: Busy) -> Over:
+        held.append(service.in_flight())
+        return busy.a_server_killed(service)
+
+    outcome = undergo(service, "killed", killed)
+    print(outcome, held)
+    errors = dict(outcome.told["errors"])
+    # nothing was sent on a connection that was refused: any client may try that again
+    refused = errors.pop("ConnectionRefusedError", 0)
+    assert sum(errors.values()) + refused == outcome.failed
+    assert 0 < sum(errors.values()) <= held[0] + outcome.clients / 10, "it may have been given some more meanwhile"

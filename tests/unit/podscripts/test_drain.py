@@ -1,6 +1,8 @@
 """The drain against the vLLM double, which loses requests on SIGTERM like the real one."""
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -134,6 +136,16 @@ def test_a_server_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPa
         port = silent.getsockname()[1]
         watch = drain.Watch(drain.Server("127.0.0.1", port))
         assert drain.drain(watch, 600, 0, 0.01) == f"nothing to drain: no answer on port {port}"
+
+
+def test_a_frozen_server_does_not_hold_its_pod_until_the_deadline(double: StartDouble) -> None:
+    with double() as server:
+        os.kill(server.process.pid, signal.SIGSTOP)
+        try:
+            ended = run_drain(server, "--timeout", "6000")  # as long as that, the test would have been ended
+        finally:
+            os.kill(server.process.pid, signal.SIGCONT)
+    assert ended.stdout == f"embedding-operator drain: nothing to drain: no answer on port {server.port}\n"
 
 
 class SlowClock:
