@@ -183,7 +183,7 @@ def _facts(
         space=space,
         pending=pending,
         problem=problem,
-        note=rolls.note,
+        rolls=rolls,
         route=seen.route,
         has_gateways=gateway.KIND not in seen.absent,
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),

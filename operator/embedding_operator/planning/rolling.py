@@ -9,7 +9,7 @@ an old one although the new one still waits. The device that comes free is for t
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from embedding_operator.api.json import JsonObject
@@ -28,6 +28,7 @@ class Rolling:
     max_surge: int = 1
     max_unavailable: int = 0
     lacks_device: bool = False  # a pod of the newest revision waits for one, and none of ours is about to give one back
+    seen_to: frozenset[str] = frozenset()  # pods that wait for a device, which is no trouble: one is on its way
     note: str = ""  # to be put behind what a condition says
 
 
@@ -39,7 +40,7 @@ class Situation:
     resource: str  # of the device; empty where none is needed
     revision: str  # the newest
     deployment: JsonObject | None
-    pods: Iterable[JsonObject]
+    pods: Sequence[JsonObject]
     replacing: bool  # the Deployment was told to give up a pod first, and its rollout is under way
     waited: bool  # the newest pods have lacked a device for PATIENCE seconds
 
@@ -48,17 +49,25 @@ def rolling(rollout: Rollout, now: Situation) -> Rolling:
     """How the Deployment is to replace pods from now on."""
     floor = min_available(rollout, now.replicas)
     spare = max(1, now.replicas) - floor
-    if rollout.strategy == "Replace" and spare > 0:
-        return Rolling(0, spare, note=_gap(now, spare, "rollout.strategy is Replace"))
-    if rollout.strategy == "Surge" or not now.resource:
-        return Rolling()
-    lacks = _has_old_pods(now.deployment) and _lacks_device(now)
-    short = lacks and now.waited
+    first = rollout.strategy == "Replace" and spare > 0
+    auto = rollout.strategy != "Surge" and bool(now.resource) and not first
+
+    waiting = frozenset(_waiting(now)) if now.resource else frozenset()
+    ending = any(map(_gives_back, now.pods))
+    has_old = _has_old_pods(now.deployment)
+    lacks = bool(waiting) and not ending and (has_old or now.replacing)
+    short = auto and lacks and has_old and now.waited
+    is_near = ending or (lacks and not now.waited) or (short and spare > 0 and not now.replacing)
+    seen_to = waiting if is_near else frozenset()
+    wait = "; a pod waits for the device of one that ends" if seen_to and ending else ""
+
     scarce = f"no {now.resource} is free for a pod more"
-    if spare > 0 and (short or now.replacing):
-        return Rolling(0, 1, lacks, _gap(now, 1, scarce))
+    if first:
+        return Rolling(0, spare, lacks, seen_to, _gap(now, spare, "rollout.strategy is Replace") + wait)
+    if auto and spare > 0 and (short or now.replacing):
+        return Rolling(0, 1, lacks, seen_to, _gap(now, 1, scarce) + wait)
     if spare > 0 or not short:
-        return Rolling(lacks_device=lacks)
+        return Rolling(lacks_device=lacks, seen_to=seen_to, note=wait)
     cost = ", which fails requests for about the time that a start takes" if now.replicas == 1 else ""
     return Rolling(
         lacks_device=True,
@@ -99,18 +108,20 @@ def _gap(now: Situation, gone: int, why: str) -> str:
     return f"; {why}: {'one' if gone == 1 else gone} at a time, while {now.replicas - gone} of {now.replicas} serve"
 
 
-def _lacks_device(now: Situation) -> bool:
-    """Whether a pod of the newest revision finds no device, and none of ours is on its way out with one."""
+def _waiting(now: Situation) -> Iterator[str]:
+    """The pods of the newest revision for which there is no device."""
     lacking = re.compile(rf"\bInsufficient {re.escape(now.resource)}(?![\w/-]|\.\w)")
-    waits = False
     for pod in now.pods:
         metadata = pod["metadata"]
-        if metadata.get("deletionTimestamp"):
-            if (pod.get("spec") or {}).get("nodeName"):
-                return False
-        elif (metadata.get("annotations") or {}).get(ANNOTATION) == now.revision:
-            waits = waits or bool(lacking.search(_unscheduled(pod)))
-    return waits
+        if not metadata.get("deletionTimestamp") and (
+            (metadata.get("annotations") or {}).get(ANNOTATION) == now.revision and lacking.search(_unscheduled(pod))
+        ):
+            yield metadata["name"]
+
+
+def _gives_back(pod: JsonObject) -> bool:
+    """Whether it is on its way out of a node, with its device."""
+    return bool(pod["metadata"].get("deletionTimestamp") and (pod.get("spec") or {}).get("nodeName"))
 
 
 def _unscheduled(pod: JsonObject) -> str:

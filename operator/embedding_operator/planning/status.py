@@ -20,6 +20,7 @@ from embedding_operator.planning.pods import Trouble, explained, serving_nodes, 
 from embedding_operator.planning.podsecurity import forbidden
 from embedding_operator.planning.problems import problems_of, situation_of, told
 from embedding_operator.planning.revision import Revision
+from embedding_operator.planning.rolling import Rolling
 from embedding_operator.planning.space import SpacePlan
 from embedding_operator.planning.trust import missing
 from embedding_operator.planning.verdict import Verdict
@@ -49,7 +50,7 @@ class Facts:
     has_gateways: bool  # the cluster has the Gateway API
     pending: bool  # the spec asks for what no revision serves yet
     problem: PlanError | None
-    note: str  # on the rollout that is under way; empty, or to be put behind what is said
+    rolls: Rolling
     newer_profile: bool
     held: bool  # somebody went back to this revision
     follows: int  # how many services at a time adopt what the profile says, if they do so by themselves
@@ -171,12 +172,12 @@ def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict
     refused = counts.refused and explained(REFUSALS, counts.refused, facts.cache_name)
     if counts.overdue:
         why = found.message if found else refused or counts.overdue
-        return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {why}{facts.note}", stalled=True)
+        return Verdict(Reason.PROGRESS_DEADLINE_EXCEEDED, f"{serving}: {why}{facts.rolls.note}", stalled=True)
     if found is not None:
-        return Verdict(found.reason, f"{serving}; {found.message}{facts.note}")
+        return Verdict(found.reason, f"{serving}; {found.message}{facts.rolls.note}")
     if refused:
         return Verdict(Reason.PODS_REFUSED, f"{serving}; pods cannot be made: {refused}")
-    return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision{facts.note}")
+    return Verdict(_progress(facts, counts), f"{serving}, {counts.updated} of the newest revision{facts.rolls.note}")
 
 
 def _all_serve(facts: Facts, counts: Counts) -> bool:
@@ -188,7 +189,8 @@ def _all_serve(facts: Facts, counts: Counts) -> bool:
 
 def _trouble(facts: Facts) -> Trouble | None:
     """Why pods do not get on, and what their claim has to do with it."""
-    found = trouble(facts.pods, facts.cache_name, facts.stuck)
+    pods = [pod for pod in facts.pods if pod["metadata"]["name"] not in facts.rolls.seen_to]
+    found = trouble(pods, facts.cache_name, facts.stuck)
     if found is not None and found.reason is Reason.VOLUMES_NOT_MOUNTED and facts.revision is not None:
         found = Trouble(found.reason, f"{found.message}{missing(facts.revision.template)}")
     if facts.cache is None or not is_one_node(facts.cache):

@@ -185,12 +185,41 @@ def test_what_was_replaced_by_an_earlier_operator_surges_without_an_accelerator(
     assert numbers(rollout.plan()) == SURGE
 
 
+def test_a_pod_whose_device_is_on_its_way_is_no_trouble() -> None:
+    """A drain takes minutes, and the scheduler some seconds more: nobody need do anything."""
+    ending = Rollout().newest()
+    ending.pods[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    for rollout in (Rollout().newest(), ending):
+        reason, message = given.conditions(rollout.plan(waited=False))["Ready"][1:]
+        assert reason == "RollingOut"
+        assert message.startswith("4 of 4 replicas serving, 1 of the newest revision")
+    assert message.endswith("; a pod waits for the device of one that ends")
+    last = Rollout().newest().replacing(replicas=4, ready=3, updated=4)
+    assert given.conditions(last.plan(waited=False))["Ready"][1] != "Unschedulable"
+
+
 def test_the_status_says_how_many_serve_while_pods_are_replaced() -> None:
-    reason, message = given.conditions(Rollout().newest().replacing(replicas=4, ready=3, updated=1).plan())["Ready"][1:]
-    assert reason == "Unschedulable"
+    reason, message = given.conditions(Rollout().newest().plan())["Ready"][1:]
+    assert reason == "RollingOut", "the operator sees to it"
     assert message.endswith(f"; no {NPU} is free for a pod more: one at a time, while 3 of 4 serve")
     last = Rollout().replacing(replicas=4, ready=3, updated=4).plan()
     assert "no huawei" not in given.conditions(last)["Ready"][2], "nothing is given up any more"
+
+
+def test_a_device_that_somebody_else_took_is_told_after_a_while() -> None:
+    taken = Rollout().newest().replacing(replicas=4, ready=3, updated=1)
+    assert given.conditions(taken.plan(waited=False))["Ready"][1] == "RollingOut"
+    reason, message = given.conditions(taken.plan())["Ready"][1:]
+    assert reason == "Unschedulable"
+    assert "one at a time, while 3 of 4 serve" in message
+
+
+@pytest.mark.parametrize("strategy", ["Surge", "Replace"])
+def test_what_is_written_is_done_and_a_lack_is_told(strategy: str) -> None:
+    rollout = Rollout(rollout={"strategy": strategy}).newest()
+    assert given.conditions(rollout.plan(waited=False))["Ready"][1] == "RollingOut"
+    assert given.conditions(rollout.plan())["Ready"][1] == "Unschedulable"
+    assert numbers(rollout.plan()) == (SURGE if strategy == "Surge" else ONE_BY_ONE)
 
 
 def test_a_single_replica_waits_and_says_what_to_write_to_have_it_recreated() -> None:
