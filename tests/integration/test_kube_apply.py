@@ -186,3 +186,29 @@ def _job(namespace):
             "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "stage", "image": "none:1"}]}},
         },
     }
+
+
+async def test_an_entry_of_a_list_that_got_another_key_by_hand_is_written_over(applier, client, namespace, owner):
+    """Joined by the key, the two would have one name, which the API server refuses; and what was written over it must
+    not keep a field that is not wished for any more."""
+    await applier.apply(owned_by(service(namespace, port=80), owner))
+    await edit(client, SERVICES, namespace, "x", {"spec": {"ports": [{"name": "http", "port": 81}]}})
+    desired = owned_by(service(namespace, port=80), owner)
+    await watched(applier, client, desired)
+    healed = await applier.apply(desired)
+    assert [(one["name"], one["port"]) for one in healed["spec"]["ports"]] == [("http", 80)]
+    assert applier.counts["written_over"] == 1
+    moved = await applier.apply(owned_by(service(namespace, port=82), owner))
+    assert [(one["name"], one["port"]) for one in moved["spec"]["ports"]] == [("http", 82)]
+    assert applier.counts["written_over"] == 1
+    now = await client.get(key_of(desired))
+    assert "embedding-operator-repair" not in {entry["manager"] for entry in now["metadata"]["managedFields"]}
+
+
+async def test_what_is_refused_as_it_is_wished_changes_nothing(applier, client, namespace, owner):
+    await applier.apply(owned_by(service(namespace, port=80), owner))
+    with pytest.raises(ApiError) as refused:
+        await applier.apply(owned_by(service(namespace, port=70000), owner))
+    assert refused.value.status == 422
+    assert "70000" in refused.value.message
+    assert "written_over" not in applier.counts

@@ -22,6 +22,7 @@ from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
 # etcd's first revision, before there was any object: a server-side apply with it creates, or is a conflict.
 NOBODYS_VERSION: Final = "1"
+_REPAIR: Final = f"{FIELD_MANAGER}-repair"
 _STATUS_METADATA: Final = ("name", "namespace", "resourceVersion")
 
 
@@ -33,7 +34,7 @@ class _Seen(NamedTuple):
 
 
 class Applier:
-    """`counts` says how often what was done: applied, skipped, created, patched, status, status_skipped."""
+    """`counts` says how often what was done: applied, skipped, created, patched, written_over, status, ..."""
 
     def __init__(self, client: KubeClient, cache: Cache) -> None:
         self.counts: Counter[str] = Counter()
@@ -61,7 +62,7 @@ class Applier:
             self.counts["skipped"] += 1
             return observed
         if observed is not None and is_ours(observed, desired):
-            answer = await self._client.apply(marked(desired, digest), force=True)
+            answer = await self._apply_ours(key, desired, digest)
         elif observed is None:
             answer = await self._apply_first(key, desired, digest)
         else:
@@ -81,8 +82,40 @@ class Applier:
     async def _apply_seen(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
         """Look whose it is, and apply if it is ours; if it has gone, make it."""
         if await self._exists_as_ours(key, desired):
-            return await self._client.apply(marked(desired, digest), force=True)
+            return await self._apply_ours(key, desired, digest)
         return await self._make(desired, digest)
+
+    async def _apply_ours(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
+        """Apply what exists and is ours, whatever somebody made of it.
+
+        An apply joins lists by the keys of their entries: where the number of a port was changed by hand there are two
+        of one name then. What is refused so is first written over.
+        """
+        wish = marked(desired, digest)
+        try:
+            return await self._client.apply(wish, force=True)
+        except ApiError as error:
+            if error.status != 422 or "spec" not in desired or not await self._write_over(key, desired):
+                raise
+        return await self._client.apply(wish, force=True)
+
+    async def _write_over(self, key: ObjectKey, desired: Mapping[str, Any]) -> bool:
+        """Put the lists of the wish in the place of those that are there; False if they are what is refused.
+
+        The fields must be nobody's afterwards, or they would stay when they are not applied any more.
+        """
+        try:
+            answer = await self._client.merge_patch(key, {"spec": desired["spec"]}, manager=_REPAIR)
+        except ApiError as error:
+            if error.is_invalid:
+                return False
+            raise
+        metadata = answer["metadata"]
+        rest = [entry for entry in metadata.get("managedFields") or () if entry.get("manager") != _REPAIR]
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "managedFields": rest}}
+        await self._client.merge_patch(key, body, manager=_REPAIR)
+        self.counts["written_over"] += 1
+        return True
 
     async def _make(self, desired: Mapping[str, Any], digest: str) -> Object:
         """An apply that makes a child, or is refused and changes nothing at all.

@@ -50,7 +50,7 @@ def fingerprint(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str:
         values = actual.get(field) or {}
         ours.append([values.get(name) for name in sorted(wanted.get(field) or {})])
     owners = {owner["uid"] for owner in wanted.get("ownerReferences") or ()}
-    ours.append(sorted(owner["uid"] for owner in actual.get("ownerReferences") or () if owner["uid"] in owners))
+    ours.append(sorted(one for one in _owners(actual) if one[0] in owners))
     return json.dumps(ours)
 
 
@@ -64,12 +64,15 @@ def is_held(observed: Mapping[str, Any], desired: Mapping[str, Any], digest: str
     wanted, actual = desired["metadata"], observed["metadata"]
     if (actual.get("annotations") or {}).get(APPLIED_ANNOTATION) != digest:
         return False
-    owners = {owner["uid"] for owner in actual.get("ownerReferences") or ()}
     return (
-        owners >= {owner["uid"] for owner in wanted.get("ownerReferences") or ()}
+        _owners(actual) >= _owners(wanted)
         and all(_holds(actual.get(field) or {}, wanted.get(field) or {}) for field in ("labels", "annotations"))
         and all(name in observed and _holds(observed[name], desired[name]) for name in desired if name != "metadata")
     )
+
+
+def _owners(metadata: Mapping[str, Any]) -> set[tuple[str, bool]]:
+    return {(one["uid"], bool(one.get("controller"))) for one in metadata.get("ownerReferences") or ()}
 
 
 def _holds(actual: Any, wanted: Any) -> bool:
