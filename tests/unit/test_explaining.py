@@ -77,8 +77,8 @@ def test_a_sites_own_profile_goes_before_the_built_in_one(tmp_path: Path, explai
 
 def test_what_a_pod_template_says_is_told(tmp_path: Path, explain: Any) -> None:
     secret = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
-    vllm = {"name": "vllm", "env": [secret], "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
-    volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "logs", "emptyDir": {}}]
+    vllm = {"name": "vllm", "env": [secret], "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
+    volumes = [{"name": "scratch", "emptyDir": {}}, {"name": "logs", "emptyDir": {}}]
     containers = [vllm, {"name": "logs", "image": "example.com/logs:1"}]
     template = {"spec": {"containers": containers, "volumes": volumes}}
     service = given.service(runtime={"profile": "cpu", "podTemplate": template})
@@ -86,7 +86,7 @@ def test_what_a_pod_template_says_is_told(tmp_path: Path, explain: Any) -> None:
     assert (code, err) == (0, "")
     told = out.split("\npodTemplate\n")[1]
     assert "  spec.containers[logs].image example.com/logs:1\n      spec.runtime.podTemplate, over" in told
-    assert "  /tmp emptyDir\n      spec.runtime.podTemplate, see below\n" in out
+    assert "  /scratch emptyDir\n      spec.runtime.podTemplate, see below\n" in out
     assert "  TOKEN secretKeyRef key=k, name=s\n      spec.runtime.podTemplate, see below\n" in out
 
 

@@ -59,6 +59,7 @@ class ProfilePod(View):
     host_mounts: tuple[str, ...] | None = None
     resources_per_device: ResourcesPerDevice = ResourcesPerDevice()
     shared_memory: Quantity | None = None
+    read_only_root_filesystem: bool | None = None
     env: tuple[EnvVar, ...] | None = None
 
 

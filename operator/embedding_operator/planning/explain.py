@@ -37,6 +37,7 @@ _VOLUMES = {
     "scripts": "launcher, startup probe, middleware and drain, pinned by this revision",
     "state": "the drain flag, which preStop and the server share, and what the startup probe measured",
     "space": "the vectors that this service gave first, written by the operator once a pod is ready",
+    "tmp": "all else that the server may write, its caches too: readOnlyRootFilesystem of the profile",
     "shm": "shared memory between the server's processes; it counts as the container's memory",
 }
 _REQUESTS = {"Embed": "embedding", "Rerank": "ranking", "Classify": "classification"}

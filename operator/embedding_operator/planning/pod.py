@@ -20,6 +20,7 @@ from embedding_operator.planning.spread import constraints
 from embedding_operator.planning.weights import Weights
 
 MODELS_PATH = "/models"
+SCRATCH_PATH = "/tmp"  # noqa: S108  (the pod's own)
 DIGEST_ANNOTATION = f"{names.GROUP}/weights-digest"
 _STARTUP_PERIOD = 5
 _STARTUP_BUDGET = 1800  # seconds; a cold shared file system may need most of it
@@ -111,7 +112,13 @@ def _container(resolved: Resolution, model_path: str, weights: Weights, held_aga
 
 def own_environment(resolved: Resolution) -> tuple[tuple[str, str, str], ...]:
     """Name, value and reason of each variable that is there unless profile or service say otherwise."""
-    return (*BUILT_IN_ENV, *middleware.environment(resolved), *trust.environment(resolved))
+    home = ("HOME", SCRATCH_PATH, "caches belong where the server may write; its root is read-only")
+    return (
+        *BUILT_IN_ENV,
+        *((home,) if resolved.read_only_root else ()),
+        *middleware.environment(resolved),
+        *trust.environment(resolved),
+    )
 
 
 def _environment(resolved: Resolution) -> list[JsonObject]:
@@ -156,11 +163,11 @@ def _drain_command(resolved: Resolution) -> list[str]:
 
 
 def _security(resolved: Resolution) -> JsonObject:
-    if resolved.resource_name is None:
-        return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     # the device nodes belong to another user with mode 0660 (vllm-ascend#9490): root opens them only with the
     # runtime's default capabilities
-    return {"allowPrivilegeEscalation": False}
+    capabilities = {"capabilities": {"drop": ["ALL"]}} if resolved.resource_name is None else {}
+    read_only = {"readOnlyRootFilesystem": True} if resolved.read_only_root else {}
+    return {"allowPrivilegeEscalation": False, **capabilities, **read_only}
 
 
 def _mounts(resolved: Resolution, model_path: str, weights: Weights, held_against: str | None) -> list[JsonObject]:
@@ -170,6 +177,7 @@ def _mounts(resolved: Resolution, model_path: str, weights: Weights, held_agains
         {"name": "state", "mountPath": scripts.STATE_PATH},
         *([space.mount()] if held_against else []),
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  (the pod's own)
+        *([{"name": "tmp", "mountPath": SCRATCH_PATH}] if resolved.read_only_root else []),
         *(secret.mount for secret in trust.secret_volumes(resolved)),
         *(
             {"name": f"host-{index}", "mountPath": path, "readOnly": True}
@@ -185,6 +193,7 @@ def _volumes(resolved: Resolution, weights: Weights, scripts_name: str, held_aga
         {"name": "state", "emptyDir": {"sizeLimit": "16Mi"}},
         *([space.volume(held_against)] if held_against else []),
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": resolved.shared_memory}},
+        *([{"name": "tmp", "emptyDir": {}}] if resolved.read_only_root else []),
         *(secret.volume for secret in trust.secret_volumes(resolved)),
         *({"name": f"host-{index}", "hostPath": {"path": path}} for index, path in enumerate(resolved.host_mounts)),
     ]

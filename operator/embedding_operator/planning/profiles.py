@@ -132,6 +132,7 @@ CPU = _profile(
         "pod": {
             "resourcesPerDevice": {"cpu": "4", "memory": "8Gi"},
             "sharedMemory": "512Mi",
+            "readOnlyRootFilesystem": True,
             "env": [
                 {"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"},
                 {"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"},

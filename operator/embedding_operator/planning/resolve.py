@@ -62,6 +62,7 @@ class Resolution:
     pod_template: JsonObject  # what the service wants merged over the rendered one
     shared_memory: str
     host_mounts: tuple[str, ...]
+    read_only_root: bool  # the server writes to /tmp and nowhere else
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     node_selector: Mapping[str, str]
@@ -143,6 +144,7 @@ def resolve(
         pod_template=spec.runtime.pod_template.to_dict(),
         shared_memory=site.pod.shared_memory or DEFAULT_SHARED_MEMORY,
         host_mounts=site.pod.host_mounts or (),
+        read_only_root=bool(site.pod.read_only_root_filesystem),
         labels=site.pod.labels or {},
         annotations=site.pod.annotations or {},
         node_selector=node_selector(service, site.pod),

@@ -62,7 +62,7 @@ SERVICES: dict[str, dict[str, Any]] = {
     ),
     "pod-template": given.service(
         runtime={
-            "profile": "cpu",
+            "profile": "ascend-910b",
             "podTemplate": {
                 "metadata": {"annotations": {"sidecar.example.com/inject": "false"}},
                 "spec": {

@@ -56,3 +56,22 @@ def test_each_kind_of_site_has_its_profile() -> None:
         assert any(field in pod for pod in pods), field
     assert any("slice" in profile["spec"]["accelerator"] for profile in PROFILES)
     assert any("imagePullSecrets" in profile["spec"]["runtime"] for profile in PROFILES)
+
+
+def test_a_root_that_is_read_only_leaves_the_server_one_place_to_write() -> None:
+    site = next(one for one in PROFILES if one["metadata"]["name"] == "ascend-910b-runtime")
+    work = {"name": "ASCEND_WORK_PATH", "value": "/tmp/ascend"}
+    pod = site["spec"]["pod"] | {"readOnlyRootFilesystem": True, "env": [work]}
+    template = pod_of(site | {"spec": site["spec"] | {"pod": pod}})
+    (container,) = template["spec"]["containers"]
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
+    assert {"name": "HOME", "value": "/tmp"} in container["env"]
+    assert work in container["env"]
+    writable = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert sorted(writable) == ["/dev/shm", "/tmp", "/var/run/embedding-operator"]
+
+
+def test_without_that_word_nothing_is_mounted_over_what_the_image_has() -> None:
+    (container,) = pod_of(PROFILES[0])["spec"]["containers"]
+    assert "/tmp" not in [mount["mountPath"] for mount in container["volumeMounts"]]
+    assert "HOME" not in [variable["name"] for variable in container["env"]]

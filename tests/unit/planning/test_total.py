@@ -6,6 +6,7 @@ A planner that raises leaves a service without a status, and its worker in a loo
 import copy
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -136,18 +137,12 @@ def test_a_plan_that_was_carried_out_asks_for_nothing_new(obj: Any, seen: Observ
         for child in first.apply
         if child["kind"] == "ConfigMap" and FILE in child["data"]
     }
-    after = Observed(
-        profiles=seen.profiles,
-        cache=seen.cache,
+    after = replace(
+        seen,
         revisions=[*kept, *(found for found in stored if found)],
-        deployment=seen.deployment,
         has_budget=any(child["kind"] == "PodDisruptionBudget" for child in first.apply),
         has_claim=True,
-        pods=seen.pods,
-        script_sources=SCRIPTS,
         spaces=spaces,
-        measured=seen.measured,
-        refused=seen.refused,
     )
     second = planned(obj, after)
     assert second.apply == first.apply
