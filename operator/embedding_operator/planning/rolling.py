@@ -94,9 +94,10 @@ def budget(rollout: Rollout, replicas: int) -> JsonObject | None:
     written = rollout.min_available
     if written is None:
         return {"maxUnavailable": 1} if replicas > 1 else None
-    if replicas == 0 or min_available(rollout, replicas) == 0:
-        return None
-    return {"minAvailable": written if written.endswith("%") else int(written)}
+    keeps = min_available(rollout, replicas)
+    # a number, also of a share: that would be of the pods there are, and forbid for ever that one goes which another
+    # one, made beside it, has taken over for (devicehealth.py)
+    return {"minAvailable": keeps} if replicas and keeps else None
 
 
 def _gap(now: Situation, gone: int, why: str) -> str:
