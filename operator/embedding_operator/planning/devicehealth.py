@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from embedding_operator.api.json import JsonObject
-from embedding_operator.planning.pods import condition_of, is_serving
+from embedding_operator.planning.pods import condition_of, has_ended, is_serving
 
 _UNHEALTHY = "Unhealthy"  # "Unknown" is what a kubelet says that has not heard
 
@@ -62,11 +62,11 @@ def replacing(
 
 
 def ill_pods(pods: Iterable[JsonObject]) -> list[Ill]:
-    """Those that are not being deleted, by name."""
+    """Those that hold a device and are not being deleted, by name."""
     found = []
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
         devices = _unhealthy(pod)
-        if devices and not pod["metadata"].get("deletionTimestamp"):
+        if devices and not (pod["metadata"].get("deletionTimestamp") or has_ended(pod)):
             node = str((pod.get("spec") or {}).get("nodeName") or "")
             found.append(Ill(pod["metadata"]["name"], pod["metadata"].get("uid"), node, devices, is_serving(pod)))
     return found

@@ -13,6 +13,7 @@ from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning import revision
 from embedding_operator.planning.choosing import profile_hash, rollback_to
 from embedding_operator.planning.observed import Observed, replicas_of
+from embedding_operator.planning.pods import has_ended
 from embedding_operator.planning.revision import ANNOTATION, Revision
 from embedding_operator.planning.weights import staged
 
@@ -71,14 +72,14 @@ def _followed(service: EmbeddingService, seen: Observed, present: Revision | Non
 
 
 def _is_whole(service: EmbeddingService, seen: Observed, present: Revision) -> bool:
-    """By the pods alone: the Deployment's counts say nothing of a template that is still to be applied."""
-    live = [pod for pod in seen.pods if not pod["metadata"].get("deletionTimestamp")]
-    fit = [
-        pod
-        for pod in live
-        if (pod["metadata"].get("annotations") or {}).get(ANNOTATION) == present.name and _is_ready(pod)
-    ]
-    return len(fit) == len(live) == replicas_of(service)
+    """By the pods alone: the Deployment's counts say nothing of a template that is still to be applied.
+
+    There may be one pod more, which is to take over from one on an unhealthy device and may never find another; and
+    pods that ended for good stay until somebody deletes them.
+    """
+    live = [pod for pod in seen.pods if not (pod["metadata"].get("deletionTimestamp") or has_ended(pod))]
+    of_present = [pod for pod in live if (pod["metadata"].get("annotations") or {}).get(ANNOTATION) == present.name]
+    return len(of_present) == len(live) and sum(map(_is_ready, live)) >= replicas_of(service)
 
 
 def _is_ready(pod: JsonObject) -> bool:

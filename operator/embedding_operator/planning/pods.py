@@ -54,6 +54,11 @@ def is_serving(pod: JsonObject) -> bool:
     return not pod["metadata"].get("deletionTimestamp") and condition_of(pod, "Ready").get("status") == "True"
 
 
+def has_ended(pod: JsonObject) -> bool:
+    """Whether it ended for good (evicted, refused by its node): another one is made, and it holds nothing any more."""
+    return _phase(pod) in ("Failed", "Succeeded")
+
+
 def trouble(pods: Iterable[JsonObject], cache: str | None = None, stuck: Collection[str] = ()) -> Trouble | None:
     """The first trouble found in pods that are not being deleted: pods that ended for good last, else by their names.
 

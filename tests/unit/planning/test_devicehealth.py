@@ -71,12 +71,24 @@ def test_once_another_serves_the_one_on_an_unhealthy_device_is_evicted() -> None
     assert "Degraded" not in given.conditions(after)
 
 
+def test_the_disruption_budget_counts_replicas_and_not_the_pod_more_or_the_eviction_is_refused_for_ever() -> None:
+    plan = planned([pod("a"), pod("b", "Unhealthy"), pod("c", node="n2")], rollout={"minAvailable": "100%"})
+    assert plan.evict is not None
+    assert given.child(plan, "PodDisruptionBudget")["spec"]["minAvailable"] == 2
+
+
 def test_one_that_serves_no_more_goes_as_soon_as_all_others_serve() -> None:
     ended = pod("b", "Unhealthy", ready=False)
     assert planned([pod("a"), ended, pod("c", ready=False)]).evict is None
     gone = planned([pod("a"), ended, pod("c")]).evict
     assert gone is not None
     assert gone.pod == "b"
+
+
+def test_one_that_ended_for_good_holds_no_device_and_is_replaced_anyway() -> None:
+    ended = pod("b", "Unhealthy", ready=False)
+    ended["status"]["phase"] = "Failed"
+    assert replacing([pod("a"), ended], 2, given.deployment(replicas=2, ready=1)).extra == 0
 
 
 def test_several_are_replaced_one_after_the_other() -> None:

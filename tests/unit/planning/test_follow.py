@@ -60,8 +60,22 @@ def stands(obj: JsonObject = SERVICE, **observed: Any) -> Standing:
         (Phase.ROLLING, False, {"revisions": [OLD, NEW], "pods": pods(NEW, ready=False)}),
         (Phase.SETTLED, True, {"revisions": [OLD, NEW], "pods": pods(NEW)}),
         (Phase.SETTLED, True, {"revisions": [OLD, NEW], "pods": [*pods(NEW), ending(pods(OLD)[0])]}),
+        (Phase.SETTLED, True, {"revisions": [OLD, NEW], "pods": pods(NEW) + pods(OLD, 1, ready=False, phase="Failed")}),
+        (Phase.SETTLED, True, {"revisions": [OLD, NEW], "pods": pods(NEW) + pods(NEW, 1, ready=False)}),
     ],
-    ids=["behind", "broken", "nothing new", "noted", "surging", "replacing", "starting", "done", "an old one drains"],
+    ids=[
+        "behind",
+        "broken",
+        "nothing new",
+        "noted",
+        "surging",
+        "replacing",
+        "starting",
+        "done",
+        "an old one drains",
+        "one was evicted by its node long ago",
+        "one more waits for a healthy device",
+    ],
 )
 def test_how_far_a_service_is(phase: Phase, whole: bool, observed: JsonObject) -> None:
     assert stands(**observed) == Standing(phase, "ascend-910b", 3, whole)
