@@ -1,6 +1,7 @@
 """The client against an HTTP server that misbehaves in ways that a healthy API server will not on request."""
 
 import asyncio
+import json
 
 import pytest
 from aiohttp import web
@@ -28,6 +29,12 @@ async def test_a_server_that_asks_to_wait_is_heard(tmp_path, status):
 async def test_an_eviction_that_may_not_be_now_or_at_all_keeps_nothing_else_from_being_done(tmp_path, status, evicted):
     async with serving(answering(status, "{}"), tmp_path) as client:
         assert await client.evict(POD, uid="u") is evicted
+
+
+async def test_two_disruption_budgets_refuse_an_eviction_like_one(tmp_path):
+    words = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+    async with serving(answering(500, json.dumps({"message": words})), tmp_path) as client:
+        assert await client.evict(POD, uid="u") is False
 
 
 async def test_an_eviction_that_cannot_be_asked_for_is_an_error(tmp_path):
