@@ -87,7 +87,8 @@ CHILD_KINDS: Final = (
     PODS,
     CLAIMS,
 )
-OPTIONAL_KINDS: Final = (HTTP_ROUTES,)  # a cluster may not have them; it may also get or lose them later
+# A cluster may not have them, or not give us the right to them: who asks for none need not notice. That may change.
+OPTIONAL_KINDS: Final = (HTTP_ROUTES, NETWORK_POLICIES)
 ALL: Final = (*OWN_KINDS, *CHILD_KINDS, LEASES, EVENTS)
 _BY_KIND: Final = {resource.kind: resource for resource in ALL}
 

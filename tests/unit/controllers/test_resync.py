@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
+
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.kube.client import Listing
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import PODS, ObjectKey, Resource
+from embedding_operator.kube.resources import HTTP_ROUTES, NETWORK_POLICIES, PODS, ObjectKey, Resource
 from tests.unit.controllers import given
 
 
@@ -50,3 +52,14 @@ def test_each_first_list_is_tried_again_soon_however_long_another_took() -> None
     assert both - first == 0.5
     assert resync.versions == {(PODS, namespace): "7" for namespace in ("a", "b", "c")}
     assert ObjectKey("Pod", "c", "x") in resync._context.cache
+
+
+@pytest.mark.parametrize("optional", [HTTP_ROUTES, NETWORK_POLICIES])
+def test_a_right_that_a_newer_version_wants_for_what_few_ask_for_keeps_nobody_from_being_served(
+    optional: Resource,
+) -> None:
+    refused = {namespace: [ApiError(403, "Forbidden", "no rights")] for namespace in "abc"}
+    resync = Resync(given.context(Client(**refused), namespaces=("a", "b", "c")), {optional: "", PODS: ""})
+    _, seconds = given.timeless(resync.first())
+    assert (resync.synced.is_set(), seconds) == (True, 0.0)
+    assert resync._context.absent == {optional.kind}
