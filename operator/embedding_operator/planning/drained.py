@@ -1,6 +1,7 @@
 """What a pod that is gone left unanswered: the last word of its drain, read from its status."""
 
 import re
+from collections.abc import Iterator
 
 from embedding_operator.api.json import JsonObject
 
@@ -12,7 +13,7 @@ _CUT_OFF = re.compile(
 
 def cut_off(pod: JsonObject) -> str | None:
     """In words for an Event, where a pod was stopped before it had answered what it had accepted."""
-    found = _CUT_OFF.match(_last_word(pod))
+    found = next(filter(None, map(_CUT_OFF.match, _last_words(pod))), None)
     if found is None:
         return None
     seconds, count = found.groups()
@@ -22,10 +23,7 @@ def cut_off(pod: JsonObject) -> str | None:
     )
 
 
-def _last_word(pod: JsonObject) -> str:
-    """Of its server's last life; an earlier one is none of this end's business."""
+def _last_words(pod: JsonObject) -> Iterator[str]:
+    """Of its containers' last lives, sidecars' too; an earlier one is none of this end's business."""
     for container in (pod.get("status") or {}).get("containerStatuses") or ():
-        message = ((container.get("state") or {}).get("terminated") or {}).get("message")
-        if message:
-            return str(message)
-    return ""
+        yield str(((container.get("state") or {}).get("terminated") or {}).get("message") or "")

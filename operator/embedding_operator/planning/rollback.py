@@ -31,7 +31,7 @@ def target(entries: Sequence[Entry], spec: JsonObject, number: int | None) -> Re
         found = [entry.revision for entry in entries if entry.revision.number == number]
         if not found:
             raise RollbackError(f"there is no revision {number}: choose one of those that are stored ({numbers})")
-        (chosen,) = found
+        chosen = found[-1]
     if chosen.spec is None and chosen.spec_hash != spec_hash(spec):
         raise RollbackError(
             f"revision {chosen.number} was stored by a version of the operator that did not keep the spec with it: "

@@ -240,6 +240,15 @@ async def test_a_drain_that_was_cut_off_is_told_with_how_many_requests_it_left(c
     assert "with an unknown number of requests unanswered" in note
 
 
+async def test_the_last_word_of_a_sidecar_hides_no_drain_that_was_cut_off(context: Context) -> None:
+    pod = ended(CUT_OFF)
+    sidecar = {"name": "mesh", "state": {"terminated": {"message": "bye"}}}
+    pod["status"]["containerStatuses"].insert(0, sidecar)
+    routing.deleted(context, pod)
+    (note,) = context.untold.take(SERVICE)
+    assert "12 requests unanswered" in note
+
+
 @pytest.mark.parametrize(
     "pod",
     [
