@@ -24,7 +24,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=2)
 _AT_ONCE = 8  # pods of a service that are asked together
 _SOON, _PAUSE, _LONGEST_PAUSE = 1.0, 5.0, 600.0
 _SURELY = 1 - 1e-6  # no threshold is above this cosine
-_REMEMBERED = 4096
+_REMEMBERED = 256  # records; one takes as much as its ConfigMap, which is kept as well, and is soon read again
 
 Records = Mapping[str, Record | None]
 
@@ -56,8 +56,9 @@ class Spaces:
             key = key_of(obj)
             known = self._records.get(key)
             if known is None or known[0] is not obj:
+                self._records.pop(key, None)
                 if len(self._records) >= _REMEMBERED:
-                    self._records.clear()
+                    del self._records[next(iter(self._records))]
                 known = self._records[key] = obj, _record_in(obj)
             found[key.name] = known[1]
         return found

@@ -223,3 +223,11 @@ def test_config_maps_are_read_once_each(monkeypatch: pytest.MonkeyPatch) -> None
     assert kept.recorded([good])[SPACE] is first[SPACE]
     for data in (None, {}, {"space.json": "{"}, {"space.json": '{"texts": {}}'}):
         assert kept.recorded([{**good, "data": data}]) == {SPACE: None}
+
+
+def test_few_records_are_kept_beside_their_config_maps_however_many_services_there_are() -> None:
+    kept = Spaces()
+    text = json.dumps({"texts": given.RECORD.texts})
+    for number in range(2000):
+        kept.recorded([{"kind": "ConfigMap", "metadata": {"name": f"s{number}"}, "data": {"space.json": text}}])
+    assert len(kept._records) <= 256
