@@ -1,5 +1,6 @@
 """What may stand on the command line: each reads one word, and says what is wrong with it in words for people."""
 
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
@@ -27,6 +28,13 @@ def key_of(default: str) -> Callable[[str], tuple[str, str]]:
         return name, key or default
 
     return read
+
+
+def object_name(text: str) -> str:
+    """The name of an object or a namespace; it becomes a part of a URL."""
+    if not re.fullmatch("[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
+        raise ArgumentTypeError(f"{text!r} is not the name of an object: those have a-z, 0-9, - and . only")
+    return text
 
 
 def rate(text: str) -> int:

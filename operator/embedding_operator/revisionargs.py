@@ -31,9 +31,13 @@ def add_rollback(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_service(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="an EmbeddingService")
+    parser.add_argument("name", type=argvalues.object_name, metavar="NAME", help="an EmbeddingService")
     parser.add_argument(
-        "-n", "--namespace", metavar="NAME", help="its namespace (default: that of the kubeconfig's context)"
+        "-n",
+        "--namespace",
+        type=argvalues.object_name,
+        metavar="NAME",
+        help="its namespace (default: that of the kubeconfig's context)",
     )
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: as of `run`")
 

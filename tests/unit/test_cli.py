@@ -55,6 +55,17 @@ def test_an_argument_that_makes_no_sense_is_refused_by_name(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["", "..", "a/status", "a?fieldManager=x", "a b", "A"])
+@pytest.mark.parametrize("arguments", [["history"], ["rollback"], ["history", "x", "-n"]])
+def test_a_name_that_would_lead_elsewhere_in_the_api_is_refused(
+    arguments: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*arguments, name])
+    assert ended.value.code == 2
+    assert f"{name!r} is not the name of an object: those have a-z, 0-9, - and . only" in capsys.readouterr().err
+
+
 def test_a_kubeconfig_that_is_not_there_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "nowhere"
     assert cli.main([*RUN, "--kubeconfig", str(missing)]) == 2

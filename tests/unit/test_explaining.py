@@ -36,6 +36,7 @@ def test_every_example_can_be_served_and_explained(example: Path, explain: Any) 
     assert (code, err) == (0, "")
     for group in ("server", "devices", "flags", "environment", "volumes", "life", "placement", "rollout"):
         assert f"\n{group}\n" in out
+    assert ("\npodTemplate\n" in out) is ("podTemplate:" in example.read_text())
 
 
 @pytest.mark.parametrize("example", WITH_SERVICES, ids=lambda path: path.name)

@@ -64,7 +64,7 @@ def explain(
     yield from _life(service, resolved, template, container)
     yield from _placement(service, resolved, template)
     yield from _rollout(service, resolved, deployment)
-    for what, value in said(resolved.pod_template):
+    for what, value in said(resolved.pod_template) if resolved.pod_template else ():
         yield Decision("podTemplate", what, str(value), "spec.runtime.podTemplate, over what was rendered")
 
 
