@@ -37,7 +37,10 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         context.bereft.discard(key)
         context.lacking.look(key, False)
-        turns.end(context, key)
+        if obj is None:
+            turns.end(context, key)
+        else:  # it may be there for long yet, and nobody's turn comes before all have been looked at
+            turns.tell(context, key, APART)
         return None
     if key in context.bereft and not await _is_there(context, key, obj):
         return None
