@@ -168,7 +168,14 @@ GROUPS = st.fixed_dictionaries(
         ),
         "serving": st.fixed_dictionaries({}, optional={"maxModelLen": st.integers(0, 2), "pooling": st.just({})}),
         "replicas": st.integers(0, 3),
-        "exposure": st.just({"service": {"port": 80}}),
+        "exposure": st.fixed_dictionaries(
+            {},
+            optional={
+                "service": st.just({"port": 80}),
+                "apiKeySecretRef": st.sampled_from([{"name": "keys"}, {"name": "others"}]),
+                "tls": st.just({"secretRef": {"name": "certificate"}}),
+            },
+        ),
     },
 )
 
