@@ -67,6 +67,22 @@ def test_pods_that_are_kept_out_stall_their_service_with_the_level_that_they_nee
     assert len(namespace.items("pod", "embedding-operator.io/service=qwen")) == 2
 
 
+def test_a_staging_job_that_asks_for_root_waits_where_that_is_forbidden_and_says_where_to_look(
+    control_plane: ControlPlane, operator: OperatorProcess
+) -> None:
+    namespace = Guarded(control_plane, "restricted")
+    namespace.service(cache={"claimName": "model-weights", "securityContext": {"runAsUser": 0}})
+    until(lambda: "`kubectl describe job` says what forbids it" in message_of(namespace))
+    assert namespace.items("pod") == []
+    until(lambda: "violates PodSecurity" in namespace.kubectl("describe", "job"))
+
+
+def message_of(namespace: Namespace) -> str:
+    """What the one ModelCache says."""
+    caches = namespace.items("modelcache")
+    return str(namespace.condition("mcache", caches[0]["metadata"]["name"])["message"]) if caches else ""
+
+
 def test_baseline_is_enough_without_mounts_of_the_host(control_plane: ControlPlane, operator: OperatorProcess) -> None:
     namespace = Guarded(control_plane, "baseline")
     namespace.serve("cpu")

@@ -193,7 +193,8 @@ def _running_verdict(cache: ModelCache, seen: ObservedCache, progress: Progress 
         return Verdict(
             Reason.STAGING, f"pod {starting[0]} has not started yet; `kubectl describe pod` says more{failed}"
         )
-    return Verdict(Reason.RETRYING if failed else Reason.STAGING, f"the staging Job makes a pod{failed}")
+    waiting = "the staging Job makes a pod; if that lasts, `kubectl describe job` says what forbids it"
+    return Verdict(Reason.RETRYING if failed else Reason.STAGING, f"{waiting}{failed}")
 
 
 def _told(progress: Progress) -> str:
