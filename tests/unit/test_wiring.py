@@ -25,7 +25,11 @@ SOURCES = Path(__file__).resolve().parents[2] / "operator" / "embedding_operator
 
 def made() -> Iterator[dict[str, Any]]:
     """All that plans make, one of each kind."""
-    exposure = {"gateway": {"parentRefs": [{"name": "public"}]}, "networkPolicy": {"from": [{"podSelector": {}}]}}
+    exposure = {
+        "service": {"type": "LoadBalancer", "loadBalancerClass": "a/b", "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+        "gateway": {"parentRefs": [{"name": "public"}]},
+        "networkPolicy": {"from": [{"podSelector": {}}]},
+    }
     service = given.service(cache={"claimTemplate": {"size": "1Gi"}}, exposure=exposure)
     planned = given.plan(service, given.seen(cache=given.cache()))
     yield from (*planned.create, *planned.apply, BUILT_IN[0])
