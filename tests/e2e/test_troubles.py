@@ -73,7 +73,8 @@ def test_what_a_pod_waits_for_is_told(product: Product) -> None:
     place.double("devices", replicas=3, parallelism={"tensor": 8})  # of which two nodes have eight each
     told(place, "devices", "Unschedulable", "; free some of huawei.com/Ascend910, add nodes")
     place.kubectl("delete", "emb/devices")
-    volume = {"volumes": [{"name": "absent", "secret": {"secretName": "absent"}}]}
+    mounts = {"name": "vllm", "volumeMounts": [{"name": "absent", "mountPath": "/absent"}]}
+    volume = {"volumes": [{"name": "absent", "secret": {"secretName": "absent"}}], "containers": [mounts]}
     place.double("volume", replicas=1, **double(podTemplate={"spec": volume}))
     variable = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "key"}}}
     container = {"containers": [{"name": "vllm", "env": [variable]}]}
