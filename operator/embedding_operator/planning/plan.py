@@ -132,6 +132,7 @@ def _rolling(service: EmbeddingService, seen: Observed, chosen: Revision) -> Rol
             revision=chosen.name,
             deployment=seen.deployment,
             pods=seen.pods,
+            stuck=seen.stuck,
             replacing=seen.is_replacing,
             waited=seen.has_waited,
         ),

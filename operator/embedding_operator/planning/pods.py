@@ -66,7 +66,9 @@ def trouble(pods: Iterable[JsonObject], cache: str | None = None, stuck: Collect
     that have been where they are for longer than is usual.
     """
     for pod in sorted(pods, key=lambda pod: (_phase(pod) == "Failed", str(pod["metadata"]["name"]))):
-        found = None if pod["metadata"].get("deletionTimestamp") else _trouble_of(pod, cache)
+        if pod["metadata"].get("deletionTimestamp"):
+            continue
+        found = _trouble_of(pod, cache)
         if found is None and pod["metadata"]["name"] in stuck:
             found = _stuck(pod)
         if found is not None:
@@ -82,8 +84,13 @@ def explained(table: Sequence[Cause], words: str, cache: str | None) -> str:
 
 
 def waiting_since(pod: JsonObject) -> str | None:
-    """When a pod began to wait for what it usually has in a moment; None where it does not."""
-    if pod["metadata"].get("deletionTimestamp") or _phase(pod) != "Pending":
+    """When a pod began to wait for what it usually has in a moment, or should have been gone; None where it does not.
+
+    A pod of a lost node is being deleted until somebody deletes the node, or it is back.
+    """
+    if ends := pod["metadata"].get("deletionTimestamp"):  # when its grace is over, not when that began
+        return str(ends) if (pod.get("spec") or {}).get("nodeName") else None
+    if _phase(pod) != "Pending":
         return None
     scheduled = condition_of(pod, "PodScheduled")
     if not (pod.get("spec") or {}).get("nodeName"):

@@ -9,7 +9,7 @@ an old one although the new one still waits. The device that comes free is for t
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from embedding_operator.api.json import JsonObject
@@ -41,6 +41,7 @@ class Situation:
     revision: str  # the newest
     deployment: JsonObject | None
     pods: Sequence[JsonObject]
+    stuck: Collection[str]  # pods that should have been gone, or running, for a while
     replacing: bool  # the Deployment was told to give up a pod first, and its rollout is under way
     waited: bool  # the newest pods have lacked a device for PATIENCE seconds
 
@@ -53,7 +54,7 @@ def rolling(rollout: Rollout, now: Situation) -> Rolling:
     auto = rollout.strategy != "Surge" and bool(now.resource) and not first
 
     waiting = frozenset(_waiting(now)) if now.resource else frozenset()
-    ending = any(map(_gives_back, now.pods))
+    ending = any(_gives_back(pod) and pod["metadata"]["name"] not in now.stuck for pod in now.pods)
     has_old = _has_old_pods(now.deployment)
     lacks = bool(waiting) and not ending and (has_old or now.replacing)
     short = auto and lacks and has_old and now.waited

@@ -51,7 +51,7 @@ class Rollout:
         self.counts |= counts
         return self
 
-    def plan(self, *, waited: bool = True) -> Plan:
+    def plan(self, *, waited: bool = True, stuck: frozenset[str] = frozenset()) -> Plan:
         deployment = given.deployment(**self.counts)
         deployment["spec"] = {"strategy": {"type": "RollingUpdate", "rollingUpdate": self.strategy}}
         deployment["metadata"]["generation"] += 0 if self.settled else 1
@@ -62,6 +62,7 @@ class Rollout:
             pods=self.pods,
             is_replacing=is_under_way(deployment, self.replicas) and is_replacing(deployment),
             has_waited=waited,
+            stuck=stuck,
         )
         return given.plan(self.service, seen)
 
@@ -146,6 +147,7 @@ def test_a_device_that_one_of_our_own_pods_is_about_to_give_back_is_waited_for()
     rollout.pods[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     planned = rollout.plan()
     assert (planned.lacks_device, numbers(planned)) == (False, SURGE)
+    assert numbers(rollout.plan(stuck=frozenset({"old-0"}))) == ONE_BY_ONE  # its node is lost, and the device with it
     rollout.pods[0]["spec"]["nodeName"] = None  # it never had one
     assert numbers(rollout.plan()) == ONE_BY_ONE
 
