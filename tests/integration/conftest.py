@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -11,6 +11,7 @@ from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.resources import Object
 from tests.cluster.controlplane import ControlPlane
+from tests.gateway import crd
 from tests.integration.kube_support import client_of, config_map, namespace_of
 
 
@@ -35,3 +36,13 @@ def applier(client: KubeClient) -> Applier:
 async def owner(client: KubeClient, namespace: str) -> Object:
     """Any object will do as the owner; the applier does not look into it."""
     return await client.apply(config_map(namespace, "owner"))
+
+
+@pytest.fixture(scope="module")
+def gateway_api(control_plane: ControlPlane) -> Iterator[None]:
+    """The Gateway API is installed, and gone again afterwards: most clusters are without."""
+    kubectl, manifest = control_plane.kubectl, str(crd("httproutes"))
+    kubectl("apply", "--server-side", "-f", manifest)
+    kubectl("wait", "--for=condition=Established", "-f", manifest)
+    yield
+    kubectl("delete", "-f", manifest)

@@ -13,7 +13,6 @@ import yaml
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.waiting import wait_until
-from tests.gateway import crd
 from tests.unit.planning import given
 from tests.unit.planning.combinations import CHIPS, MODELS, VERSIONS, planned
 from tests.unit.planning.test_golden import GOLDEN
@@ -25,7 +24,7 @@ PRIORITY = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "meta
 
 
 @pytest.fixture(scope="module")
-def prepared(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+def prepared(control_plane: ControlPlane, gateway_api: None) -> ControlPlane:
     """What the manifests refer to, and a namespace of each Pod Security level."""
     kubectl = control_plane.kubectl
     namespaces = {item["metadata"]["namespace"] for file in FILES for item in yaml.safe_load_all(file.read_text())}
@@ -34,14 +33,11 @@ def prepared(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     for level in LEVELS:
         kubectl("create", "namespace", f"golden-{level}")
         kubectl("label", "namespace", f"golden-{level}", f"pod-security.kubernetes.io/enforce={level}")
-    kubectl("apply", "--server-side", "-f", str(crd("httproutes")))
-    kubectl("wait", "--for=condition=Established", "-f", str(crd("httproutes")))
     kubectl("apply", "-f", "-", input=yaml.safe_dump_all([RUNTIME, PRIORITY]))
     for level in LEVELS:
         account = ("get", "serviceaccount", "default", "-n", f"golden-{level}", "--ignore-not-found", "-o", "name")
         wait_until("namespaces have their accounts", lambda account=account: bool(kubectl(*account)))
-    yield control_plane
-    kubectl("delete", "-f", str(crd("httproutes")))
+    return control_plane
 
 
 def dry_run(control_plane: ControlPlane, *manifests: dict[str, Any]) -> list[str]:

@@ -5,10 +5,7 @@ import pytest
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.compact import unpacked
-from embedding_operator.kube.resources import (
-    DEPLOYMENTS,
-    key_of,
-)
+from embedding_operator.kube.resources import DEPLOYMENTS, key_of
 from tests.integration.kube_support import config_map, deployment, edit, owned_by, raw, watched
 from tests.unit.planning.test_golden import SERVICES as PLANNED
 from tests.unit.planning.test_golden import rendered
@@ -27,6 +24,7 @@ def planned(name, namespace):
     return [{**child, "metadata": {**child["metadata"], "namespace": namespace}} for child in rendered(name)]
 
 
+@pytest.mark.usefixtures("gateway_api")
 @pytest.mark.parametrize("name", PLANNED)
 async def test_the_next_operator_sends_nothing_that_is_in_force(applier, client, namespace, owner, name):
     children = [owned_by(child, owner) for child in planned(name, namespace)]
