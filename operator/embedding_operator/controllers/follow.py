@@ -13,7 +13,7 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import Resource
+from embedding_operator.kube.resources import OPTIONAL_KINDS, Resource
 from embedding_operator.kube.watching import News, watch
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ async def follow(context: Context, resync: Resync, resource: Resource, namespace
                     version = _take(context, news)
                 pause = _PAUSE
         except ApiError as error:
-            if error.is_expired or error.is_not_found:
-                version = ""  # what was missed is unknown: a list tells, deletions too
+            if error.is_expired or error.is_not_found or (error.is_forbidden and resource in OPTIONAL_KINDS):
+                version = ""  # what was missed is unknown: a list tells, of deletions and of such a kind too
             logger.log(logging.INFO if error.is_expired else logging.WARNING, "the watch of %s: %s", resource, error)
             wait = error.retry_after or 0.0
         await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads load

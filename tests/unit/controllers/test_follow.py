@@ -96,3 +96,14 @@ def test_news_reach_the_cache_and_the_queue(monkeypatch: pytest.MonkeyPatch) -> 
     resync, _ = followed(monkeypatch, lambda _: [News("ADDED", pod)], 5.0)
     assert ObjectKey("Pod", "a", "x") in resync._context.cache
     assert len(resync._context.queue) == 1
+
+
+@pytest.mark.parametrize(("optional", "lists"), [((), 0), ((PODS,), 1)])
+def test_a_right_that_is_taken_away_is_asked_for_by_a_list_where_one_can_do_without(
+    monkeypatch: pytest.MonkeyPatch, optional: tuple[Resource, ...], lists: int
+) -> None:
+    """Which looks again every few minutes, where a watch would be tried, and refused, every few seconds."""
+    monkeypatch.setattr(follower, "OPTIONAL_KINDS", optional)
+    refused = ApiError(403, "Forbidden", "pods is forbidden")
+    resync, _ = followed(monkeypatch, lambda nth: [refused] if nth == 1 else [BOOKMARK], 10.0)
+    assert resync.lists == lists
