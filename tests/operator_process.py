@@ -19,18 +19,26 @@ IMAGE = "example.com/embedding-operator:test"
 class OperatorProcess:
     """`with OperatorProcess(kubeconfig, directory): ...`; it is ready when its cache is full."""
 
-    def __init__(self, kubeconfig: Path, directory: Path, *arguments: str, name: str = "operator") -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        directory: Path,
+        *arguments: str,
+        name: str = "operator",
+        module: str = "embedding_operator.cli",
+    ) -> None:
         self.log = directory / f"{name}.log"
         self._port = free_ports(1)[0]
         self._name = name
-        self._command = [sys.executable, "-m", "embedding_operator.cli", "run", f"--kubeconfig={kubeconfig}"]
+        self._command = [sys.executable, "-m", module, "run", f"--kubeconfig={kubeconfig}"]
         self._command += [f"--image={IMAGE}", f"--health-port={self._port}", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it (again); returns when /readyz says so."""
         with self.log.open("ab") as log:
-            env = os.environ | {"POD_NAME": f"{self._name}-{time.monotonic_ns()}", "PYTHONSAFEPATH": "1"}
+            path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(Path(__file__).parents[1])}  # for modules of tests
+            env = os.environ | {"POD_NAME": f"{self._name}-{time.monotonic_ns()}"} | path
             self._process = subprocess.Popen(self._command, stderr=log, stdout=log, env=env)
         while not self._ready():
             if self._process.poll() is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 
 from embedding_operator import podscripts
 from embedding_operator.planning.scripts import config_map_name
+from tests.changed_operator import VARIABLE
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, settle, until
@@ -46,7 +48,7 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         restore(request.param, namespace)
         before = what_runs(namespace)
         with OperatorProcess(control_plane.kubeconfig, directory) as operator:
-            look(namespace)
+            look(namespace, *NAMES)
             yield Upgraded(request.param, namespace, before)
         assert "Traceback" not in operator.log.read_text()
 
@@ -69,11 +71,11 @@ def scripts(namespace: Namespace) -> list[Object]:
     return namespace.items("configmap", "embedding-operator.io/scripts")
 
 
-def look(namespace: Namespace) -> None:
-    """See to it that the operator has looked at every service, and had time for a second thought."""
-    for name in NAMES:
+def look(namespace: Namespace, *names: str) -> None:
+    """See to it that the operator has looked at these services, and had time for a second thought."""
+    for name in names:
         namespace.kubectl("delete", "service", name)
-    for name in NAMES:
+    for name in names:
         until(lambda name=name: namespace.get("service", name) is not None)  # type: ignore[misc]
     time.sleep(5)
 
@@ -144,3 +146,29 @@ def test_the_next_change_of_a_spec_renders_with_the_present_version_and_rolls_th
     for name in ("shared", "tuned"):
         assert after["templates"][name] == before["templates"][name]
     assert after["pods"].keys() >= {name for name in before["pods"] if not name.startswith("small-")}
+
+
+def test_the_next_version_restarts_nothing_either_and_so_does_the_way_back(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """Templates, scripts, a default and built-in profiles of the next one are others (tests/changed_operator.py)."""
+    install_kinds(control_plane.kubectl)
+    namespace = Namespace(control_plane.kubectl)
+    namespace.claim()
+    with OperatorProcess(control_plane.kubeconfig, tmp_path):
+        namespace.service()
+        namespace.stage()
+        until(lambda: namespace.get("deployment", "qwen") is not None)
+        settle(namespace, "qwen")
+    before = what_runs(namespace)
+    with OperatorProcess(control_plane.kubeconfig, tmp_path, name="next", module="tests.changed_operator"):
+        look(namespace, "qwen")
+        assert what_runs(namespace) == before
+        namespace.service("new")  # so it is another version
+        until(lambda: namespace.get("deployment", "new") is not None)
+        assert VARIABLE in json.dumps(what_runs(namespace)["templates"]["new"])
+        settle(namespace, "new")
+    both = what_runs(namespace)
+    with OperatorProcess(control_plane.kubeconfig, tmp_path, name="back"):
+        look(namespace, "qwen", "new")
+        assert what_runs(namespace) == both
