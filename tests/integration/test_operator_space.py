@@ -172,7 +172,7 @@ def test_other_vectors_stop_the_rollout_until_somebody_accepts_them(
     (recorded,) = records(namespace).values()
     assert recorded["texts"] == OTHER.texts
     until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "")
-    assert namespace.condition("emb", "qwen", "Degraded")["reason"] == "EmbeddingSpaceChanged"  # the old pod, till then
+    until(lambda: namespace.condition("emb", "qwen", "Degraded")["reason"] == "EmbeddingSpaceChanged")  # the old pod
     pods.run(name, OTHER, ready=True)
     until(lambda: namespace.condition("emb", "qwen")["status"] == "True")
     until(lambda: namespace.condition("emb", "qwen", "Degraded")["reason"] == "")

@@ -27,6 +27,7 @@ from embedding_operator.planning.rolling import is_replacing, is_under_way
 from embedding_operator.planning.vectors import Record
 from embedding_operator.planning.weights import cache_name, is_one_node
 
+_SOON = 0.5  # seconds
 _EVICTION = 15.0  # seconds until it is tried again, if the disruption budget was against it
 
 
@@ -70,7 +71,9 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)
     lacking = context.lacking.look(key, plan.lacks_device)
-    return min((wait for wait in (again, lacking, unasked) if wait is not None), default=None)
+    # held against other vectors from now on, pods may have to be asked once more
+    recorded_anew = _SOON if after.spaces != seen.spaces else None
+    return min((wait for wait in (again, lacking, unasked, recorded_anew) if wait is not None), default=None)
 
 
 async def _look_at_vectors(context: Context, key: ObjectKey) -> float | None:
