@@ -203,7 +203,7 @@ def undergo(busy: Busy, what: str, change: Callable[[Busy], Over], seconds: floa
     """A change under load, from a moment in which all clients have been answered until some seconds after its end."""
     replicas = len(busy.pods())
     with Crowd(busy.url, MODEL) as crowd:
-        until(lambda: crowd.requests > 2 * crowd.number, 120)
+        until(lambda: crowd.requests > 4 * crowd.number, 120)
         began = time.monotonic()
         over = change(busy)
         until(over, seconds)

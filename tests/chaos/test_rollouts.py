@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cluster
 
 def assert_nothing_was_lost(outcome: Outcome) -> None:
     print(outcome)
-    assert outcome.told["requests"] > 2 * outcome.clients
+    assert outcome.told["requests"] > 4 * outcome.clients
     assert outcome.failed == 0, outcome
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +16,9 @@ from tests.standins.load import Load
 
 _WORDS = 500
 """Of a long text: with 10 ms for each of its tokens it takes the double five seconds more than a short one."""
+
+_RAMP = 7.0
+"""Seconds in which a crowd comes: as long as a long request takes, so that some end at any time."""
 
 
 class Clients:
@@ -72,10 +76,10 @@ class Crowd(Clients):
     """Two hundred without a pause, a quarter of them with long texts."""
 
     def __init__(self, url: str, model: str) -> None:
-        texts = {150: "What is the capital of China?", 50: " ".join(["word"] * _WORDS)}
-        super().__init__(
-            *(
-                Load(f"{url}/embeddings", model, clients=clients, seconds=3600, timeout=60, text=text)
-                for clients, text in texts.items()
-            )
-        )
+        short, long = "What is the capital of China?", " ".join(["word"] * _WORDS)
+        super().__init__(*(_loads(url, model, {short: 150, long: 50})))
+
+
+def _loads(url: str, model: str, clients: dict[str, int]) -> Iterator[Load]:
+    for text, number in clients.items():
+        yield Load(f"{url}/embeddings", model, clients=number, seconds=3600, timeout=60, text=text, ramp=_RAMP)

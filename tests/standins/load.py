@@ -129,7 +129,8 @@ class Client:
 class Load:
     """N clients in a closed loop; `stop` ends it early, after the requests that are under way.
 
-    `url` may be changed while it runs: new connections go there.
+    `url` may be changed while it runs: new connections go there. They begin one after the other, within `ramp` seconds,
+    so that not all of them wait for the same moment.
     """
 
     def __init__(
@@ -145,9 +146,10 @@ class Load:
         pause: float = 0.0,
         key: str = "",
         ca: str = "",
+        ramp: float = 0.0,
     ) -> None:
         self.url, self.clients, self.seconds, self.limit = url, clients, seconds, requests
-        self.timeout, self.pause, self.key = timeout, pause, key
+        self.timeout, self.pause, self.key, self.ramp = timeout, pause, key, ramp
         self.tls = ssl.create_default_context(cadata=ca) if ca else None
         self.body = json.dumps({"model": model, "input": text}).encode()
         self.result = Result()
@@ -162,12 +164,13 @@ class Load:
     async def run(self) -> Result:
         start = time.monotonic()
         timer = asyncio.get_running_loop().call_later(self.seconds, self.stop)
-        await asyncio.gather(*(self.client(start) for _ in range(self.clients)))
+        await asyncio.gather(*(self.client(start, self.ramp * nth / self.clients) for nth in range(self.clients)))
         timer.cancel()
         self.result.seconds = time.monotonic() - start
         return self.result
 
-    async def client(self, start: float) -> None:
+    async def client(self, start: float, delay: float) -> None:
+        await asyncio.sleep(delay)
         client = Client(self)
         while self.wants_more():
             self.result.requests += 1
