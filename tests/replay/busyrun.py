@@ -30,9 +30,10 @@ def _created(search: Namespace, shop: Namespace, kubelet: Kubelet) -> None:
     search.claim()
     search.service("qwen")
     search.service("gte", replicas=1)
-    search.service("rerank", model=_source(RERANKER))
+    search.service("rerank", model=_source(RERANKER), task="Rerank")
     shop.service("qwen")  # its claim comes late
-    shop.service("own", cache={"claimTemplate": {"size": "1Gi"}}, replicas=3)
+    guarded = {"networkPolicy": {"from": []}}  # until the spec of that service changes
+    shop.service("own", cache={"claimTemplate": {"size": "1Gi"}}, replicas=3, exposure=guarded)
     shop.service("typo", model=_source(MISSING))
     shop.service("given", model={"cacheRef": {"name": "mine"}, "servedName": "mine"}, cache=None)
     until(lambda: _reason(shop, "given") == "CacheNotFound")
@@ -90,7 +91,7 @@ def _made_again(search: Namespace, shop: Namespace, kubelet: Kubelet) -> None:
     search.kubectl("delete", "emb", "gte", "--wait=false")
     search.service("gte", replicas=1)
     shop.kubectl("delete", "emb", "qwen")
-    shop.service("qwen", model=_source(RERANKER), replicas=1)
+    shop.service("qwen", model=_source(RERANKER), task="Rerank", replicas=1)
     shop.kubectl("delete", "modelcache", "mine")  # what serves goes on serving
     until(lambda: shop.condition("emb", "given", "WeightsReady")["status"] == "False")
     _model_cache(shop, "mine")
