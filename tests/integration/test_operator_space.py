@@ -160,6 +160,7 @@ def test_other_vectors_stop_the_rollout_until_somebody_accepts_them(
     message = namespace.condition("emb", "qwen")["message"]
     assert f"pod {name} gives other vectors than this service did before: the smallest cosine is 0.000000" in message
     until(lambda: "EmbeddingSpaceChanged" in namespace.kubectl("get", "events"))
+    time.sleep(3)  # the Deployment's counts come after the Event
     version = (namespace.get("emb", "qwen") or {})["metadata"]["resourceVersion"]
     operator.kill()
     asked = len(pods.asked)
