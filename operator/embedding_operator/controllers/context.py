@@ -9,7 +9,7 @@ import aiohttp
 from embedding_operator import podscripts
 from embedding_operator.controllers.following import Following
 from embedding_operator.controllers.identity import Identity
-from embedding_operator.controllers.lasting import Patience
+from embedding_operator.controllers.patience import Patience
 from embedding_operator.controllers.progress import Looks
 from embedding_operator.controllers.spaces import Spaces
 from embedding_operator.controllers.untold import Untold

@@ -1,26 +1,33 @@
-"""Which pods have waited for longer than is usual. The planner has no clock; it is told their names."""
+"""For how long something has been so, of each key: what no object tells, and what may be forgotten.
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+An operator that starts anew begins to wait anew, and nothing worse.
+"""
 
-from embedding_operator.controllers.status import seconds_since
-from embedding_operator.planning.pods import waiting_since
+import time
+from collections.abc import Callable
 
-USUAL = 60
-"""Seconds in which a scheduler looks at a pod, and a kubelet mounts its volumes, where all is well."""
-
-
-def stuck(pods: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """The names of those that have waited too long."""
-    return frozenset(pod["metadata"]["name"] for pod in pods if (_waited(pod) or 0) >= USUAL)
+from embedding_operator.kube.resources import ObjectKey
 
 
-def until_stuck(pods: Iterable[Mapping[str, Any]]) -> float | None:
-    """In how many seconds another pod will have waited too long, if it goes on waiting."""
-    left = [USUAL - waited for pod in pods if (waited := _waited(pod)) is not None and waited < USUAL]
-    return float(min(left)) if left else None
+class Patience:
+    """`look` at each reconcile; `is_over` when it has been so at every look for so many seconds."""
 
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._since: dict[ObjectKey, float] = {}
 
-def _waited(pod: Mapping[str, Any]) -> int | None:
-    since = waiting_since(dict(pod))
-    return None if since is None else seconds_since(since)
+    def look(self, key: ObjectKey, holds: bool) -> float | None:
+        """Take in whether it is so now. Returns the seconds until patience is over, or None."""
+        if not holds:
+            self._since.pop(key, None)
+            return None
+        self._since.setdefault(key, self._clock())
+        return None if self.is_over(key) else self._left(key)
+
+    def is_over(self, key: ObjectKey) -> bool:
+        """Whether it has been so for long enough."""
+        return key in self._since and self._left(key) <= 0
+
+    def _left(self, key: ObjectKey) -> float:
+        return self._since[key] + self._seconds - self._clock()

@@ -10,9 +10,9 @@ from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing, turns
 from embedding_operator.controllers.context import Context, script_sources
-from embedding_operator.controllers.patience import stuck, until_stuck
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import write_status
+from embedding_operator.controllers.stuck import stuck, until_stuck
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import OPTIONAL_KINDS, Object, ObjectKey, by_kind, key_of

@@ -1,37 +1,29 @@
-"""Which pods have waited too long, and when to look again."""
+"""How long something has been so, at every look."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from embedding_operator.controllers.patience import Patience
+from embedding_operator.kube.resources import ObjectKey
 
-from embedding_operator.controllers.patience import stuck, until_stuck
-from tests.unit.planning import given
-
-
-def mounting(name: str, seconds: int) -> dict[str, Any]:
-    since = (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": since}
-    return given.pod(
-        name, phase="Pending", conditions=[scheduled, {"type": "PodReadyToStartContainers", "status": "False"}]
-    )
+ONE, OTHER = (ObjectKey("EmbeddingService", "search", name) for name in ("one", "other"))
 
 
-def test_only_a_pod_that_waited_for_longer_than_is_usual_is_stuck() -> None:
-    pods = [mounting("old", 3600), mounting("new", 5), given.pod("serving")]
-    assert stuck(pods) == {"old"}
-    left = until_stuck(pods)
-    assert left is not None
-    assert 0 < left < 60
+def test_patience_is_over_when_it_was_so_at_every_look() -> None:
+    now = [100.0]
+    patience = Patience(15, clock=lambda: now[0])
+    assert not patience.is_over(ONE)
+    assert patience.look(ONE, True) == 15
+    now[0] += 5
+    assert patience.look(ONE, True) == 10
+    now[0] += 10
+    assert patience.is_over(ONE)
+    assert patience.look(ONE, True) is None, "nothing more to wait for"
+    assert not patience.is_over(OTHER)
 
 
-def test_a_pod_of_a_lost_node_is_stuck_when_it_should_have_been_gone_for_long() -> None:
-    now, pods = datetime.now(UTC), []
-    for name, seconds in (("lost", -100), ("draining", 100)):
-        pods.append(given.pod(name))
-        pods[-1]["metadata"]["deletionTimestamp"] = (now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert stuck(pods) == {"lost"}
-    assert until_stuck(pods) == 60
-
-
-def test_where_nobody_waits_there_is_nothing_to_look_for() -> None:
-    assert until_stuck([mounting("old", 3600), given.pod("serving")]) is None
-    assert until_stuck([]) is None
+def test_it_begins_anew_when_it_was_not_so_in_between() -> None:
+    now = [0.0]
+    patience = Patience(15, clock=lambda: now[0])
+    patience.look(ONE, True)
+    now[0] += 20
+    assert patience.look(ONE, False) is None
+    assert not patience.is_over(ONE)
+    assert patience.look(ONE, True) == 15
