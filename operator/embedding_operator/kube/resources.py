@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from embedding_operator.api.names import GROUP, VERSION
 
@@ -44,15 +45,18 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
-        """The URL path of the collection (in all namespaces without `namespace`) or of one object."""
+        """The URL path of the collection (in all namespaces without `namespace`) or of one object.
+
+        Names come from people, too: whatever they wrote, it names what is looked for and asks for nothing else.
+        """
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if self.namespaced and namespace:
-            parts += ["namespaces", namespace]
+            parts += ["namespaces", quote(namespace, safe="")]
         elif self.namespaced and name:
             raise ValueError(f"{self.kind} {name}: a namespace is needed to name one object")
         parts.append(self.plural)
         if name:
-            parts.append(name)
+            parts.append(quote(name, safe=""))
         if subresource:
             parts.append(subresource)
         return "/".join(parts)

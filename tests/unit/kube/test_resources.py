@@ -37,6 +37,12 @@ def test_paths(resource, namespace, name, subresource, path):
     assert resource.path(namespace, name, subresource) == path
 
 
+@pytest.mark.parametrize("written", ["a?limit=1", "a/b", "a#b", "a b", "ä"])
+def test_a_name_stays_one_part_of_the_path(written):
+    assert resources.PODS.path(written, written).count("/") == resources.PODS.path("a", "p").count("/")
+    assert not set(resources.PODS.path(written, written)) & set("?# ä")
+
+
 def test_one_namespaced_object_cannot_be_named_without_its_namespace():
     with pytest.raises(ValueError, match="namespace"):
         resources.PODS.path(None, "p")
