@@ -80,7 +80,11 @@ def _sizes(resolved: Resolution) -> tuple[Flag, ...]:
 
 def _operation() -> tuple[Flag, ...]:
     return (
-        Flag("--middleware", (MIDDLEWARE,), "closes connections politely while the pod drains"),
+        Flag(
+            "--middleware",
+            (MIDDLEWARE,),
+            "what the server lacks: draining, readiness, liveness, bounds, keys, guarded vectors",
+        ),
         Flag(
             "--safetensors-load-strategy",
             ("prefetch",),
