@@ -17,9 +17,16 @@ VECTORS = "/var/run/embedding-operator/vectors.json"
 PLUGIN = "[vllm.general_plugins]\nembedding_operator = embedding_operator_lastwords:register\n"
 
 
-def forget(left: Path) -> None:
-    """Forget an earlier life: an emptyDir outlives a container that was drained and restarted."""
-    left.unlink(missing_ok=True)
+def forget(what: str, left: Path) -> None:
+    """Forget an earlier life: an emptyDir outlives a container that was drained and restarted.
+
+    With its drain flag the server would start and never be ready, with nothing to show why; beside its vectors, which
+    may be others than those of this start, nobody would embed the probe texts again.
+    """
+    try:
+        left.unlink(missing_ok=True)
+    except OSError as error:
+        fail(1, f"cannot remove the {what} {left} of an earlier start: {error.strerror}")
 
 
 def announce_plugin(directory: Path) -> str:
@@ -55,17 +62,8 @@ def main(arguments: list[str]) -> NoReturn:
     if not arguments:
         fail(2, "no command given; write it after the script, as in: launch.py vllm serve /models/name")
     flag = Path(os.environ.get("EMBEDDING_OPERATOR_DRAIN_FLAG", DRAIN_FLAG))
-    try:
-        forget(flag)
-    except OSError as error:
-        # With the flag in place the server would start and never be ready, with nothing to show why.
-        fail(1, f"cannot remove the drain flag {flag} of an earlier start: {error.strerror}")
-    vectors = Path(os.environ.get("EMBEDDING_OPERATOR_VECTORS", VECTORS))
-    try:
-        forget(vectors)
-    except OSError as error:
-        # The vectors of this start may be others, and nobody would embed the probe texts again.
-        fail(1, f"cannot remove the vectors {vectors} of an earlier start: {error.strerror}")
+    forget("drain flag", flag)
+    forget("vectors", Path(os.environ.get("EMBEDDING_OPERATOR_VECTORS", VECTORS)))
     environment = dict(os.environ)
     extend_python_path(environment, str(Path(__file__).resolve().parent))
     extend_python_path(environment, announce_plugin(flag.parent / "plugins"))

@@ -70,6 +70,13 @@ def test_a_flag_that_cannot_be_removed_stops_the_start(launcher: Path, tmp_path:
     assert "cannot remove the drain flag" in ended.stderr
 
 
+def test_vectors_that_cannot_be_removed_stop_the_start(launcher: Path, tmp_path: Path) -> None:
+    (tmp_path / "vectors.json").mkdir()
+    ended = launch(launcher, "true", EMBEDDING_OPERATOR_VECTORS=str(tmp_path / "vectors.json"))
+    assert ended.returncode == 1
+    assert f"cannot remove the vectors {tmp_path / 'vectors.json'} of an earlier start: " in ended.stderr
+
+
 def test_the_servers_exit_status_is_the_containers(launcher: Path) -> None:
     assert launch(launcher, "bash", "-c", "exit 42").returncode == 42
 
