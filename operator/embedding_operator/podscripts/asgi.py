@@ -25,15 +25,20 @@ async def answer(send: Send, status: int, content: dict[str, Any], *headers: tup
     await send({"type": "http.response.body", "body": body})
 
 
+async def fail(send: Send, status: int, kind: str, message: str, *headers: tuple[bytes, bytes]) -> None:
+    """An error in the shape of vLLM's own, which is OpenAI's."""
+    error = {"message": message, "type": kind, "param": None, "code": status}
+    await answer(send, status, {"error": error}, *headers)
+
+
 async def refuse(
     receive: Receive, send: Send, status: int, kind: str, message: str, *headers: tuple[bytes, bytes]
 ) -> None:
-    """An error in the shape of vLLM's own, which is OpenAI's.
+    """The same to a request that nobody has read yet.
 
-    The body is read to its end first: a connection that is closed with some of it unread is reset, and the client may
+    Its body is read to its end first: a connection that is closed with some of it unread is reset, and the client may
     never see the answer.
     """
     while (await receive()).get("more_body", False):
         pass
-    error = {"message": message, "type": kind, "param": None, "code": status}
-    await answer(send, status, {"error": error}, *headers)
+    await fail(send, status, kind, message, *headers)

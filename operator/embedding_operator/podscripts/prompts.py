@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Optional
 
-from embedding_operator.podscripts.asgi import App, Message, Receive, Send, answer, own_path
+from embedding_operator.podscripts.asgi import App, Message, Receive, Send, fail, own_path
 
 Request = dict[str, Any]
 Rewrite = Callable[[Request, Request], Optional[Request]]  # noqa: UP045  (evaluated, and Python 3.9 has no `|` of types)
@@ -80,7 +80,7 @@ class Prompts:
                 return
             changed = self.rewritten(body)
         except RefusedError as error:
-            await refuse(send, error)
+            await fail(send, error.status, "BadRequestError", str(error))
             return
         if changed is not None:
             scope, body = with_length(scope, len(changed)), changed
@@ -104,17 +104,25 @@ def what_to_do(prompt: dict[str, Any]) -> tuple[frozenset[str], Rewrite]:
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """The whole body; None when the client hung up before its end."""
-    body = bytearray()
+    """The whole body; None when the client hung up before its end.
+
+    One that is too big is read to its end as well, and not kept: see asgi.refuse.
+    """
+    body, size = bytearray(), 0
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY:
-            raise RefusedError(413, f"a request may hold {MAX_BODY >> 20} MiB here: send fewer inputs at once")
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= MAX_BODY:
+            body += part
+        else:
+            body.clear()
         more = message.get("more_body", False)
+    if size > MAX_BODY:
+        raise RefusedError(413, f"a request may hold {MAX_BODY >> 20} MiB here: send fewer inputs at once")
     return bytes(body)
 
 
@@ -137,8 +145,3 @@ def with_length(scope: Message, length: int) -> Message:
     replaced = (b"content-length", b"transfer-encoding")
     kept = [header for header in scope["headers"] if header[0].lower() not in replaced]
     return {**scope, "headers": [*kept, (b"content-length", str(length).encode())]}
-
-
-async def refuse(send: Send, error: RefusedError) -> None:
-    about = {"message": str(error), "type": "BadRequestError", "param": None, "code": error.status}
-    await answer(send, error.status, {"error": about})

@@ -162,6 +162,26 @@ async def test_a_body_without_end_is_refused_and_not_kept(
     assert server.bodies == []
 
 
+async def test_the_whole_body_is_read_before_a_refusal(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a connection that the answer closes is reset while its client still sends, and the answer is lost."""
+    monkeypatch.setattr(prompts, "MAX_BODY", 10)
+    server, app = told(FORMAT)
+    piece = {"type": "http.request", "body": b"x" * 8, "more_body": True}
+    parts = iter([*[piece] * 5, {"type": "http.request"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(message: Any) -> None:
+        assert next(parts, None) is None
+        sent.append(message)
+
+    await app({"type": "http", "method": "POST", "path": "/v1/embeddings", "headers": []}, receive, send)
+    assert sent[0]["status"] == 413
+    assert server.bodies == []
+
+
 async def test_a_body_that_comes_in_pieces_is_read_to_its_end(told: Any) -> None:
     server, app = told(FORMAT)
     pieces = [b'{"inp', b'ut": "hel', b'lo"}']
