@@ -30,8 +30,8 @@ STEPS = (b"vllm:prompt_tokens_total", b"vllm:iteration_tokens_total_count")
 class Progress:
     """For how long requests have waited since the server last showed that it gets on.
 
-    One that was refused waited for nothing. One whose client gave up did, up to then: clients of a server that hangs
-    give up and come again, and none of them may wait for as long as it takes to tell.
+    One that has ended, be it refused, waits no more. One whose client gave up did wait, up to then: clients of a server
+    that hangs give up and come again, and none of them may wait for as long as it takes to tell.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,7 +45,7 @@ class Progress:
         self.arrivals[request] = self.clock()
         return request
 
-    def refused(self, request: object) -> None:
+    def ended(self, request: object) -> None:
         self.arrivals.pop(request, None)
 
     def left(self, request: object) -> None:
@@ -106,7 +106,7 @@ class Liveness:
         try:
             await self.app(scope, watching_receive, watching_send)
         finally:
-            self.progress.refused(request)
+            self.progress.ended(request)
 
     async def live(self, scope: Message, receive: Receive, send: Send) -> None:
         waited = await self.waited(scope)

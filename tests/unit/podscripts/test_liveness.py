@@ -56,7 +56,7 @@ def test_what_is_completed_lets_all_others_begin_anew(progress: Progress, clock:
     other = progress.begin()
     clock.advance(200)
     progress.seen()
-    progress.refused(other)  # it was answered
+    progress.ended(other)
     clock.advance(50)
     assert progress.waited() == 50
 
@@ -96,7 +96,7 @@ def test_a_flood_of_requests_that_are_refused_is_no_hang(progress: Progress, clo
     for _ in range(10_000):
         first = progress.begin()
         clock.advance(0.5)
-        progress.refused(first)
+        progress.ended(first)
     progress.begin()
     assert progress.waited() == 0
 
