@@ -67,6 +67,21 @@ def double(tmp_path: Path) -> StartDouble:
     return make
 
 
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Returns once it holds; the test's own time limit ends a wait in vain."""
     while True:

@@ -8,26 +8,11 @@ import pytest
 
 from embedding_operator.podscripts.age import JITTER, MOST, Ages
 from embedding_operator.podscripts.closing import AGE, IDLE, Closing
-from tests.unit.podscripts.conftest import Flag, Serve, json_app
+from tests.unit.podscripts.conftest import Clock, Flag, Serve, json_app
 
 ONE, OTHER = ("10.0.0.1", 40000), ("10.0.0.1", 40001)
 LONGEST = 60 * (1 + JITTER)
 SHORTEST = 60 * (1 - JITTER)
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

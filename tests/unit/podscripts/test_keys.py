@@ -11,8 +11,7 @@ import pytest
 from embedding_operator.podscripts.keys import DIRECTORY, KeyFiles
 from embedding_operator.podscripts.middleware import Middleware
 from tests.standins.secretvolume import SecretVolume
-from tests.unit.podscripts.conftest import Serve, json_app
-from tests.unit.podscripts.test_age import Clock
+from tests.unit.podscripts.conftest import Clock, Serve, json_app
 
 pytestmark = pytest.mark.usefixtures("flag")
 
@@ -139,8 +138,7 @@ async def test_without_the_setting_everybody_is_let_in(serve: Serve) -> None:
     assert (await ask(await serve(Middleware(json_app(200, b"{}")))))[0] == 200
 
 
-def test_the_files_are_looked_at_once_a_second_however_many_ask(secret: SecretVolume) -> None:
-    clock = Clock()
+def test_the_files_are_looked_at_once_a_second_however_many_ask(secret: SecretVolume, clock: Clock) -> None:
     files = KeyFiles(secret.directory, clock)
     looked = files.looked
     clock.now += 0.9
@@ -151,8 +149,7 @@ def test_the_files_are_looked_at_once_a_second_however_many_ask(secret: SecretVo
     assert files.looked == clock.now
 
 
-def test_in_the_middle_of_a_replacement_the_keys_before_it_count(secret: SecretVolume) -> None:
-    clock = Clock()
+def test_in_the_middle_of_a_replacement_the_keys_before_it_count(secret: SecretVolume, clock: Clock) -> None:
     files = KeyFiles(secret.directory, clock)
     (secret.directory / "..data").unlink()
     clock.now += 5

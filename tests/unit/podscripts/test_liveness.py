@@ -10,31 +10,13 @@ from typing import Any
 import pytest
 
 from embedding_operator.podscripts.liveness import Liveness, Progress
-from tests.unit.podscripts.conftest import Serve, StartDouble, until
+from tests.unit.podscripts.conftest import Clock, Serve, StartDouble, until
 from tests.unit.podscripts.test_middleware import fetch
 
 LIMIT = 300.0
 
 
-class Clock:
-    """Time that passes when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
 # ---- what counts as waiting
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -43,21 +25,21 @@ def progress(clock: Clock) -> Progress:
 
 
 def test_requests_wait_from_the_first_of_them_on(progress: Progress, clock: Clock) -> None:
-    clock.advance(9999)  # nobody asks
+    clock.now += 9999  # nobody asks
     progress.begin()
-    clock.advance(5)
+    clock.now += 5
     progress.begin()
-    clock.advance(5)
+    clock.now += 5
     assert progress.waited() == 10
 
 
 def test_what_is_completed_lets_all_others_begin_anew(progress: Progress, clock: Clock) -> None:
     progress.begin()
     other = progress.begin()
-    clock.advance(200)
+    clock.now += 200
     progress.seen()
     progress.ended(other)
-    clock.advance(50)
+    clock.now += 50
     assert progress.waited() == 50
 
 
@@ -65,7 +47,7 @@ def test_clients_that_give_up_and_come_again_wait_as_one(progress: Progress, clo
     """Each for 60 s only: the server hangs all the same."""
     for _ in range(10):
         request = progress.begin()
-        clock.advance(60)
+        clock.now += 60
         progress.left(request)
     progress.begin()
     assert progress.waited() == 600
@@ -73,9 +55,9 @@ def test_clients_that_give_up_and_come_again_wait_as_one(progress: Progress, clo
 
 def test_time_in_which_nobody_waits_does_not_count(progress: Progress, clock: Clock) -> None:
     progress.left(progress.begin())
-    clock.advance(9999)
+    clock.now += 9999
     request = progress.begin()
-    clock.advance(1)
+    clock.now += 1
     progress.left(request)
     assert progress.waited() == 0  # nobody waits now
     progress.begin()
@@ -84,7 +66,7 @@ def test_time_in_which_nobody_waits_does_not_count(progress: Progress, clock: Cl
 
 def test_clients_that_wait_together_are_counted_once(progress: Progress, clock: Clock) -> None:
     requests = [progress.begin() for _ in range(50)]
-    clock.advance(60)
+    clock.now += 60
     for request in requests:
         progress.left(request)
     progress.begin()
@@ -95,7 +77,7 @@ def test_a_flood_of_requests_that_are_refused_is_no_hang(progress: Progress, clo
     """One of them is always in flight, and none is ever completed."""
     for _ in range(10_000):
         first = progress.begin()
-        clock.advance(0.5)
+        clock.now += 0.5
         progress.ended(first)
     progress.begin()
     assert progress.waited() == 0
@@ -173,9 +155,9 @@ async def watched(serve: Serve, clock: Clock, words: Path, monkeypatch: pytest.M
 
 async def test_a_server_that_completes_nothing_fails_and_says_why_until_it_does(watched: Watched, words: Path) -> None:
     first, second = await watched.post(), await watched.post()
-    watched.clock.advance(LIMIT)
+    watched.clock.now += LIMIT
     assert await watched.live() == 200  # not yet
-    watched.clock.advance(1)
+    watched.clock.now += 1
     assert await watched.live() == 503
     assert said(words) == "embedding-operator live: hung: 2 requests in flight, none completed for 301 s"
     watched.engine.answers.put_nowait(200)
@@ -190,11 +172,11 @@ async def test_an_engine_that_makes_steps_is_alive_however_long_its_request_take
     watched.engine.steps = list(range(100))
     task = await watched.post()
     for _ in range(20):
-        watched.clock.advance(100)
+        watched.clock.now += 100
         assert await watched.live() == 200
     watched.engine.steps = [1000]  # and from now on the same
     for _ in range(5):
-        watched.clock.advance(100)
+        watched.clock.now += 100
         last = await watched.live()
     assert last == 503
     watched.engine.answers.put_nowait(200)
@@ -204,11 +186,11 @@ async def test_an_engine_that_makes_steps_is_alive_however_long_its_request_take
 @pytest.mark.parametrize("status", [400, 500])
 async def test_an_answer_that_is_no_success_is_no_sign_of_progress(watched: Watched, status: int) -> None:
     waiting = await watched.post()
-    watched.clock.advance(LIMIT + 1)
+    watched.clock.now += LIMIT + 1
     refused = await watched.post()
     watched.engine.answers.put_nowait(status)
     await asyncio.wait([waiting, refused], return_when=asyncio.FIRST_COMPLETED)
-    watched.clock.advance(LIMIT + 1)
+    watched.clock.now += LIMIT + 1
     assert await watched.live() == 503
     watched.engine.answers.put_nowait(200)
     await asyncio.gather(waiting, refused)
@@ -216,7 +198,7 @@ async def test_an_answer_that_is_no_success_is_no_sign_of_progress(watched: Watc
 
 async def test_what_the_engine_has_no_part_in_says_nothing_about_it(watched: Watched) -> None:
     task = await watched.post()
-    watched.clock.advance(LIMIT + 1)
+    watched.clock.now += LIMIT + 1
     assert (await fetch(watched.port, "/tokenize", "POST")).status == 200
     assert await watched.live() == 503
     watched.engine.answers.put_nowait(200)
@@ -239,7 +221,7 @@ async def test_it_can_be_turned_off(
     part.progress = Progress(clock)
     watched = Watched(await serve(part), engine, clock)
     task = await watched.post()
-    clock.advance(1e6)
+    clock.now += 1e6
     assert await watched.live() == 200
     engine.answers.put_nowait(200)
     await task
