@@ -1,7 +1,9 @@
 """Scripts that run inside serving pods: standard library only, Python 3.9.
 
-Pods get them as flat files in a ConfigMap (planning/scripts.py), beside images that we do not make. `launch`, `probe`,
-`drain` and `lastwords` are each alone; `middleware` is made of PARTS. The operator reads all of them as text and must
+Pods get them as flat files in a ConfigMap (planning/scripts.py), beside images that we do not make. `launch`, `probe`
+and `drain` are each alone: where PYTHONSAFEPATH is set, a script finds no other that lies beside it. So is `lastwords`,
+which vLLM loads into each of its processes. What little they share each has a copy of; a test holds the copies equal.
+`middleware` is made of PARTS, which lie on the path that `launch` sets. The operator reads all of them as text and must
 never import one.
 """
 

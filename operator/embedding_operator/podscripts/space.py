@@ -19,8 +19,8 @@ import struct
 from typing import Any
 
 from embedding_operator.podscripts.asgi import App, Message, Receive, Send, answer, own_path
+from embedding_operator.podscripts.state import VECTORS
 
-MEASURED = "/var/run/embedding-operator/vectors.json"
 REFERENCE = "/etc/embedding-operator/space/space.json"
 READY = "/-/ready"
 SPACE = "/-/space"
@@ -31,7 +31,7 @@ MAX_FILE = 1 << 20
 class Space:
     def __init__(self, app: App) -> None:
         self.app = app
-        self.measured = File(os.environ.get("EMBEDDING_OPERATOR_VECTORS", MEASURED))
+        self.measured = File(os.environ.get("EMBEDDING_OPERATOR_VECTORS", VECTORS))
         self.reference = File(os.environ.get("EMBEDDING_OPERATOR_SPACE", REFERENCE))
         self.was_ready = False
         self.id: str | None = None

@@ -7,6 +7,7 @@ import os
 
 TERMINATION_LOG = "/dev/termination-log"
 DRAIN_FLAG = "/var/run/embedding-operator/draining"
+VECTORS = "/var/run/embedding-operator/vectors.json"  # of the probe texts, as the startup probe measured them
 
 
 class DrainFlag:

@@ -2,8 +2,8 @@
 
 import subprocess
 import sys
+from inspect import getsource
 from pathlib import Path
-from types import ModuleType
 from typing import get_args
 
 import pytest
@@ -11,12 +11,26 @@ import pytest
 from embedding_operator import podscripts
 from embedding_operator.api.service import Task
 from embedding_operator.planning import flags, scripts
+from embedding_operator.planning import space as spaces
 from embedding_operator.planning.families import FAMILIES, Family
-from embedding_operator.podscripts import closing, drain, inflight, keys, launch, middleware, probe, readiness, state
+from embedding_operator.podscripts import (
+    closing,
+    drain,
+    inflight,
+    keys,
+    lastwords,
+    launch,
+    liveness,
+    middleware,
+    probe,
+    readiness,
+    space,
+    state,
+)
 from tests.ports import free_ports
 from tests.standins.secretvolume import SecretVolume
 from tests.unit.planning import given
-from tests.unit.planning.test_golden import SERVICES
+from tests.unit.planning.test_golden import SERVICES, rendered
 
 POD = given.child(given.plan(given.service(), given.seen(cache=given.cache())), "Deployment")["spec"]["template"][
     "spec"
@@ -68,7 +82,7 @@ def test_every_task_has_a_startup_request(task: str) -> None:
 
 def test_a_probes_own_patience_ends_before_the_kubelets() -> None:
     """Else the kubelet kills it, and its one line about what is missing is lost."""
-    assert CONTAINER["startupProbe"]["timeoutSeconds"] > probe.TIMEOUT
+    assert CONTAINER["startupProbe"]["timeoutSeconds"] > probe.TIMEOUT + probe.MEASURING
 
 
 def test_the_drain_has_time_to_end_before_the_pod_is_killed() -> None:
@@ -89,9 +103,11 @@ def test_the_middleware_is_named_by_its_flat_file() -> None:
     assert hasattr(middleware, name)
 
 
-def test_readiness_and_drain_ask_what_the_middleware_answers() -> None:
+def test_probes_and_drain_ask_what_the_middleware_answers() -> None:
     assert CONTAINER["readinessProbe"]["httpGet"]["path"] == readiness.READY
-    assert f'"{inflight.INFLIGHT}"' in FILES["embedding_operator_drain.py"]
+    assert CONTAINER["livenessProbe"]["httpGet"]["path"] == liveness.LIVE
+    for path in (inflight.INFLIGHT, liveness.LIVE):
+        assert f'"{path}"' in FILES["embedding_operator_drain.py"]
 
 
 def test_probes_and_drain_of_a_guarded_server_are_commands_that_the_scripts_take(tmp_path: Path) -> None:
@@ -129,10 +145,38 @@ def test_the_middleware_reads_what_the_manifest_says_of_connections_and_bounds()
 
 
 def test_what_is_asked_for_ever_fills_no_log() -> None:
-    assert {readiness.READY, inflight.INFLIGHT} | inflight.UNCOUNTED <= set(flags.QUIET_PATHS.split(","))
+    asked = {readiness.READY, inflight.INFLIGHT, liveness.LIVE, space.SPACE}
+    assert asked | inflight.UNCOUNTED <= set(flags.QUIET_PATHS.split(","))
 
 
-@pytest.mark.parametrize("script", [launch, state, drain])
-def test_the_drain_flag_lies_on_the_volume_that_outlives_the_container(script: ModuleType) -> None:
+def test_the_drain_flag_lies_on_the_volume_that_outlives_the_container() -> None:
     mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
-    assert Path(script.DRAIN_FLAG).parent == Path(mounts["state"])
+    assert Path(state.DRAIN_FLAG).parent == Path(mounts["state"])
+
+
+def test_vectors_are_left_and_looked_for_where_they_are_mounted() -> None:
+    mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
+    command = CONTAINER["startupProbe"]["exec"]["command"]
+    assert command[command.index("--measure") + 1] == state.VECTORS
+    assert Path(space.REFERENCE) == Path(mounts["space"], spaces.FILE)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_variable_of_our_own_is_one_that_a_script_reads(name: str) -> None:
+    (deployment,) = [one for one in rendered(name) if one["kind"] == "Deployment"]
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    ours = [one["name"] for one in container["env"] if one["name"].startswith("EMBEDDING_OPERATOR_")]
+    assert ours
+    for variable in ours:
+        assert any(f'"{variable}"' in source for source in FILES.values()), variable
+
+
+def test_what_a_script_has_a_copy_of_is_the_same_everywhere() -> None:
+    """Each is alone, and all of them speak of the same pod."""
+    assert {script.DRAIN_FLAG for script in (launch, drain)} == {state.DRAIN_FLAG}
+    assert {script.TERMINATION_LOG for script in (probe, drain, lastwords)} == {state.TERMINATION_LOG}
+    assert launch.VECTORS == state.VECTORS
+    assert probe.KEY == keys.KEY
+    assert space.READY == readiness.READY
+    assert inflight.OURS == keys.OURS
+    assert getsource(probe.connect) == getsource(drain.connect)
