@@ -9,8 +9,11 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -105,3 +108,36 @@ def server(kind: Kind) -> Iterator[ServerProcess]:
 @pytest.fixture
 def client(server: ServerProcess) -> Client:
     return Client(server.port)
+
+
+class Host(HTTPServer):
+    """A web server that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                host.asked.append(self.path)
+                self.send_error(404)
+
+            def log_message(self, *words: Any) -> None: ...
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @classmethod
+    @contextmanager
+    def serving(cls) -> Iterator["Host"]:
+        with cls() as server:
+            thread = Thread(target=server.serve_forever)
+            thread.start()
+            yield server
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with Host.serving() as server:
+        yield server

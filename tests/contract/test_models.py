@@ -1,16 +1,10 @@
 """What only vLLM itself can say of the flags that models get: the sentinel against URLs, the prompts of rerankers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-from typing import Any
-
 import pytest
 
 from embedding_operator import podscripts
 from embedding_operator.planning.modelflags import NO_DOMAIN
-from tests.contract.conftest import run_beside_vllm
+from tests.contract.conftest import Host, run_beside_vllm
 
 pytestmark = pytest.mark.vllm
 
@@ -32,39 +26,6 @@ asked = json.load(sys.stdin)
 messages = [{"role": role, "content": asked[role]} for role in ("query", "document")]
 print(json.dumps(_compile_jinja_template(asked["template"]).render(messages=messages, **asked["more"])))
 """
-
-
-class Host(HTTPServer):
-    """A web server that remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        host = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                host.asked.append(self.path)
-                self.send_error(404)
-
-            def log_message(self, *words: Any) -> None: ...
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @classmethod
-    @contextmanager
-    def serving(cls) -> Iterator["Host"]:
-        with cls() as server:
-            thread = Thread(target=server.serve_forever)
-            thread.start()
-            yield server
-            server.shutdown()
-            thread.join()
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with Host.serving() as server:
-        yield server
 
 
 def fetch(host: Host, domains: list[str]) -> str:

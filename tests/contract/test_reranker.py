@@ -6,6 +6,7 @@ import pytest
 
 from tests.contract import planned
 from tests.contract.client import Client
+from tests.contract.test_models import JUDGE, SEARCH, TEXT_END
 from tests.standins.vllm.process import ServerProcess
 
 pytestmark = pytest.mark.vllm
@@ -42,12 +43,7 @@ def test_plain_documents_get_scores_between_no_and_yes(client: Client) -> None:
 def test_the_prompt_of_the_model_card_is_put_around_them(client: Client) -> None:
     """By its tokens: they are those of the whole prompt."""
     asked = client.post("/v1/rerank", {"model": "tiny", "query": QUERY, "documents": DOCUMENTS[:1]}).json
-    prompt = (
-        "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
-        'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
-        "<Instruct>: Given a web search query, retrieve relevant passages that answer the query\n"
-        f"<Query>: {QUERY}\n<Document>: {DOCUMENTS[0]}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
-    )
+    prompt = f"{JUDGE}<Instruct>: {SEARCH}\n<Query>: {QUERY}\n<Document>: {DOCUMENTS[0]}{TEXT_END}"
     told = client.post("/tokenize", {"model": "tiny", "prompt": prompt, "add_special_tokens": False}).json
     assert asked["usage"]["total_tokens"] == told["count"]
 

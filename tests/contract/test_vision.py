@@ -17,7 +17,8 @@ from embedding_operator.planning.prompts import SETTING
 from tests.contract import planned
 from tests.contract.checkpoints import CONTEXT, SIZE
 from tests.contract.client import Answer, Client, dot
-from tests.contract.test_models import Host
+from tests.contract.conftest import Host
+from tests.contract.test_models import JUDGE
 from tests.standins.vllm.process import ServerProcess
 
 REAL = pytest.param("real", marks=pytest.mark.vllm)
@@ -195,12 +196,6 @@ def test_a_second_image_is_refused(seeing: ServerProcess) -> None:
     assert answer.status == 400, answer.body
 
 
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with Host.serving() as server:
-        yield server
-
-
 def refused_url(host: Host, answer: Answer) -> None:
     assert answer.status == 400, answer.body
     assert "must be from one of the allowed domains" in answer.json["error"]["message"]
@@ -213,11 +208,6 @@ def test_an_image_by_url_is_refused_and_not_fetched(seeing: ServerProcess, host:
 
 
 # Qwen3-VL-Reranker
-
-JUDGE = (
-    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
-    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
-)
 
 
 def rank(client: Client, *documents: Any, **more: Any) -> Any:
