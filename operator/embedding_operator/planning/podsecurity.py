@@ -7,6 +7,7 @@ it has against the pod. The operator reads no namespaces; these words are all th
 import re
 
 from embedding_operator.api.conditions import Reason
+from embedding_operator.planning.causes import shortened
 from embedding_operator.planning.verdict import Verdict
 
 _WORDS = re.compile(r'violates PodSecurity "(?P<level>\w+):[^"]*": (?P<why>.+)', re.S)
@@ -23,7 +24,7 @@ def forbidden(refused: str, namespace: str) -> Verdict | None:
     found = _WORDS.search(refused)
     if found is None:
         return None
-    level, why = found["level"], " ".join(found["why"].split())
+    level, why = found["level"], found["why"]
     has_host_paths = _HOST_PATH in why
     needed = "privileged" if level == "baseline" or has_host_paths else "baseline"
     instead = (
@@ -31,10 +32,10 @@ def forbidden(refused: str, namespace: str) -> Verdict | None:
         if has_host_paths
         else ", or serve in a namespace that is"
     )
-    why = why if len(why) <= _LIMIT else f"{why[: _LIMIT - 1]}…"
     return Verdict(
         Reason.POD_SECURITY,
-        f"namespace {namespace} is {level} by Pod Security and these pods need {needed}: {why}; write `kubectl label "
-        f"namespace {namespace} pod-security.kubernetes.io/enforce={needed} --overwrite`{instead}",
+        f"namespace {namespace} is {level} by Pod Security and these pods need {needed}: {shortened(why, _LIMIT)}; "
+        f"write `kubectl label namespace {namespace} pod-security.kubernetes.io/enforce={needed} "
+        f"--overwrite`{instead}",
         stalled=True,
     )
