@@ -13,8 +13,8 @@ from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning import revision
 from embedding_operator.planning.choosing import profile_hash, rollback_to
 from embedding_operator.planning.observed import Observed, replicas_of
-from embedding_operator.planning.pods import has_ended
-from embedding_operator.planning.revision import ANNOTATION, Revision
+from embedding_operator.planning.pods import has_ended, is_ready
+from embedding_operator.planning.revision import Revision, revision_of
 from embedding_operator.planning.weights import staged
 
 
@@ -78,10 +78,4 @@ def _is_whole(service: EmbeddingService, seen: Observed, present: Revision) -> b
     pods that ended for good stay until somebody deletes them.
     """
     live = [pod for pod in seen.pods if not (pod["metadata"].get("deletionTimestamp") or has_ended(pod))]
-    of_present = [pod for pod in live if (pod["metadata"].get("annotations") or {}).get(ANNOTATION) == present.name]
-    return len(of_present) == len(live) and sum(map(_is_ready, live)) >= replicas_of(service)
-
-
-def _is_ready(pod: JsonObject) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+    return all(revision_of(pod) == present.name for pod in live) and sum(map(is_ready, live)) >= replicas_of(service)

@@ -1,12 +1,13 @@
 """The revisions of a service as people look at them: what each runs, and how it differs from the one before."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from embedding_operator.api.json import JsonObject
 from embedding_operator.planning import revision
-from embedding_operator.planning.revision import ANNOTATION, Revision
+from embedding_operator.planning.pods import is_ready
+from embedding_operator.planning.revision import Revision, revision_of
 
 _SHOWN = 48  # characters of a value
 
@@ -29,7 +30,7 @@ def history(stored: Iterable[JsonObject], pods: Iterable[JsonObject]) -> list[En
     known.sort(key=lambda pair: pair[1].number)
     entries: list[Entry] = []
     for one, parsed in known:
-        running = [pod for pod in pods if (pod["metadata"].get("annotations") or {}).get(ANNOTATION) == parsed.name]
+        running = [pod for pod in pods if revision_of(pod) == parsed.name]
         entries.append(
             Entry(
                 revision=parsed,
@@ -37,7 +38,7 @@ def history(stored: Iterable[JsonObject], pods: Iterable[JsonObject]) -> list[En
                 current=parsed is known[-1][1],
                 changes=tuple(changes(entries[-1].revision, parsed)) if entries else (),
                 pods=tuple(sorted(pod["metadata"]["name"] for pod in running)),
-                ready=sum(map(_is_ready, running)),
+                ready=sum(map(is_ready, running)),
             )
         )
     return entries
@@ -80,8 +81,3 @@ def _said(value: object) -> str:
         return "unset"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _is_ready(pod: JsonObject) -> bool:
-    conditions: Sequence[JsonObject] = (pod.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)

@@ -142,7 +142,7 @@ def _rolling(service: EmbeddingService, seen: Observed, chosen: Revision) -> Rol
 def _leftovers(service: EmbeddingService, seen: Observed, chosen: Revision | None) -> tuple[tuple[str, str], ...]:
     """What is ours and not wanted any more."""
     limit = service.spec.rollout.revision_history_limit
-    used = {pod["metadata"].get("annotations", {}).get(revision.ANNOTATION, "") for pod in seen.pods}
+    used = set(map(revision.revision_of, seen.pods))
     if chosen:
         used.add(chosen.name)
     expired = revision.expired(seen.revisions, keep=used, limit=DEFAULT_HISTORY if limit is None else limit)

@@ -49,9 +49,14 @@ def serving_nodes(pods: Iterable[JsonObject]) -> int:
     return len({(pod.get("spec") or {}).get("nodeName") for pod in pods if is_serving(pod)})
 
 
+def is_ready(pod: JsonObject) -> bool:
+    """Whether it says that it can answer; one that is being deleted may say so, too."""
+    return condition_of(pod, "Ready").get("status") == "True"
+
+
 def is_serving(pod: JsonObject) -> bool:
     """Whether clients are sent to it."""
-    return not pod["metadata"].get("deletionTimestamp") and condition_of(pod, "Ready").get("status") == "True"
+    return is_ready(pod) and not pod["metadata"].get("deletionTimestamp")
 
 
 def has_ended(pod: JsonObject) -> bool:

@@ -52,6 +52,11 @@ class Revision(View):
         return self.spec_hash == spec_hash and digest in (None, self.digest)
 
 
+def revision_of(pod: JsonObject) -> str:
+    """The name of the revision that made a pod; empty where it does not say."""
+    return str((pod["metadata"].get("annotations") or {}).get(ANNOTATION) or "")
+
+
 def content_hash(value: object) -> str:
     """A short hash of any JSON value."""
     return names.digest_of(value, 16)

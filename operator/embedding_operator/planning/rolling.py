@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import Rollout
-from embedding_operator.planning.revision import ANNOTATION
+from embedding_operator.planning.pods import condition_of
+from embedding_operator.planning.revision import revision_of
 
 PATIENCE = 15.0
 """Seconds that a pod may lack a device before a replica is given up for it: one that another pod has just given back is
@@ -114,11 +115,9 @@ def _waiting(now: Situation) -> Iterator[str]:
     """The pods of the newest revision for which there is no device."""
     lacking = re.compile(rf"\bInsufficient {re.escape(now.resource)}(?![\w/-]|\.\w)")
     for pod in now.pods:
-        metadata = pod["metadata"]
-        if not metadata.get("deletionTimestamp") and (
-            (metadata.get("annotations") or {}).get(ANNOTATION) == now.revision and lacking.search(_unscheduled(pod))
-        ):
-            yield metadata["name"]
+        leaves = pod["metadata"].get("deletionTimestamp")
+        if not leaves and revision_of(pod) == now.revision and lacking.search(_unscheduled(pod)):
+            yield pod["metadata"]["name"]
 
 
 def _gives_back(pod: JsonObject) -> bool:
@@ -128,10 +127,8 @@ def _gives_back(pod: JsonObject) -> bool:
 
 def _unscheduled(pod: JsonObject) -> str:
     """The scheduler's words about a pod for which it found no node; empty where it has found one."""
-    for condition in (pod.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return str(condition.get("message") or "")
-    return ""
+    scheduled = condition_of(pod, "PodScheduled")
+    return str(scheduled.get("message") or "") if scheduled.get("status") == "False" else ""
 
 
 def _status(deployment: JsonObject) -> tuple[int, int, int, bool]:

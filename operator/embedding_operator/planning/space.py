@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService, EmbeddingSpaceStatus
-from embedding_operator.planning import revision, scripts
+from embedding_operator.planning import scripts
+from embedding_operator.planning.pods import is_ready
 from embedding_operator.planning.resolve import Resolution
-from embedding_operator.planning.revision import Revision
+from embedding_operator.planning.revision import Revision, revision_of
 from embedding_operator.planning.vectors import Comparison, Record
 from embedding_operator.planning.weights import Weights
 
@@ -138,17 +139,8 @@ def _accepted(
     return {space: record for space, record in found.items() if space}
 
 
-def is_ready(pod: JsonObject) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
-
-
 def _is_kept_out(pod: JsonObject, chosen: Revision) -> bool:
-    return not is_ready(pod) and _revision_of(pod) == chosen.name
-
-
-def _revision_of(pod: JsonObject) -> str:
-    return str((pod["metadata"].get("annotations") or {}).get(revision.ANNOTATION))
+    return not is_ready(pod) and revision_of(pod) == chosen.name
 
 
 def _config_map(metadata: JsonObject, name: str, record: Record, policy: str, threshold: str) -> JsonObject:
@@ -200,8 +192,8 @@ def _cure(service: EmbeddingService, one: Measured) -> str:
 def _changed(revisions: Sequence[Revision], pod: JsonObject, same: Sequence[JsonObject]) -> str:
     """What is different from the pods that give the vectors of before."""
     by_name = {one.name: one for one in revisions}
-    now = by_name.get(_revision_of(pod))
-    serving = [by_name[_revision_of(one)] for one in same if _revision_of(one) in by_name]
+    now = by_name.get(revision_of(pod))
+    serving = [by_name[revision_of(one)] for one in same if revision_of(one) in by_name]
     before = max(serving, key=lambda one: one.number, default=None)
     if now is None or before is None or now.name == before.name:
         return ""
