@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from embedding_operator.api.json import JsonObject
+from embedding_operator.planning.counts import counts_of
 from embedding_operator.planning.pods import condition_of, has_ended, is_serving
 
 _UNHEALTHY = "Unhealthy"  # "Unknown" is what a kubelet says that has not heard
@@ -51,14 +52,14 @@ def replacing(
     if one_pod:
         cure = "its claim can be mounted by one pod: delete that where another device is free"
         return Replacing(message=f"{told}; {cure}")
-    status = (deployment or {}).get("status") or {}
-    if (status.get("updatedReplicas") or 0) < (status.get("replicas") or 0):
+    counts = counts_of(deployment)
+    if counts.updated < counts.total:
         return Replacing(message=f"{told}; a rollout is replacing all pods")
     serving = sum(map(is_serving, pods))
     first = ill[0]
     if serving - first.serves >= replicas:
         return Replacing(1, first, f"{told}; another pod serves in its place, so {first.pod} is evicted")
-    return Replacing(1, None, f"{told}; {_waits_for(pods, status)}")
+    return Replacing(1, None, f"{told}; {_waits_for(pods, counts.refused)}")
 
 
 def ill_pods(pods: Iterable[JsonObject]) -> list[Ill]:
@@ -82,11 +83,10 @@ def _unhealthy(pod: JsonObject) -> tuple[str, ...]:
     )
 
 
-def _waits_for(pods: Iterable[JsonObject], status: JsonObject) -> str:
+def _waits_for(pods: Iterable[JsonObject], refused: str) -> str:
     """How far the pod is that is to take over."""
-    for one in status.get("conditions") or ():
-        if one.get("type") == "ReplicaFailure" and one.get("status") == "True":
-            return f"no other pod can be made: {' '.join(str(one.get('message')).split())}"
+    if refused:
+        return f"no other pod can be made: {' '.join(refused.split())}"
     waiting = [pod for pod in pods if condition_of(pod, "PodScheduled").get("status") == "False"]
     if waiting:
         return f"no healthy device is free: pod {waiting[0]['metadata']['name']} waits for one"

@@ -199,9 +199,9 @@ def _last_words(message: str) -> str:
     return shortened((exceptions or said)[-1], _LIMIT) if said else ""
 
 
-def condition_of(pod: JsonObject, kind: str) -> JsonObject:
-    """A pod's condition of that type; empty where it has none."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
+def condition_of(obj: JsonObject, kind: str) -> JsonObject:
+    """Its condition of that type, a pod's or another's; empty where it has none."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
     return next((one for one in conditions if one.get("type") == kind), {})
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import Rollout
+from embedding_operator.planning.counts import counts_of
 from embedding_operator.planning.pods import condition_of
 from embedding_operator.planning.revision import revision_of
 
@@ -56,7 +57,7 @@ def rolling(rollout: Rollout, now: Situation) -> Rolling:
 
     waiting = frozenset(_waiting(now)) if now.resource else frozenset()
     ending = any(_gives_back(pod) and pod["metadata"]["name"] not in now.stuck for pod in now.pods)
-    has_old = _has_old_pods(now.deployment)
+    has_old = counts_of(now.deployment).has_old
     lacks = bool(waiting) and not ending and (has_old or now.replacing)
     short = auto and lacks and has_old and now.waited
     is_near = ending or (lacks and not now.waited) or (short and spare > 0 and not now.replacing)
@@ -106,7 +107,7 @@ def _gap(now: Situation, gone: int, why: str) -> str:
     """What is lost meanwhile, in words."""
     if now.replicas <= gone:
         return f"; {why}: requests fail until a new pod has started"
-    if not _has_old_pods(now.deployment):
+    if not counts_of(now.deployment).has_old:
         return ""
     return f"; {why}: {'one' if gone == 1 else gone} at a time, while {now.replicas - gone} of {now.replicas} serve"
 
@@ -131,25 +132,10 @@ def _unscheduled(pod: JsonObject) -> str:
     return str(scheduled.get("message") or "") if scheduled.get("status") == "False" else ""
 
 
-def _status(deployment: JsonObject) -> tuple[int, int, int, bool]:
-    """Pods in all, those of the newest template, those that are ready; and whether its controller has seen its spec."""
-    status = deployment.get("status") or {}
-    settled = (status.get("observedGeneration") or 0) >= (deployment["metadata"].get("generation") or 1)
-    total, updated, ready = (status.get(f"{name}eplicas") or 0 for name in ("r", "updatedR", "readyR"))
-    return total, updated, ready, settled
-
-
-def _has_old_pods(deployment: JsonObject | None) -> bool:
-    if deployment is None:
-        return False
-    total, updated, _, settled = _status(deployment)
-    return settled and updated < total
-
-
 def is_under_way(deployment: JsonObject, replicas: int) -> bool:
     """Whether a rollout, or a start, has not come to its end."""
-    total, updated, ready, settled = _status(deployment)
-    return not (settled and total == updated == ready == replicas)
+    counts = counts_of(deployment)
+    return not (counts.settled and counts.total == counts.updated == counts.ready == replicas)
 
 
 def is_replacing(deployment: JsonObject) -> bool:

@@ -11,6 +11,7 @@ from embedding_operator.api.conditions import Condition, Reason, Type, find_cond
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
+from embedding_operator.planning.counts import Counts, counts_of
 from embedding_operator.planning.devicehealth import Replacing
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.gateway import routed
@@ -58,21 +59,9 @@ class Facts:
     replaced: Replacing
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Replicas as the Deployment counts them, for the generation that was applied last."""
-
-    total: int = 0
-    ready: int = 0
-    updated: int = 0
-    settled: bool = False  # the Deployment's controller has seen its newest spec
-    overdue: str = ""  # its words about an exceeded deadline, once it has seen that spec
-    refused: str = ""  # its words about pods that it may not make (a quota, an admission rule)
-
-
 def service_status(service: EmbeddingService, facts: Facts) -> EmbeddingServiceStatus:
     """Build the status; condition times are filled in by whoever writes it."""
-    counts = _counts(facts.deployment)
+    counts = counts_of(facts.deployment)
     shown = facts.revision
     return EmbeddingServiceStatus(
         observed_generation=service.metadata.generation,
@@ -237,26 +226,3 @@ def _weights_verdict(facts: Facts) -> Verdict:
         return Verdict(Reason.WAITING_FOR_WEIGHTS, words)
     reason = ready.reason if ready else Reason.PENDING
     return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is not ready: {reason}")
-
-
-def _counts(deployment: JsonObject | None) -> Counts:
-    if deployment is None:
-        return Counts()
-    status = deployment.get("status") or {}
-    settled = (status.get("observedGeneration") or 0) >= (deployment["metadata"].get("generation") or 1)
-    overdue = refused = ""
-    for condition in status.get("conditions") or ():
-        kind, message = condition.get("type"), str(condition.get("message") or "")
-        # before its controller has seen a mended spec, the words are about the one before: Stalled would be untrue
-        if kind == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded" and settled:
-            overdue = message or "no progress"
-        if kind == "ReplicaFailure" and condition.get("status") == "True":
-            refused = message or "refused"
-    return Counts(
-        total=status.get("replicas") or 0,
-        ready=status.get("readyReplicas") or 0,
-        updated=status.get("updatedReplicas") or 0,
-        settled=settled,
-        overdue=overdue,
-        refused=refused,
-    )
