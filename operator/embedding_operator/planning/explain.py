@@ -11,7 +11,7 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.api.source import ModelSource
-from embedding_operator.planning.exposure import DEFAULT_PORT
+from embedding_operator.planning.exposure import port_of
 from embedding_operator.planning.flags import serve_flags
 from embedding_operator.planning.pod import own_environment
 from embedding_operator.planning.podtemplate import FIELD, SERVER, said
@@ -252,10 +252,11 @@ def _rollout(service: EmbeddingService, resolved: Resolution, deployment: JsonOb
             policy if policy == "Off" else f"{policy}, cosine of at least {threshold}",
             f"{where}: a new pod that gives other vectors for the same weights {what[policy]}",
         )
+    kind = f"{exposed.type or 'ClusterIP'}{', headless' * bool(exposed.cluster_ip)}"
     yield Decision(
         "rollout",
         "Service",
-        f"{exposed.type or 'ClusterIP'}{', headless' * bool(exposed.cluster_ip)}, port {exposed.port or DEFAULT_PORT}",
+        f"{kind}, port {port_of(service.spec.exposure)}",
         "spec.exposure.service; its name is the service's",
     )
     if ways := service.spec.exposure.gateway:

@@ -1,14 +1,15 @@
 """What stands in front of the pods: the Service, and the disruption budget that keeps some of them."""
 
 from embedding_operator.api import names
-from embedding_operator.api.exposure import ExposedService, Exposure
+from embedding_operator.api.exposure import Exposure
 from embedding_operator.api.json import JsonObject
 
-DEFAULT_PORT = 8000
+_DEFAULT_PORT = 8000
 
 
-def service_object(metadata: JsonObject, service: str, exposed: ExposedService, scheme: str) -> JsonObject:
+def service_object(metadata: JsonObject, service: str, exposure: Exposure) -> JsonObject:
     """The Service; its port leads to the container's port `http`. What is not written is left to the API server."""
+    exposed = exposure.service
     annotations = {"annotations": dict(exposed.annotations)} if exposed.annotations else {}
     node_port = {"nodePort": exposed.node_port} if exposed.node_port else {}
     written: JsonObject = {
@@ -27,10 +28,10 @@ def service_object(metadata: JsonObject, service: str, exposed: ExposedService, 
             "ports": [
                 {
                     "name": "http",
-                    "port": exposed.port or DEFAULT_PORT,
+                    "port": port_of(exposure),
                     "targetPort": "http",
                     "protocol": "TCP",
-                    "appProtocol": scheme,
+                    "appProtocol": _scheme_of(exposure),
                     **node_port,
                 }
             ],
@@ -52,11 +53,16 @@ def disruption_budget(metadata: JsonObject, service: str, keeps: JsonObject) -> 
     }
 
 
-def scheme_of(exposure: Exposure) -> str:
+def port_of(exposure: Exposure) -> int:
+    """The Service's port."""
+    return exposure.service.port or _DEFAULT_PORT
+
+
+def endpoint(service: str, namespace: str, exposure: Exposure) -> str:
+    """The address of the OpenAI-compatible API inside the cluster."""
+    return f"{_scheme_of(exposure)}://{service}.{namespace}.svc:{port_of(exposure)}/v1"
+
+
+def _scheme_of(exposure: Exposure) -> str:
     """What the pods speak."""
     return "https" if exposure.tls.secret_ref else "http"
-
-
-def endpoint(service: str, namespace: str, port: int, scheme: str) -> str:
-    """The address of the OpenAI-compatible API inside the cluster."""
-    return f"{scheme}://{service}.{namespace}.svc:{port}/v1"

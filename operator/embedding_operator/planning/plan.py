@@ -99,25 +99,22 @@ def _children(
     service: EmbeddingService, seen: Observed, chosen: Revision, rolls: Rolling, space: SpacePlan, extra: int
 ) -> tuple[JsonObject, ...]:
     """What is applied, in an order in which nothing refers to what is not there yet."""
-    name, replicas = service.metadata.name, replicas_of(service)
+    name, replicas, exposed = service.metadata.name, replicas_of(service), service.spec.exposure
     metadata = _metadata(service)
     children = [
         revision.controller_revision(metadata, chosen),
         *space.apply,
-        exposure.service_object(
-            metadata, name, service.spec.exposure.service, exposure.scheme_of(service.spec.exposure)
-        ),
+        exposure.service_object(metadata, name, exposed),
         deployment(metadata, name, template=chosen.template, replicas=replicas + extra, rolling=rolls),
     ]
     if keeps := budget(service.spec.rollout, replicas):
         children.append(exposure.disruption_budget(metadata, name, keeps))
-    exposed = service.spec.exposure
     if exposed.network_policy:
         children.append(
             network_policy(metadata, name, exposed.network_policy, operator_namespace=seen.operator_namespace)
         )
     if exposed.gateway and gateway.KIND not in seen.absent:
-        children.append(gateway.http_route(metadata, exposed.gateway, exposed.service.port or exposure.DEFAULT_PORT))
+        children.append(gateway.http_route(metadata, exposed.gateway, exposure.port_of(exposed)))
     if chosen.scripts == scripts.config_map_name(seen.script_sources):
         children.insert(0, scripts.config_map(service.metadata.namespace or "", seen.script_sources))
     return tuple(children)
@@ -168,7 +165,6 @@ def _facts(
     problem: PlanError | None,
     rolls: Rolling,
 ) -> Facts:
-    exposed = service.spec.exposure.service
     profile = seen.profiles.get(chosen.resolved.get("profile", "")) if chosen else None
     return Facts(
         replicas=replicas_of(service),
@@ -190,10 +186,5 @@ def _facts(
         newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
         held=chosen is not None and chosen.name == rollback_to(service),
         follows=profile.spec.rollout.max_concurrent or 1 if profile and profile.follows else 0,
-        endpoint=exposure.endpoint(
-            service.metadata.name,
-            service.metadata.namespace or "",
-            exposed.port or exposure.DEFAULT_PORT,
-            exposure.scheme_of(service.spec.exposure),
-        ),
+        endpoint=exposure.endpoint(service.metadata.name, service.metadata.namespace or "", service.spec.exposure),
     )
