@@ -7,6 +7,7 @@ said how far one service is; who is next is decided over all of them (controller
 from dataclasses import dataclass
 from enum import StrEnum
 
+from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
@@ -50,7 +51,7 @@ def standing(service: EmbeddingService, spec: JsonObject, seen: Observed) -> Sta
     profile = _followed(service, seen, present)
     if present is None or profile is None:
         return APART
-    name, limit = profile.metadata.name, profile.spec.rollout.max_concurrent or 1
+    name, limit = profile.metadata.name, _limit(profile)
     whole = _is_whole(service, seen, present)
     if present.profile_hash == profile_hash(profile):
         return Standing(Phase.SETTLED if whole else Phase.ROLLING, name, limit, whole)
@@ -58,6 +59,25 @@ def standing(service: EmbeddingService, spec: JsonObject, seen: Observed) -> Sta
     if weights is None or not present.serves(revision.spec_hash(spec), weights.digest):
         return APART
     return Standing(Phase.BEHIND, name, limit, whole)
+
+
+def newer_profile(service: EmbeddingService, seen: Observed, present: Revision) -> str:
+    """What keeps a service on the former content of its profile, and what adopts the new one; empty without one."""
+    profile = seen.profiles.get(present.resolved.get("profile", ""))
+    if profile is None or profile_hash(profile) == present.profile_hash:
+        return ""
+    what = "the RuntimeProfile changed after these pods were made"
+    if present.name == rollback_to(service):
+        return f"{what}; the annotation {names.ROLLBACK_ANNOTATION} holds them at that revision until the spec changes"
+    if profile.follows:
+        turns = f"{_limit(profile)} at a time, and this one waits for its turn"
+        return f"{what}; its services adopt it by themselves, {turns}"
+    return f"{what}; the next change of the spec adopts it"
+
+
+def _limit(profile: RuntimeProfile) -> int:
+    """How many of its services may adopt it at a time."""
+    return profile.spec.rollout.max_concurrent or 1
 
 
 def _followed(service: EmbeddingService, seen: Observed, present: Revision | None) -> RuntimeProfile | None:

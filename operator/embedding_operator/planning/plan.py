@@ -11,7 +11,7 @@ from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus
 from embedding_operator.planning import exposure, gateway, revision, scripts
-from embedding_operator.planning.choosing import profile_hash, refuse_one_pod, revision_to_run, rollback_to
+from embedding_operator.planning.choosing import refuse_one_pod, revision_to_run
 from embedding_operator.planning.deployment import deployment
 from embedding_operator.planning.devicehealth import Ill, Replacing, replacing
 from embedding_operator.planning.errors import PlanError
@@ -22,7 +22,7 @@ from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.rolling import Rolling, Situation, budget, rolling
 from embedding_operator.planning.space import SpacePlan, plan_space
 from embedding_operator.planning.status import Facts, service_status
-from embedding_operator.planning.weights import Weights, cache_name, is_one_pod, made_claim, staged
+from embedding_operator.planning.weights import is_one_pod, made_claim, staged
 
 DEFAULT_HISTORY = 5
 
@@ -55,13 +55,10 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
     replaced = _replaced(service, seen)
     space = _space(service, seen, chosen) if chosen else SpacePlan()
     rolls = _rolling(service, seen, chosen) if chosen else Rolling()
-    facts = _facts(service, seen, chosen, wanted, replaced, space, pending=pending, problem=problem, rolls=rolls)
-    status = service_status(service, facts)
-    children = _children(service, seen, chosen, rolls, space, replaced.extra) if chosen else ()
     return Plan(
-        status=status,
+        status=service_status(Facts(service, seen, wanted, chosen, pending, problem, rolls, replaced, space)),
         create=(claim,) if claim else (),
-        apply=children,
+        apply=_children(service, seen, chosen, rolls, space, replaced.extra) if chosen else (),
         delete=_leftovers(service, seen, chosen) + space.delete,
         evict=replaced.evict,
         lacks_device=rolls.lacks_device,
@@ -69,8 +66,7 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
 
 
 def _replaced(service: EmbeddingService, seen: Observed) -> Replacing:
-    one_pod = seen.cache is not None and is_one_pod(seen.cache)
-    return replacing(seen.pods, replicas_of(service), seen.deployment, one_pod=one_pod)
+    return replacing(seen.pods, replicas_of(service), seen.deployment, one_pod=is_one_pod(seen.cache))
 
 
 def _metadata(service: EmbeddingService) -> JsonObject:
@@ -151,40 +147,3 @@ def _leftovers(service: EmbeddingService, seen: Observed, chosen: Revision | Non
     if seen.route and not service.spec.exposure.gateway:
         gone.append((gateway.KIND, service.metadata.name))
     return tuple(gone)
-
-
-def _facts(
-    service: EmbeddingService,
-    seen: Observed,
-    chosen: Revision | None,
-    weights: Weights | None,
-    replaced: Replacing,
-    space: SpacePlan,
-    *,
-    pending: bool,
-    problem: PlanError | None,
-    rolls: Rolling,
-) -> Facts:
-    profile = seen.profiles.get(chosen.resolved.get("profile", "")) if chosen else None
-    return Facts(
-        replicas=replicas_of(service),
-        weights=weights,
-        cache=seen.cache,
-        cache_name=cache_name(service),
-        revision=chosen,
-        deployment=seen.deployment,
-        pods=seen.pods,
-        stuck=seen.stuck,
-        holders=seen.holders,
-        replaced=replaced,
-        space=space,
-        pending=pending,
-        problem=problem,
-        rolls=rolls,
-        route=seen.route,
-        has_gateways=gateway.KIND not in seen.absent,
-        newer_profile=bool(chosen and profile and profile_hash(profile) != chosen.profile_hash),
-        held=chosen is not None and chosen.name == rollback_to(service),
-        follows=profile.spec.rollout.max_concurrent or 1 if profile and profile.follows else 0,
-        endpoint=exposure.endpoint(service.metadata.name, service.metadata.namespace or "", service.spec.exposure),
-    )

@@ -3,18 +3,18 @@
 Nothing in it changes while nothing happens: no times, no random names but those of pods in trouble.
 """
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true
-from embedding_operator.api.json import JsonObject
-from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
 from embedding_operator.planning.counts import Counts, counts_of
 from embedding_operator.planning.devicehealth import Replacing
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.gateway import routed
+from embedding_operator.planning.exposure import endpoint
+from embedding_operator.planning.follow import newer_profile
+from embedding_operator.planning.gateway import KIND, routed
+from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.obstacles import REFUSALS
 from embedding_operator.planning.onenode import crowded, held_elsewhere
 from embedding_operator.planning.pods import Trouble, explained, serving_nodes, trouble
@@ -25,7 +25,7 @@ from embedding_operator.planning.rolling import Rolling
 from embedding_operator.planning.space import SpacePlan
 from embedding_operator.planning.trust import missing
 from embedding_operator.planning.verdict import Verdict
-from embedding_operator.planning.weights import Weights, is_one_node
+from embedding_operator.planning.weights import Weights, cache_name, is_one_node
 
 # Stages of a download: their words change every few seconds, and are the ModelCache's alone to tell.
 PASSING = frozenset(
@@ -35,45 +35,47 @@ PASSING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the status is made of."""
+    """What the status is made of: what is asked for, what is seen, and what was made of it."""
 
-    replicas: int
+    service: EmbeddingService
+    seen: Observed
     weights: Weights | None
-    cache: ModelCache | None
-    cache_name: str
     revision: Revision | None
-    deployment: JsonObject | None
-    pods: Sequence[JsonObject]
-    stuck: Collection[str]  # pods that have been where they are for longer than is usual
-    holders: Sequence[str]
-    space: SpacePlan
-    route: JsonObject | None
-    has_gateways: bool  # the cluster has the Gateway API
     pending: bool  # the spec asks for what no revision serves yet
     problem: PlanError | None
     rolls: Rolling
-    newer_profile: bool
-    held: bool  # somebody went back to this revision
-    follows: int  # how many services at a time adopt what the profile says, if they do so by themselves
-    endpoint: str
     replaced: Replacing
+    space: SpacePlan
+
+    @property
+    def replicas(self) -> int:
+        return replicas_of(self.service)
+
+    @property
+    def cache_name(self) -> str:
+        return cache_name(self.service)
 
 
-def service_status(service: EmbeddingService, facts: Facts) -> EmbeddingServiceStatus:
+def service_status(facts: Facts) -> EmbeddingServiceStatus:
     """Build the status; condition times are filled in by whoever writes it."""
-    counts = counts_of(facts.deployment)
-    shown = facts.revision
+    service, shown, counts = facts.service, facts.revision, counts_of(facts.seen.deployment)
+    metadata = service.metadata
     return EmbeddingServiceStatus(
-        observed_generation=service.metadata.generation,
-        conditions=_conditions(service, facts, counts),
+        observed_generation=metadata.generation,
+        conditions=_conditions(facts, counts),
         replicas=counts.total,
         ready_replicas=counts.ready,
-        selector=",".join(f"{key}={value}" for key, value in names.service_selector(service.metadata.name).items()),
-        endpoint=facts.endpoint if shown or facts.deployment else None,
+        selector=",".join(f"{key}={value}" for key, value in names.service_selector(metadata.name).items()),
+        endpoint=endpoint(metadata.name, metadata.namespace or "", service.spec.exposure) if _has_pods(facts) else None,
         model=_model(shown) if shown else ModelStatus(cache=facts.cache_name),
         embedding_space=facts.space.status,
         resolved=ResolvedStatus.from_dict(shown.resolved) if shown else ResolvedStatus(),
     )
+
+
+def _has_pods(facts: Facts) -> bool:
+    """Whether pods are made; some may serve on whose revision somebody has deleted."""
+    return facts.revision is not None or facts.seen.deployment is not None
 
 
 def _model(shown: Revision) -> ModelStatus:
@@ -83,37 +85,25 @@ def _model(shown: Revision) -> ModelStatus:
 _Row = tuple[Type, bool, Reason, str]
 
 
-def _conditions(service: EmbeddingService, facts: Facts, counts: Counts) -> tuple[Condition, ...]:
+def _conditions(facts: Facts, counts: Counts) -> tuple[Condition, ...]:
+    service, seen, shown = facts.service, facts.seen, facts.revision
     rows = [_weights_row(facts)]
-    if facts.revision or facts.deployment:  # pods may serve on whose revision somebody has deleted
+    if _has_pods(facts):
         rows.append(_available_row(facts, counts))
     if degraded := _degraded_row(facts):
         rows.append(degraded)
-    if facts.revision and (gateway := service.spec.exposure.gateway):
-        rows.append((Type.ROUTED, *routed(gateway, facts.route, installed=facts.has_gateways)))
-    if facts.newer_profile:
-        rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer_profile(facts)))
-    if facts.revision and (found := problems_of(situation_of(facts.revision.resolved))):
-        done, message = told(found, facts.revision.resolved.get("args") or ())
+    if shown and (gateway := service.spec.exposure.gateway):
+        rows.append((Type.ROUTED, *routed(gateway, seen.route, installed=KIND not in seen.absent)))
+    if shown and (newer := newer_profile(service, seen, shown)):
+        rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer))
+    if shown and (found := problems_of(situation_of(shown.resolved))):
+        done, message = told(found, shown.resolved.get("args") or ())
         rows.append((Type.KNOWN_PROBLEMS, True, Reason.WORKED_AROUND if done else Reason.KNOWN_PROBLEM, message))
     generation = service.metadata.generation
     return (
-        *_verdict(service, facts, counts).conditions(generation),
+        *_verdict(facts, counts).conditions(generation),
         *(Condition(kind, "True" if true else "False", reason, text, generation) for kind, true, reason, text in rows),
     )
-
-
-def newer_profile(facts: Facts) -> str:
-    """What keeps a service on the former content of its profile, and what adopts the new one."""
-    what = "the RuntimeProfile changed after these pods were made"
-    if facts.held:
-        annotation = names.ROLLBACK_ANNOTATION
-        return f"{what}; the annotation {annotation} holds them at that revision until the spec changes"
-    if facts.follows:
-        return (
-            f"{what}; its services adopt it by themselves, {facts.follows} at a time, and this one waits for its turn"
-        )
-    return f"{what}; the next change of the spec adopts it"
 
 
 def _weights_row(facts: Facts) -> _Row:
@@ -141,18 +131,18 @@ def _available_row(facts: Facts, counts: Counts) -> _Row:
     return (Type.AVAILABLE, False, Reason.NO_REPLICA_AVAILABLE, "no replica answers")
 
 
-def _verdict(service: EmbeddingService, facts: Facts, counts: Counts) -> Verdict:
+def _verdict(facts: Facts, counts: Counts) -> Verdict:
     if facts.problem is not None:
         return Verdict(facts.problem.reason, facts.problem.message, stalled=True)
     if facts.pending:
         return _weights_verdict(facts)
     if facts.replicas == 0:
-        return _idle_verdict(service, counts)
+        return _idle_verdict(facts.service, counts)
     serving = f"{min(counts.ready, facts.replicas)} of {facts.replicas} replicas serving"
     if counts.settled and counts.total == counts.updated and _all_serve(facts, counts):
-        nodes = serving_nodes(facts.pods) or 1
+        nodes = serving_nodes(facts.seen.pods) or 1
         return Verdict(Reason.SERVING, f"{serving} on {nodes} node{'s' * (nodes != 1)}", ready=True)
-    kept_out = forbidden(counts.refused, service.metadata.namespace or "") if counts.settled else None
+    kept_out = forbidden(counts.refused, facts.service.metadata.namespace or "") if counts.settled else None
     if kept_out is not None:
         return replace(kept_out, message=f"{serving}; {kept_out.message}")
     if facts.space.stopped:
@@ -178,15 +168,15 @@ def _all_serve(facts: Facts, counts: Counts) -> bool:
 
 def _trouble(facts: Facts) -> Trouble | None:
     """Why pods do not get on, and what their claim has to do with it."""
-    pods = [pod for pod in facts.pods if pod["metadata"]["name"] not in facts.rolls.seen_to]
-    found = trouble(pods, facts.cache_name, facts.stuck)
+    pods = [pod for pod in facts.seen.pods if pod["metadata"]["name"] not in facts.rolls.seen_to]
+    found = trouble(pods, facts.cache_name, facts.seen.stuck)
     if found is not None and found.reason is Reason.VOLUMES_NOT_MOUNTED and facts.revision is not None:
         found = Trouble(found.reason, f"{found.message}{missing(facts.revision.template)}")
-    if facts.cache is None or not is_one_node(facts.cache):
+    if facts.seen.cache is None or not is_one_node(facts.seen.cache):
         return found
-    claim = facts.cache.spec.storage.claim_name
+    claim = facts.seen.cache.spec.storage.claim_name
     if found is None or found.reason is Reason.VOLUMES_NOT_MOUNTED:
-        elsewhere = held_elsewhere(facts.pods, claim, facts.holders)
+        elsewhere = held_elsewhere(facts.seen.pods, claim, facts.seen.holders)
         return Trouble(Reason.CLAIM_NOT_SHARED, elsewhere) if elsewhere else found
     if found.reason is Reason.UNSCHEDULABLE and "pod affinity rules" in found.message:
         return Trouble(found.reason, f"{found.message}; {crowded(claim)}")
@@ -213,11 +203,11 @@ def _idle_verdict(service: EmbeddingService, counts: Counts) -> Verdict:
 
 def _weights_verdict(facts: Facts) -> Verdict:
     """What a service says while it waits for its ModelCache: the cache's own words."""
-    if facts.cache is None:
+    if facts.seen.cache is None:
         return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} does not exist yet")
-    if facts.cache.metadata.deletion_timestamp is not None:
+    if facts.seen.cache.metadata.deletion_timestamp is not None:
         return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is being deleted")
-    conditions = facts.cache.status.conditions
+    conditions = facts.seen.cache.status.conditions
     ready = find_condition(conditions, Type.READY)
     words = f"ModelCache {facts.cache_name}: {ready.message if ready else 'not yet looked at'}"
     if is_true(conditions, Type.STALLED):
