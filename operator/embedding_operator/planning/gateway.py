@@ -10,7 +10,7 @@ from embedding_operator.api.conditions import Reason
 from embedding_operator.api.exposure import Gateway, ParentReference
 from embedding_operator.api.json import JsonObject
 
-KIND = "HTTPRoute"
+HTTP_ROUTE = "HTTPRoute"
 PATHS = ("/v1", "/v2", "/rerank", "/score", "/classify", "/pooling", "/tokenize", "/detokenize")
 
 
@@ -20,7 +20,7 @@ def http_route(metadata: JsonObject, gateway: Gateway, port: int) -> JsonObject:
     timeouts = {"timeouts": {"request": gateway.request_timeout}} if gateway.request_timeout else {}
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": KIND,
+        "kind": HTTP_ROUTE,
         "metadata": metadata,
         "spec": {
             "parentRefs": [parent.to_dict() for parent in gateway.parent_refs],

@@ -109,7 +109,7 @@ def _children(
         children.append(
             network_policy(metadata, name, exposed.network_policy, operator_namespace=seen.operator_namespace)
         )
-    if exposed.gateway and gateway.KIND not in seen.absent:
+    if exposed.gateway and gateway.HTTP_ROUTE not in seen.absent:
         children.append(gateway.http_route(metadata, exposed.gateway, exposure.port_of(exposed)))
     if chosen.scripts == scripts.config_map_name(seen.script_sources):
         children.insert(0, scripts.config_map(service.metadata.namespace or "", seen.script_sources))
@@ -145,5 +145,5 @@ def _leftovers(service: EmbeddingService, seen: Observed, chosen: Revision | Non
     if seen.has_network_policy and not service.spec.exposure.network_policy:
         gone.append(("NetworkPolicy", service.metadata.name))
     if seen.route and not service.spec.exposure.gateway:
-        gone.append((gateway.KIND, service.metadata.name))
+        gone.append((gateway.HTTP_ROUTE, service.metadata.name))
     return tuple(gone)

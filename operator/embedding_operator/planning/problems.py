@@ -245,14 +245,14 @@ def situation_of(resolved: Mapping[str, object]) -> Situation:
 
     context = resolved.get("contextLength")
     return Situation(
-        text("vllm"),
-        bool(text("resourceName")),
-        text("chip"),
-        text("family"),
-        text("dtype"),
-        text("promptFormat"),
-        context if isinstance(context, int) else 0,
-        text("task") or "Embed",
+        version=text("vllm"),
+        ascend=bool(text("resourceName")),
+        chip=text("chip"),
+        family=text("family"),
+        dtype=text("dtype"),
+        prompt_format=text("promptFormat"),
+        context=context if isinstance(context, int) else 0,
+        task=text("task") or "Embed",
     )
 
 

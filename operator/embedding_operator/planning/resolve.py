@@ -101,14 +101,14 @@ def resolve(
     prompt_format = spec.serving.prompt_format or "Raw"
     problems = problems_of(
         Situation(
-            server.version,
-            device is not None,
-            chip,
-            family.name if family else "",
-            dtype,
-            prompt_format,
-            context or 0,
-            task,
+            version=server.version,
+            ascend=device is not None,
+            chip=chip,
+            family=family.name if family else "",
+            dtype=dtype,
+            prompt_format=prompt_format,
+            context=context or 0,
+            task=task,
         )
     )
     _refuse_known(problems)

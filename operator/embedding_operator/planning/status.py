@@ -13,7 +13,7 @@ from embedding_operator.planning.devicehealth import Replacing
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.exposure import endpoint
 from embedding_operator.planning.follow import newer_profile
-from embedding_operator.planning.gateway import KIND, routed
+from embedding_operator.planning.gateway import HTTP_ROUTE, routed
 from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.obstacles import REFUSALS
 from embedding_operator.planning.onenode import crowded, held_elsewhere
@@ -93,7 +93,7 @@ def _conditions(facts: Facts, counts: Counts) -> tuple[Condition, ...]:
     if degraded := _degraded_row(facts):
         rows.append(degraded)
     if shown and (gateway := service.spec.exposure.gateway):
-        rows.append((Type.ROUTED, *routed(gateway, seen.route, installed=KIND not in seen.absent)))
+        rows.append((Type.ROUTED, *routed(gateway, seen.route, installed=HTTP_ROUTE not in seen.absent)))
     if shown and (newer := newer_profile(service, seen, shown)):
         rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer))
     if shown and (found := problems_of(situation_of(shown.resolved))):
