@@ -168,10 +168,15 @@ def _object(value: object, where: str) -> JsonObject:
 
 
 def _items(value: object, where: str, key: str) -> list[JsonObject]:
-    """A list of objects that all have their key."""
+    """A list of objects that all have their key, and each another one: of two, one would be lost in the merge."""
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise PlanError(Reason.INVALID_SPEC, f"{where} must be a list of objects")
+    known = set()
     for index, item in enumerate(value):
-        if not isinstance(item.get(key), str):
+        name = item.get(key)
+        if not isinstance(name, str):
             raise PlanError(Reason.INVALID_SPEC, f"{where}[{index}] must have a {key}")
+        if name in known:
+            raise PlanError(Reason.INVALID_SPEC, f"{where}[{name}] is written twice: write one with all that is wanted")
+        known.add(name)
     return value

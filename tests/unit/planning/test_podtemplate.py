@@ -180,6 +180,14 @@ def test_the_operators_own_metadata_is_refused(group: str, key: str) -> None:
         ({"volumes": [{"name": 1}]}, ".volumes[0] must have a name"),
         ({"securityContext": 1}, ".securityContext must be an object"),
         ({"securityContext": None}, ".securityContext is null, but a merge takes nothing away: write a value"),
+        (
+            {"containers": [{"name": "vllm", "stdin": True}, {"name": "vllm", "tty": True}]},
+            ".containers[vllm] is written twice: write one with all that is wanted",
+        ),
+        (
+            vllm(env=[{"name": "HF_HUB_OFFLINE", "value": "0"}, {"name": "HF_HUB_OFFLINE", "value": "1"}]),
+            ".containers[vllm].env[HF_HUB_OFFLINE] is written twice: write one with all that is wanted",
+        ),
         (vllm(lifecycle=[1]), ".containers[vllm].lifecycle must be an object"),
         (vllm(volumeMounts=[{"name": "v"}]), ".containers[vllm].volumeMounts[0] must have a mountPath"),
     ],
