@@ -28,7 +28,7 @@ from embedding_operator.planning.cachestate import (
 from embedding_operator.planning.cleanjob import cleanup_job_name
 from embedding_operator.planning.ending import finalizers, grow_old, needs_cleanup, plan_removal
 from embedding_operator.planning.onenode import held_elsewhere
-from embedding_operator.planning.pods import trouble
+from embedding_operator.planning.pods import phase_of, trouble
 from embedding_operator.planning.scrub import plan_scrub
 from embedding_operator.planning.sharing import agreed
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
@@ -97,13 +97,13 @@ def has_ended_in_silence(cache: ModelCache, jobs: Sequence[JsonObject], pods: Se
 
 def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:
     """The pod to ask for progress, or None."""
-    running = [pod for pod in pods if _phase(pod) == "Running"]
+    running = [pod for pod in pods if phase_of(pod) == "Running"]
     return running[0] if running else None
 
 
 def waits(pod: JsonObject) -> bool:
     """Whether it has not begun to run: perhaps its claim has no volume."""
-    return _phase(pod) == "Pending"
+    return phase_of(pod) == "Pending"
 
 
 def _start(
@@ -178,7 +178,7 @@ def _running_verdict(cache: ModelCache, seen: ObservedCache, progress: Progress 
         return Verdict(Reason.CLAIM_PENDING, _unbound(cache.spec.storage.claim_name))
     if found is not None:
         return Verdict(reason_of(found), found.message)
-    last = newest_report([pod for pod in seen.pods if _phase(pod) == "Failed"])
+    last = newest_report([pod for pod in seen.pods if phase_of(pod) == "Failed"])
     if last is not None and last.known_reason in PERMANENT:
         return Verdict(last.known_reason, last.words)  # the Job is about to be marked as failed
     failed = f"; the last attempt failed: {last.words}" if last is not None and last.words else ""
@@ -188,7 +188,7 @@ def _running_verdict(cache: ModelCache, seen: ObservedCache, progress: Progress 
         return Verdict(Reason.STAGING, f"the staging Job runs{failed}")
     if elsewhere := held_elsewhere(seen.pods, cache.spec.storage.claim_name, seen.nodes):
         return Verdict(Reason.CLAIM_NOT_SHARED, elsewhere)
-    starting = [name_of(pod) for pod in seen.pods if _phase(pod) == "Pending"]
+    starting = [name_of(pod) for pod in seen.pods if phase_of(pod) == "Pending"]
     if starting:
         return Verdict(
             Reason.STAGING, f"pod {starting[0]} has not started yet; `kubectl describe pod` says more{failed}"
@@ -225,7 +225,3 @@ def human_bytes(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
-
-
-def _phase(pod: JsonObject) -> str | None:
-    return (pod.get("status") or {}).get("phase")

@@ -7,6 +7,7 @@ from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache, ModelCacheStatus, Progress, UserReference
 from embedding_operator.planning.errors import PlanError
+from embedding_operator.planning.pods import condition_of, phase_of
 from embedding_operator.planning.verdict import Verdict
 
 _MAX_USERS = 1024  # as many as the schema lets a status name
@@ -58,7 +59,7 @@ def started_at(cache: ModelCache, seen: ObservedCache) -> str | None:
     if cache.status.started_at is not None:
         return cache.status.started_at
     pods = [pod for pod in seen.pods if pod not in of_task(seen.pods, names.CLEANUP_TASK)]
-    ran = [pod for pod in pods if (pod.get("status") or {}).get("phase") in ("Running", "Succeeded", "Failed")]
+    ran = [pod for pod in pods if phase_of(pod) in ("Running", "Succeeded", "Failed")]
     return min((str(pod["metadata"].get("creationTimestamp") or seen.now) for pod in ran), default=None)
 
 
@@ -87,16 +88,12 @@ def users_of(seen: ObservedCache) -> tuple[UserReference, ...]:
 
 def has_condition(job: JsonObject, kind: str) -> bool:
     """Whether a Job is Complete, or Failed."""
-    conditions = (job.get("status") or {}).get("conditions") or ()
-    return any(condition.get("type") == kind and condition.get("status") == "True" for condition in conditions)
+    return condition_of(job, kind).get("status") == "True"
 
 
 def job_message(job: JsonObject) -> str:
     """Why a Job failed, in its controller's words."""
-    for condition in (job.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Failed":
-            return str(condition.get("message") or "the Job failed")
-    return "the Job failed"
+    return str(condition_of(job, "Failed").get("message") or "the Job failed")
 
 
 def name_of(thing: JsonObject) -> str:

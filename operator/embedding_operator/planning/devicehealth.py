@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from embedding_operator.api.json import JsonObject
 from embedding_operator.planning.counts import counts_of
-from embedding_operator.planning.pods import condition_of, has_ended, is_serving
+from embedding_operator.planning.pods import condition_of, is_live, is_serving, node_of
 
 _UNHEALTHY = "Unhealthy"  # "Unknown" is what a kubelet says that has not heard
 
@@ -67,8 +67,8 @@ def ill_pods(pods: Iterable[JsonObject]) -> list[Ill]:
     found = []
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
         devices = _unhealthy(pod)
-        if devices and not (pod["metadata"].get("deletionTimestamp") or has_ended(pod)):
-            node = str((pod.get("spec") or {}).get("nodeName") or "")
+        if devices and is_live(pod):
+            node = node_of(pod) or ""
             found.append(Ill(pod["metadata"]["name"], pod["metadata"].get("uid"), node, devices, is_serving(pod)))
     return found
 

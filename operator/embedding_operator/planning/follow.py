@@ -14,7 +14,7 @@ from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning import revision
 from embedding_operator.planning.choosing import profile_hash, rollback_to
 from embedding_operator.planning.observed import Observed, replicas_of
-from embedding_operator.planning.pods import has_ended, is_ready
+from embedding_operator.planning.pods import is_live, is_ready
 from embedding_operator.planning.revision import Revision, revision_of
 from embedding_operator.planning.weights import staged
 
@@ -97,5 +97,5 @@ def _is_whole(service: EmbeddingService, seen: Observed, present: Revision) -> b
     There may be one pod more, which is to take over from one on an unhealthy device and may never find another; and
     pods that ended for good stay until somebody deletes them.
     """
-    live = [pod for pod in seen.pods if not (pod["metadata"].get("deletionTimestamp") or has_ended(pod))]
+    live = [pod for pod in seen.pods if is_live(pod)]
     return all(revision_of(pod) == present.name for pod in live) and sum(map(is_ready, live)) >= replicas_of(service)

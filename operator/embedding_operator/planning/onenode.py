@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
+from embedding_operator.planning.pods import node_of, phase_of
 
 
 def beside(claim: str) -> JsonObject:
@@ -20,16 +21,15 @@ def beside(claim: str) -> JsonObject:
 
 def nodes(pods: Iterable[JsonObject]) -> list[str]:
     """Where pods have the claim mounted: all that run."""
-    running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]
-    return sorted({str(pod["spec"]["nodeName"]) for pod in running if (pod.get("spec") or {}).get("nodeName")})
+    return sorted({node for pod in pods if phase_of(pod) == "Running" and (node := node_of(pod))})
 
 
 def held_elsewhere(pods: Iterable[JsonObject], claim: str, holders: Sequence[str]) -> str | None:
     """Why a pod that has its node may never start there: the claim is mounted on another one."""
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
-        node = (pod.get("spec") or {}).get("nodeName")
+        node = node_of(pod)
         elsewhere = sorted(set(holders) - {node})
-        if node and elsewhere and (pod.get("status") or {}).get("phase") == "Pending":
+        if node and elsewhere and phase_of(pod) == "Pending":
             return (
                 f"pod {pod['metadata']['name']} is on node {node}, and pods on {', '.join(elsewhere[:3])} have mounted "
                 f"claim {claim!r}, which one node can at a time: use a ReadWriteMany claim, or end those pods until it "

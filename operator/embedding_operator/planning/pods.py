@@ -46,7 +46,7 @@ class Trouble:
 
 def serving_nodes(pods: Iterable[JsonObject]) -> int:
     """On how many nodes pods are ready; those that are being deleted count no more."""
-    return len({(pod.get("spec") or {}).get("nodeName") for pod in pods if is_serving(pod)})
+    return len({node_of(pod) for pod in pods if is_serving(pod)})
 
 
 def is_ready(pod: JsonObject) -> bool:
@@ -59,9 +59,10 @@ def is_serving(pod: JsonObject) -> bool:
     return is_ready(pod) and not pod["metadata"].get("deletionTimestamp")
 
 
-def has_ended(pod: JsonObject) -> bool:
-    """Whether it ended for good (evicted, refused by its node): another one is made, and it holds nothing any more."""
-    return _phase(pod) in ("Failed", "Succeeded")
+def is_live(pod: JsonObject) -> bool:
+    """Whether it is neither being deleted nor has ended for good (evicted, refused by its node): then another one is
+    made, and it holds nothing any more."""
+    return not pod["metadata"].get("deletionTimestamp") and phase_of(pod) not in ("Failed", "Succeeded")
 
 
 def trouble(pods: Iterable[JsonObject], cache: str | None = None, stuck: Collection[str] = ()) -> Trouble | None:
@@ -70,7 +71,7 @@ def trouble(pods: Iterable[JsonObject], cache: str | None = None, stuck: Collect
     With the name of their ModelCache they are serving pods, whose trouble is told with its cure. `stuck` are those
     that have been where they are for longer than is usual.
     """
-    for pod in sorted(pods, key=lambda pod: (_phase(pod) == "Failed", str(pod["metadata"]["name"]))):
+    for pod in sorted(pods, key=lambda pod: (phase_of(pod) == "Failed", str(pod["metadata"]["name"]))):
         if pod["metadata"].get("deletionTimestamp"):
             continue
         found = _trouble_of(pod, cache)
@@ -94,11 +95,11 @@ def waiting_since(pod: JsonObject) -> str | None:
     A pod of a lost node is being deleted until somebody deletes the node, or it is back.
     """
     if ends := pod["metadata"].get("deletionTimestamp"):  # when its grace is over, not when that began
-        return str(ends) if (pod.get("spec") or {}).get("nodeName") else None
-    if _phase(pod) != "Pending":
+        return str(ends) if node_of(pod) else None
+    if phase_of(pod) != "Pending":
         return None
     scheduled = condition_of(pod, "PodScheduled")
-    if not (pod.get("spec") or {}).get("nodeName"):
+    if not node_of(pod):
         return None if scheduled else pod["metadata"].get("creationTimestamp")
     if condition_of(pod, "PodReadyToStartContainers").get("status") == "False":
         return scheduled.get("lastTransitionTime")
@@ -117,9 +118,9 @@ def last_message(pod: JsonObject) -> str | None:
 
 def _trouble_of(pod: JsonObject, cache: str | None) -> Trouble | None:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
-    if cache is not None and _phase(pod) == "Failed":  # a staging Job's pod ends so too, and says why itself
+    if cache is not None and phase_of(pod) == "Failed":  # a staging Job's pod ends so too, and says why itself
         words = f"{status.get('reason') or 'Failed'}: {status.get('message') or 'no more is known'}"
-        node = (pod.get("spec") or {}).get("nodeName")
+        node = node_of(pod)
         return Trouble(Reason.PODS_REFUSED, f"pod {name} ended on node {node}: {explained(REJECTIONS, words, cache)}")
     # the init containers are those that a mesh or an administrator's webhook puts in
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
@@ -164,7 +165,7 @@ def _ended(name: str, container: JsonObject, cache: str | None) -> Trouble | Non
 
 def _stuck(pod: JsonObject) -> Trouble | None:
     """What a pod waits for that nobody wrote into its status: the words are in Events, which nobody reads here."""
-    name, node = pod["metadata"]["name"], (pod.get("spec") or {}).get("nodeName")
+    name, node = pod["metadata"]["name"], node_of(pod)
     if not node:
         told = f"no scheduler has looked at pod {name}: does the one of spec.scheduling.schedulerName run?"
         return Trouble(Reason.UNSCHEDULABLE, told)
@@ -205,5 +206,12 @@ def condition_of(obj: JsonObject, kind: str) -> JsonObject:
     return next((one for one in conditions if one.get("type") == kind), {})
 
 
-def _phase(pod: JsonObject) -> str:
+def node_of(pod: JsonObject) -> str | None:
+    """The name of the node that it was given; None as long as it has none."""
+    node = (pod.get("spec") or {}).get("nodeName")
+    return None if node is None else str(node)
+
+
+def phase_of(pod: JsonObject) -> str:
+    """Its phase; empty where nobody has written its status yet."""
     return str((pod.get("status") or {}).get("phase") or "")

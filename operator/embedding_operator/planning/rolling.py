@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import Rollout
 from embedding_operator.planning.counts import counts_of
-from embedding_operator.planning.pods import condition_of
+from embedding_operator.planning.pods import condition_of, node_of
 from embedding_operator.planning.revision import revision_of
 
 PATIENCE = 15.0
@@ -123,7 +123,7 @@ def _waiting(now: Situation) -> Iterator[str]:
 
 def _gives_back(pod: JsonObject) -> bool:
     """Whether it is on its way out of a node, with its device."""
-    return bool(pod["metadata"].get("deletionTimestamp") and (pod.get("spec") or {}).get("nodeName"))
+    return bool(pod["metadata"].get("deletionTimestamp") and node_of(pod))
 
 
 def _unscheduled(pod: JsonObject) -> str:
