@@ -12,7 +12,9 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.resources import Object
 from tests.cluster.controlplane import ControlPlane
 from tests.gateway import crd
+from tests.integration.kinds import install_kinds
 from tests.integration.kube_support import client_of, config_map, namespace_of
+from tests.operator_process import OperatorProcess
 
 
 @pytest.fixture
@@ -36,6 +38,15 @@ def applier(client: KubeClient) -> Applier:
 async def owner(client: KubeClient, namespace: str) -> Object:
     """Any object will do as the owner; the applier does not look into it."""
     return await client.apply(config_map(namespace, "owner"))
+
+
+@pytest.fixture(scope="module")
+def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """The operator at work, for all tests of a module; it must not have stumbled over anything."""
+    install_kinds(control_plane.kubectl)
+    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
+        yield running
+    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, until
 from tests.operator_process import OperatorProcess
 
@@ -42,17 +40,14 @@ EDITS: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def namespace(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
+def namespace(control_plane: ControlPlane, operator: OperatorProcess) -> Namespace:
     """One with a service that has every child."""
-    install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
-        namespace = Namespace(control_plane.kubectl)
-        namespace.claim()
-        namespace.service(exposure={"networkPolicy": {"from": [{"podSelector": {}}]}})
-        namespace.stage()
-        until(lambda: all(of(namespace, kind) for kind in KINDS))
-        yield namespace
-    assert "Traceback" not in running.log.read_text()
+    namespace = Namespace(control_plane.kubectl)
+    namespace.claim()
+    namespace.service(exposure={"networkPolicy": {"from": [{"podSelector": {}}]}})
+    namespace.stage()
+    until(lambda: all(of(namespace, kind) for kind in KINDS))
+    return namespace
 
 
 def of(namespace: Namespace, kind: str) -> Object | None:

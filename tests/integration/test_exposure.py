@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,15 +23,6 @@ def kubectl(control_plane: ControlPlane) -> Kubectl:
     install_kinds(control_plane.kubectl)
     control_plane.kubectl("create", "namespace", "exposure")
     return control_plane.kubectl
-
-
-@pytest.fixture(scope="module")
-def operator(
-    kubectl: Kubectl, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OperatorProcess]:
-    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text()
 
 
 def apply(kubectl: Kubectl, *, dry_run: bool = True, **service: Any) -> str:

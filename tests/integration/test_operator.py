@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, until, versions
 from tests.operator_process import OperatorProcess
-
-
-@pytest.fixture(scope="module")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    install_kinds(control_plane.kubectl)
-    directory = tmp_path_factory.mktemp("operator")
-    with OperatorProcess(control_plane.kubeconfig, directory) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,8 @@ import pytest
 from embedding_operator.kube.resources import EMBEDDING_SERVICES
 from tests.cluster.controlplane import ControlPlane
 from tests.integration import kinds
-from tests.integration.kinds import install_kinds
 from tests.integration.operating import DIGEST, Namespace, Object, until
 from tests.operator_process import OperatorProcess
-
-
-@pytest.fixture(scope="module")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture

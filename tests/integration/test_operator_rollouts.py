@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, until
 from tests.operator_process import OperatorProcess
 
@@ -18,14 +17,6 @@ SERVING = "embedding-operator.io/service=qwen"
 NPU = "huawei.com/Ascend910"
 SURGE = {"maxSurge": 1, "maxUnavailable": 0}
 ONE_BY_ONE = {"maxSurge": 0, "maxUnavailable": 1}
-
-
-@pytest.fixture(scope="module")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import pytest
 from embedding_operator.planning.flags import SERVER_PORT
 from embedding_operator.planning.vectors import Record
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, Object, until
 from tests.integration.test_operator import Writes
 from tests.operator_process import OperatorProcess
@@ -23,14 +22,6 @@ from tests.operator_process import OperatorProcess
 ONE = Record({"short": {"vector": "ADwAAA==", "length": 1.0}})
 OTHER = Record({"short": {"vector": "AAAAPA==", "length": 1.0}})
 _ADDRESSES = itertools.count(10)
-
-
-@pytest.fixture(scope="module")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from embedding_operator.cli import main
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.kinds import install_kinds
 from tests.integration.operating import DIGEST, Namespace, end, pod_of, until
 from tests.operator_process import OperatorProcess
 
 FINALIZER = "embedding-operator.io/cleanup"
-
-
-@pytest.fixture(scope="module")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    install_kinds(control_plane.kubectl)
-    directory = tmp_path_factory.mktemp("operator")
-    with OperatorProcess(control_plane.kubeconfig, directory) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture

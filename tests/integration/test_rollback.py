@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,11 @@ import pytest
 import yaml
 
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, own_profile, until
 from tests.operator_process import OperatorProcess
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ENV = [{"name": "SECOND", "value": "1"}]
-
-
-@pytest.fixture(scope="module")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
-from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, settle, until
 from tests.operator_process import OperatorProcess
 
 Object = dict[str, Any]
 SELECTOR = "embedding-operator.io/service=qwen"
-
-
-@pytest.fixture(scope="module")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
-    install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
-        yield running
-    assert "Traceback" not in running.log.read_text()
 
 
 @pytest.fixture
