@@ -1,0 +1,114 @@
+"""ModelCaches and RuntimeProfiles that the API server refuses, and words of each message: what to write instead."""
+
+from __future__ import annotations
+
+from tests.integration.kinds import REMOVE, Manifest, cache, profile
+from tests.integration.refused_services import FIXED, PATH, QUANTITY
+
+HTTP_FILE = {"path": "config.json", "url": "https://x.example.com/config.json", "sha256": "a" * 64}
+
+BAD: dict[str, tuple[Manifest, str]] = {
+    # caches
+    "files of somebody else that are to go": (
+        cache(source={"path": {"path": "x"}}, deletionPolicy="Delete"),
+        "weights of a path source are yours and are never removed, leave deletionPolicy out",
+    ),
+    "a reading at no bytes a second": (cache(verify={"interval": "1h", "bytesPerSecond": 0}), "write a quantity above"),
+    "a cache's name with dots": (cache(metadata__name="qwen3-0.6b"), "write at most 63 lower-case letters, digits and"),
+    "a cache without storage": (cache(storage=REMOVE), "spec.storage: Required value"),
+    "a proxy with a password": (
+        cache(download={"proxy": {"https": "http://u:p@proxy:3128"}}),
+        "write the URL of the proxy, such as http://proxy:3128; one with user and password goes into a Secret",
+    ),
+    "a proxy that is spoken to in TLS": (
+        cache(download={"proxy": {"http": "https://proxy:3128"}}),
+        "write the URL of the proxy, such as http://proxy:3128",
+    ),
+    "two proxies": (
+        cache(download={"proxy": {"https": "http://proxy:3128", "secretRef": {"name": "a", "key": "b"}}}),
+        "write secretRef, or http and https, for the Secret's proxy is that of both",
+    ),
+    "a proxy without scheme": (cache(download={"proxy": {"http": "proxy:3128"}}), "write the URL of the proxy"),
+    "a bundle in capitals": (
+        cache(download={"caBundleRef": {"name": "CA", "key": "k"}}),
+        "write the name of a ConfigMap in lower case",
+    ),
+    "a rate below nothing": (cache(download={"bytesPerSecond": "-1Mi"}), "write a quantity, such as 100Mi, or 0"),
+    "a stager's account in capitals": (
+        cache(stager={"serviceAccountName": "Reader"}),
+        "write the name of a ServiceAccount in lower case",
+    ),
+    "a bucket in capitals": (cache(source={"s3": {"bucket": "Models"}}), "write the name of a bucket, such as models"),
+    "an archive without sum": (
+        cache(source={"http": {"url": "https://x.example.com/a.zip"}}),
+        "write url and sha256 of the archive together",
+    ),
+    "an archive and files": (
+        cache(source={"http": {"url": "https://x.example.com/a.zip", "sha256": "a" * 64, "files": [HTTP_FILE]}}),
+        "write url of one archive, or files: [{path: config.json",
+    ),
+    "a file that takes the manifest's name": (
+        cache(source={"http": {"files": [HTTP_FILE | {"path": "manifest.json"}]}}),
+        "manifest.json is the operator's own",
+    ),
+    "a cache without source": (cache(source={}), "write exactly one source, modelScope: {repo: <owner>/<name>}"),
+    "a cache of a bad repo": (
+        cache(source={"modelScope": {"repo": "x/y/z"}}),
+        "write the repository as <owner>/<name>",
+    ),
+    "a cache in a bad folder": (cache(storage__subPath="../x"), PATH),
+    "a short digest": (cache(digest="sha256:abc"), 'write the digest as "sha256:" and 64 lower-case hex digits'),
+    "too many connections": (cache(download__parallelism=65), "should be less than or equal to 64"),
+    # profiles
+    "a profile's long name": (profile(metadata__name="a" * 64), "write a name of at most 63 characters"),
+    "a profile without runtime": (profile(runtime=REMOVE), "spec.runtime: Required value"),
+    "an accelerator without resource": (
+        profile(accelerator={"type": "Ascend"}),
+        "write the resource that the device plugin offers, such as huawei.com/Ascend910",
+    ),
+    "a CPU with a resource": (
+        profile(accelerator={"type": "None", "resourceName": "huawei.com/Ascend910"}),
+        "type None has no devices, remove resourceName",
+    ),
+    "a resource without domain": (
+        profile(accelerator__resourceName="Ascend910"),
+        "write the resource as <domain>/<name>, such as huawei.com/Ascend910",
+    ),
+    "a slice of another device": (
+        profile(accelerator__slice={"huawei.com/Ascend310P-memory": 4096}),
+        "a slice is a part of the device in resourceName",
+    ),
+    "a slice that is the device": (
+        profile(accelerator__slice={"huawei.com/Ascend910": 1}),
+        "a slice is a part of the device in resourceName",
+    ),
+    "a slice of nothing": (
+        profile(accelerator={"type": "None", "slice": {"huawei.com/Ascend910-memory": 1}}),
+        "a slice is a part of the device in resourceName",
+    ),
+    "no slice": (
+        profile(accelerator__slice={"huawei.com/Ascend910-memory": 0}),
+        "should be greater than or equal to 1",
+    ),
+    "a slice in words": (
+        profile(accelerator__slice={"huawei.com/Ascend910-memory": "32Gi"}),
+        'must be of type integer: "string"',
+    ),
+    "a count twice": (profile(accelerator__allowedCounts=[1, 1]), "allowedCounts[1]: Duplicate value: 1"),
+    "another accelerator": (profile(accelerator__type="CUDA"), 'supported values: "Ascend", "None"'),
+    "another runtime": (profile(runtime__name="tgi"), 'supported values: "vllm-ascend", "vllm"'),
+    "a profile's latest image": (profile(runtime__image="vllm:latest"), FIXED),
+    "a relative host mount": (profile(pod={"hostMounts": ["usr/local"]}), "write an absolute path of the node"),
+    "the whole host": (profile(pod={"hostMounts": ["//"]}), "write an absolute path of the node"),
+    "a host mount that climbs": (profile(pod={"hostMounts": ["/usr/../etc"]}), "write an absolute path of the node"),
+    "the operator's own label": (
+        profile(pod={"labels": {"embedding-operator.io/service": "x"}}),
+        "labels of embedding-operator.io/ and app.kubernetes.io/ are the operator's",
+    ),
+    "the operator's own annotation": (
+        profile(pod={"annotations": {"embedding-operator.io/x": "x"}}),
+        "annotations of embedding-operator.io/ are the operator's",
+    ),
+    "a share that is no quantity": (profile(pod={"resourcesPerDevice": {"memory": "lots"}}), QUANTITY),
+    "shared memory that is no quantity": (profile(pod={"sharedMemory": "1GB"}), QUANTITY),
+}
