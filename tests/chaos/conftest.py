@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.chaos.faults import InstalledOperator
+from tests.chaos.operators import HostOperators
 from tests.chaos.scene import Scene
 from tests.chaos.state import State
 from tests.e2e.product import Product
@@ -43,6 +45,21 @@ def operator(product: Product) -> Iterator[InstalledOperator]:
     running = InstalledOperator(product.cluster)
     yield running
     running.renew()
+
+
+@pytest.fixture
+def operators(product: Product, tmp_path: Path) -> Iterator[HostOperators]:
+    """The operator as processes of this machine, the installed one away."""
+    installed = InstalledOperator(product.cluster)
+    installed.scale(0)
+    running = HostOperators(installed, tmp_path)
+    try:
+        yield running
+        assert "Traceback" not in running.log.read_text()
+    finally:
+        running.kill()
+        installed.release()
+        installed.scale(2)
 
 
 @pytest.fixture

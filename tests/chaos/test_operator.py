@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,21 +21,6 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 BATCH = 6
 """Services that are left half-made before an heir makes them whole: twelve pods, of sixteen stand-in NPUs."""
 MOST = 60
-
-
-@pytest.fixture
-def operators(product: Product, tmp_path: Path) -> Iterator[HostOperators]:
-    """The operator as processes of this machine, the installed one away."""
-    installed = InstalledOperator(product.cluster)
-    installed.scale(0)
-    running = HostOperators(installed, tmp_path)
-    try:
-        yield running
-        assert "Traceback" not in running.log.read_text()
-    finally:
-        running.kill()
-        installed.release()
-        installed.scale(2)
 
 
 def test_both_replicas_are_killed_at_once(scene: Scene, operator: InstalledOperator, undisturbed: Undisturbed) -> None:

@@ -6,35 +6,17 @@ tests/integration/test_upgrade.py shows the same of what earlier versions left.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.changed_operator import VARIABLE
-from tests.chaos.faults import InstalledOperator
 from tests.chaos.operators import HostOperators
 from tests.chaos.scene import Scene, report
 from tests.e2e.product import Product
 from tests.integration.operating import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(1200)]
-
-
-@pytest.fixture
-def operators(product: Product, tmp_path: Path) -> Iterator[HostOperators]:
-    """Operators as processes of this machine, the installed one away."""
-    installed = InstalledOperator(product.cluster)
-    installed.scale(0)
-    running = HostOperators(installed, tmp_path)
-    try:
-        yield running
-        assert "Traceback" not in running.log.read_text()
-    finally:
-        running.kill()
-        installed.release()
-        installed.scale(2)
 
 
 def what_runs(scene: Scene) -> dict[str, Any]:
