@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tests.chaos import state
 from tests.chaos.faults import kill_containers
 from tests.chaos.scene import SERVING
 from tests.chaos.trickle import Crowd
 from tests.e2e.product import DOUBLE, Product
-from tests.integration.operating import until
+from tests.integration.operating import is_ready, until
 
 Object = dict[str, Any]
 Over = Callable[[], bool]
@@ -24,7 +23,6 @@ MODEL = "embed"
 NPU = "huawei.com/Ascend910"
 # short requests take a second and a half, long ones seven
 _DOUBLE = {"VLLM_DOUBLE_LATENCY_MS": "1500", "VLLM_DOUBLE_LATENCY_MS_PER_TOKEN": "10"}
-_ENOUGH = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}}
 
 
 class Busy:
@@ -35,13 +33,8 @@ class Busy:
         self.place = product.place()
         for version in ("one", "two"):
             self._write_model(version)
-        self.runtime: Object = {
-            "profile": "ascend-910b",
-            "image": DOUBLE,
-            "version": "0.23.0",
-            "resources": _ENOUGH,
-            "env": [{"name": name, "value": value} for name, value in _DOUBLE.items()],
-        }
+        env = [{"name": name, "value": value} for name, value in _DOUBLE.items()]
+        self.runtime = self.place.runtime() | {"env": env}
         self.spec = self._weights("one") | {"runtime": self.runtime, "replicas": replicas} | spec
         self.apply()
         until(self.is_settled, 240)
@@ -63,7 +56,7 @@ class Busy:
         service = self.place.get("emb", "qwen") or {}
         seen = (service.get("status") or {}).get("observedGeneration") == service["metadata"]["generation"]
         pods = self.pods()
-        still = all(state.is_ready(pod) and not pod["metadata"].get("deletionTimestamp") for pod in pods)
+        still = all(is_ready(pod) and not pod["metadata"].get("deletionTimestamp") for pod in pods)
         return seen and still and len(pods) == service["spec"]["replicas"] and self.place.ready()
 
     def without(self, pods: list[Object]) -> Over:

@@ -16,7 +16,7 @@ from tests.chaos.state import State
 from tests.chaos.trickle import Trickle
 from tests.cluster.errors import ClusterError
 from tests.e2e.product import QWEN, Place, Product
-from tests.integration.operating import until
+from tests.integration.operating import is_ready, until
 
 Object = dict[str, Any]
 TEXTS = ["What is the capital of China?", "The capital of China is Beijing.", "gravity"]
@@ -115,7 +115,7 @@ class Scene:
             for address in endpoint["addresses"]
             if endpoint["conditions"].get("ready")
         }
-        ready = {pod["status"]["podIP"] for pod in self.serving_pods() if state.is_ready(pod)}
+        ready = {pod["status"]["podIP"] for pod in self.serving_pods() if is_ready(pod)}
         return [f"{address}: an endpoint or a ready pod, not both" for address in sorted(sent ^ ready)]
 
     def strays(self) -> list[str]:

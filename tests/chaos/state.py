@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.kubectl import Kubectl
+from tests.integration.operating import is_ready
 
 Object = dict[str, Any]
 State = dict[str, list[Any]]
@@ -187,9 +188,3 @@ def _status(obj: Object) -> Any:
 
 def _has_ended(obj: Object) -> bool:
     return obj["kind"] == "Pod" and (obj.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether a pod counts as an endpoint."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

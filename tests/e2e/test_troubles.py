@@ -7,18 +7,17 @@ from typing import Any
 import pytest
 
 from embedding_operator.planning.crashes import CRASHES
-from tests.e2e.product import DOUBLE, Place, Product
+from tests.e2e.product import Place, Product
 from tests.integration.operating import until
 from tests.standins.vllm import failures
 
 pytestmark = pytest.mark.cluster
 
-SMALL = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}}
 WHAT = {one.name: one.what for one in CRASHES}
 
 
 def double(**runtime: Any) -> dict[str, Any]:
-    return {"runtime": {"profile": "ascend-910b", "image": DOUBLE, "version": "0.23.0", "resources": SMALL} | runtime}
+    return {"runtime": Place.runtime() | runtime}
 
 
 def failing(name: str) -> dict[str, Any]:

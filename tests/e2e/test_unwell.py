@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.scene import SERVING, Scene
-from tests.e2e.product import DOUBLE, QWEN, Product
+from tests.e2e.product import QWEN, Product
 from tests.integration.operating import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -77,8 +77,7 @@ def test_a_server_that_hangs_is_started_anew_and_says_why(product: Product) -> N
         {"name": "VLLM_DOUBLE_HANGS_AFTER", "value": "40"},  # more than its start needs
         {"name": "VLLM_DOUBLE_START_SECONDS", "value": "20"},
     ]
-    small = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "512Mi"}}
-    runtime = {"profile": "ascend-910b", "image": DOUBLE, "version": "0.23.0", "resources": small, "env": variables}
+    runtime = scene.place.runtime() | {"env": variables}
     scene.serve(replicas=1, runtime=runtime, serving={"hangSeconds": 5})
     scene.until_serving(1)
     load = product.load(f"http://qwen.{scene.place.name}.svc:8000/v1", QWEN, "--clients", "3", "--seconds", "600")

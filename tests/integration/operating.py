@@ -96,6 +96,12 @@ def own_profile(namespace: Namespace, *, rollout: Object | None = None, **pod: A
     return name
 
 
+def is_ready(pod: Object) -> bool:
+    """Whether a pod counts as an endpoint."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
 def make_ready(namespace: Namespace, service: str) -> None:
     """All pods of a service are ready, as a kubelet would tell."""
     ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
@@ -111,11 +117,11 @@ def make_ready(namespace: Namespace, service: str) -> None:
 def settle(namespace: Namespace, service: str) -> None:
     """Play kubelet until a service is Ready."""
 
-    def is_ready() -> bool:
+    def is_settled() -> bool:
         make_ready(namespace, service)
         return bool(namespace.condition("emb", service)["status"] == "True")
 
-    until(is_ready)
+    until(is_settled)
 
 
 def pod_of(namespace: Namespace, task: str) -> Object:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.operating import Namespace, until
+from tests.integration.operating import Namespace, is_ready, until
 from tests.operator_process import OperatorProcess
 
 Object = dict[str, Any]
@@ -67,10 +67,6 @@ class Nodes:
     def _say(self, pod: Object, phase: str, condition: Object) -> None:
         patch = json.dumps({"status": {"phase": phase, "conditions": [condition]}})
         self._namespace.kubectl("patch", "pod", pod["metadata"]["name"], "--subresource=status", "-p", patch)
-
-
-def is_ready(pod: Object) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions") or ())
 
 
 def served(namespace: Namespace, devices: int, replicas: int, **spec: Any) -> Nodes:

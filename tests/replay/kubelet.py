@@ -13,6 +13,7 @@ import urllib.error
 from collections import defaultdict
 from datetime import UTC, datetime
 
+from tests.integration.operating import is_ready
 from tests.replay.wire import Object, Wire
 
 NODES = ("node-a", "node-b")
@@ -81,7 +82,7 @@ class Kubelet:
         sick = service in self.sick
         if service is None:
             self._end(path, pod)
-        elif sick != ("waiting" in pod["status"]["containerStatuses"][0]["state"]) or not (sick or _is_ready(pod)):
+        elif sick != ("waiting" in pod["status"]["containerStatuses"][0]["state"]) or not (sick or is_ready(pod)):
             waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}}
             self._say(path, pod, waiting if sick else {"running": {"startedAt": _now()}}, "Running", ready=not sick)
 
@@ -106,10 +107,6 @@ class Kubelet:
         scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": _now()}
         status = {"phase": phase, "conditions": [scheduled, condition], "containerStatuses": [told]}
         self._wire("PATCH", f"{path}/status", {"status": status})
-
-
-def _is_ready(pod: Object) -> bool:
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"]["conditions"])
 
 
 def _now() -> str:
