@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -17,6 +16,7 @@ import pytest
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.sources import S3
 from tests.integration.s3.support import BUCKET, KEY, PREFIX, SECRET, Server
+from tests.ports import free_ports
 from tests.unit.staging.kit import make_model
 
 
@@ -33,9 +33,7 @@ def server(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
     for folder in ("objects", "notes", "volume"):
         (tmp_path / folder).mkdir()
     command = [str(program), "--port", address, "--access", KEY, "--secret", SECRET, "--quiet", "posix"]
