@@ -87,7 +87,8 @@ def test_what_somebody_changes_by_hand_is_put_back(namespace: Namespace, edit: s
     assert before is not None
     name = before["metadata"]["name"]
     patch = json.dumps([{"op": "replace", "path": path, "value": value}])
-    namespace.kubectl("patch", kind, name, "--type=json", "-p", patch)
+    edited = json.loads(namespace.kubectl("patch", kind, name, "--type=json", "-p", patch, "-o", "json"))
+    assert wanted(edited) != wanted(before)
     until(lambda: wanted(namespace.get(kind, name) or {"metadata": {}}) == wanted(before))
 
 

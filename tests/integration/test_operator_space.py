@@ -120,7 +120,7 @@ def serve(namespace: Namespace, pods: Pods) -> str:
 def test_what_the_first_ready_pod_gives_is_recorded_once(
     control_plane: ControlPlane, namespace: Namespace, pods: Pods
 ) -> None:
-    serve(namespace, pods)
+    name = serve(namespace, pods)
     (recorded,) = records(namespace).values()
     assert recorded == {"policy": "Enforce", "threshold": "0.999", "texts": ONE.texts}
     until(lambda: namespace.condition("emb", "qwen")["status"] == "True")
@@ -130,6 +130,7 @@ def test_what_the_first_ready_pod_gives_is_recorded_once(
     time.sleep(3)
     assert writes() == []
     assert len(pods.asked) == asked  # nobody is asked twice
+    assert set(pods.asked) == {f"{name}/-/space"}
 
 
 def test_a_record_that_was_deleted_is_made_anew_from_who_serves(namespace: Namespace, pods: Pods) -> None:
@@ -143,7 +144,7 @@ def test_a_record_that_was_deleted_is_made_anew_from_who_serves(namespace: Names
 def test_other_vectors_stop_the_rollout_until_somebody_accepts_them(
     operator: OperatorProcess, namespace: Namespace, pods: Pods
 ) -> None:
-    serve(namespace, pods)
+    before = serve(namespace, pods)
     namespace.service(replicas=1, runtime={"profile": "cpu", "env": [{"name": "X", "value": "1"}]})
     name = pods.new()
     pods.run(name, OTHER, ready=False)
@@ -156,7 +157,8 @@ def test_other_vectors_stop_the_rollout_until_somebody_accepts_them(
     operator.kill()
     asked = len(pods.asked)
     operator.start()
-    until(lambda: len(set(pods.asked[asked:])) == 2)  # it remembers nothing of either
+    both = {f"{before}/-/space", f"{name}/-/space"}
+    until(lambda: set(pods.asked[asked:]) == both)  # it remembers nothing of either
     time.sleep(2)
     assert (namespace.get("emb", "qwen") or {})["metadata"]["resourceVersion"] == version
 
