@@ -13,6 +13,7 @@ from tests.cluster.kubectl import Kubectl
 
 Object = dict[str, Any]
 DIGEST = "sha256:" + "ab" * 32
+STAGED = {"digest": DIGEST, "path": "modelscope/Qwen--X/abc", "revision": "abc", "files": 3, "bytes": 100}
 CHILDREN = ("deployment", "service", "poddisruptionbudget", "controllerrevision", "configmap")
 
 
@@ -76,14 +77,16 @@ class Namespace:
         found = [c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == condition]
         return found[0] if found else {"status": "", "reason": "", "message": ""}
 
+    def write_status(self, kind: str, name: str, status: Object) -> None:
+        """As whoever else writes statuses does: kubelets, controllers, and the operator itself."""
+        patch = json.dumps({"status": status})
+        self.kubectl("patch", kind, name, "--subresource=status", "--type=merge", "-p", patch)
+
     def stage(self) -> None:
         """Say that the weights are there, as the staging Job's result would."""
         until(lambda: len(self.items("modelcache")) == 1)
         (cache,) = self.items("modelcache")
-        done = {"digest": DIGEST, "path": "modelscope/Qwen--X/abc", "revision": "abc", "files": 3, "bytes": 100}
-        patch = json.dumps({"status": done})
-        name = cache["metadata"]["name"]
-        self.kubectl("patch", "modelcache", name, "--subresource=status", "--type=merge", "-p", patch)
+        self.write_status("modelcache", cache["metadata"]["name"], STAGED)
 
 
 def own_profile(namespace: Namespace, *, rollout: Object | None = None, **pod: Any) -> str:
@@ -104,11 +107,10 @@ def is_ready(pod: Object) -> bool:
 
 def make_ready(namespace: Namespace, service: str) -> None:
     """All pods of a service are ready, as a kubelet would tell."""
-    ready = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     for pod in namespace.items("pod", f"embedding-operator.io/service={service}"):
-        name = pod["metadata"]["name"]
         try:
-            namespace.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps(ready))
+            namespace.write_status("pod", pod["metadata"]["name"], ready)
         except ClusterError as error:
             if "NotFound" not in str(error):  # it has been replaced meanwhile
                 raise
@@ -139,9 +141,8 @@ def end(namespace: Namespace, task: str, message: Object, code: int = 0) -> None
     container = pod["spec"]["containers"][0]["name"]
     status = {"name": container, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
     phase = "Failed" if code else "Succeeded"
-    patch = {"status": {"phase": phase, "containerStatuses": [status | {"state": {"terminated": ended}}]}}
-    name = pod["metadata"]["name"]
-    namespace.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+    containers = [status | {"state": {"terminated": ended}}]
+    namespace.write_status("pod", pod["metadata"]["name"], {"phase": phase, "containerStatuses": containers})
 
 
 def until(condition: Callable[[], bool], seconds: float = 90) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -107,8 +106,7 @@ def answer(namespace: Namespace, status: str, reason: str) -> None:
     condition = {"type": "Accepted", "status": status, "reason": reason, "message": "in its words"}
     condition |= {"observedGeneration": route["metadata"]["generation"], "lastTransitionTime": "2026-01-02T03:04:05Z"}
     parent = {"parentRef": GATEWAY["parentRefs"][0], "controllerName": "example.com/it", "conditions": [condition]}
-    patch = json.dumps({"status": {"parents": [parent]}})
-    namespace.kubectl("patch", "httproute", "qwen", "--subresource=status", "--type=merge", "-p", patch)
+    namespace.write_status("httproute", "qwen", {"parents": [parent]})
 
 
 def test_a_network_policy_is_made_and_goes_when_it_is_not_wanted(

@@ -12,7 +12,7 @@ from tests.chaos import state
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.killing import dies
 from tests.integration.kinds import install_kinds
-from tests.integration.operating import DIGEST, Namespace, until
+from tests.integration.operating import STAGED, Namespace, until
 from tests.operator_process import OperatorProcess
 
 MOST = 150  # calls that one service could ever need
@@ -69,10 +69,7 @@ def _stage_if_asked(namespace: Namespace) -> bool:
     if cache is None or not any(obj["kind"] == "Job" for obj in objects):  # kinds are listed one after the other
         return False
     if not (cache.get("status") or {}).get("digest"):
-        done = {"digest": DIGEST, "path": "modelscope/Qwen--X/abc", "revision": "abc", "files": 3, "bytes": 100}
-        name = cache["metadata"]["name"]
-        patch = json.dumps({"status": done})
-        namespace.kubectl("patch", "modelcache", name, "--subresource=status", "--type=merge", "-p", patch)
+        namespace.write_status("modelcache", cache["metadata"]["name"], STAGED)
     return True
 
 

@@ -113,8 +113,7 @@ def test_a_service_with_another_source_leaves_its_old_cache_once_no_pod_reads_it
     until(lambda: len(namespace.items("modelcache")) == 2)
     (new,) = (cache["metadata"]["name"] for cache in namespace.items("modelcache") if cache["metadata"]["name"] != old)
     status = {"digest": DIGEST.replace("ab", "cd"), "path": "modelscope/Qwen--Other/c", "revision": "c"}
-    patch = json.dumps({"status": status})
-    namespace.kubectl("patch", "modelcache", new, "--subresource=status", "--type=merge", "-p", patch)
+    namespace.write_status("modelcache", new, status)
     until(lambda: (namespace.get("emb", "qwen") or {})["status"]["model"]["cache"] == new)
     assert users_of(namespace, old) == ["qwen"]  # nobody starts the new pods here, so those of the old revision live on
     namespace.service(model=other, suspend=True)

@@ -51,17 +51,16 @@ class Pods:
         if name not in self._servers:
             self._serve(name, record)
         address = str(self._servers[name].server_address[0])
-        status = "True" if ready else "False"
+        told = "True" if ready else "False"
         container = {"name": "vllm", "image": "x", "imageID": "x", "restartCount": 0, "started": True, "ready": ready}
-        patch: Object = {
+        status: Object = {
             "phase": "Running",
             "podIP": address,
             "podIPs": [{"ip": address}],
-            "conditions": [{"type": "Ready", "status": status}, {"type": "ContainersReady", "status": status}],
+            "conditions": [{"type": "Ready", "status": told}, {"type": "ContainersReady", "status": told}],
             "containerStatuses": [container | {"state": {"running": {}}}],
         }
-        text = json.dumps({"status": patch})
-        self._namespace.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "-p", text)
+        self._namespace.write_status("pod", name, status)
 
     def _serve(self, name: str, record: Record) -> None:
         asked = self.asked

@@ -37,8 +37,7 @@ def kubelet_says(namespace: Namespace, pod: Pod, *, ready: bool = True, **contai
     about = {"name": "vllm", "image": "x", "imageID": "x", "ready": ready, "restartCount": 0, "started": ready}
     conditions = [{"type": kind, "status": str(ready)} for kind in ("Ready", "ContainersReady")]
     status = {"phase": "Running", "conditions": conditions, "containerStatuses": [about | container]}
-    patch = json.dumps({"status": status})
-    namespace.kubectl("patch", "pod", pod["metadata"]["name"], "--subresource=status", "--type=merge", "-p", patch)
+    namespace.write_status("pod", pod["metadata"]["name"], status)
 
 
 def device(health: str) -> dict[str, Any]:

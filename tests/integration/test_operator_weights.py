@@ -71,8 +71,7 @@ def test_how_the_claim_may_be_mounted_is_looked_up_though_its_first_reader_died_
     name = served(namespace)
     until(lambda: cache_of(namespace)["status"].get("accessModes") == ["ReadWriteMany"])
     namespace.kubectl("delete", "jobs,pods", "--all", "--force")  # a pod that waits is another reason to look
-    patch = ("--subresource=status", "--type=merge", "-p", '{"status": {"accessModes": null}}')
-    namespace.kubectl("patch", "modelcache", name, *patch)
+    namespace.write_status("modelcache", name, {"accessModes": None})
     until(lambda: cache_of(namespace)["status"].get("accessModes") == ["ReadWriteMany"])
 
 
@@ -135,8 +134,7 @@ def test_a_new_look_is_another_cache_and_the_old_weights_serve_until_it_is_prove
         "files": 3,
         "bytes": 1,
     }
-    patch = json.dumps({"status": done})
-    namespace.kubectl("patch", "modelcache", second, "--subresource=status", "--type=merge", "-p", patch)
+    namespace.write_status("modelcache", second, done)
     until(lambda: (namespace.get("emb", "qwen") or {})["status"]["model"]["revision"] == "def")
     assert len(namespace.items("controllerrevision")) == 2
 
@@ -203,8 +201,7 @@ def test_what_a_stager_began_is_cleaned_though_nothing_is_left_of_its_pods(names
     namespace.service(cache={"claimName": "model-weights", "deletionPolicy": "Delete"})
     pod = pod_of(namespace, "model-staging")["metadata"]["name"]
     assert "startedAt" not in (cache_of(namespace).get("status") or {})
-    running = json.dumps({"status": {"phase": "Running"}})
-    namespace.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", "-p", running)
+    namespace.write_status("pod", pod, {"phase": "Running"})
     until(lambda: "startedAt" in cache_of(namespace)["status"])
     namespace.kubectl("delete", "emb", "qwen")
     namespace.kubectl("delete", "job", "-l", "app.kubernetes.io/name=model-staging")

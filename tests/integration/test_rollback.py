@@ -117,9 +117,7 @@ def test_who_would_write_it_again_and_weights_that_are_gone_are_told(namespace: 
     owned = {key: service[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": "qwen"}}
     arguments = ("apply", "--server-side", "--field-manager=argocd-controller", "--force-conflicts", "-f", "-")
     namespace.kubectl(*arguments, input=json.dumps(owned))
-    namespace.kubectl(
-        "patch", "mcache", cache, "--subresource=status", "--type=merge", "-p", '{"status": {"digest": null}}'
-    )
+    namespace.write_status("mcache", cache, {"digest": None})
     told = command("rollback", "--dry-run").stderr.splitlines()
     assert told == [
         f"warning: its weights are not there (ModelCache {cache} is not ready): the pods stay as they are until they "

@@ -79,8 +79,7 @@ def test_a_service_that_is_suspended_from_the_beginning_stages_its_weights_and_w
     until(lambda: len(namespace.items("job")) == 2)
     (new,) = (one["metadata"]["name"] for one in namespace.items("modelcache") if "other" in one["metadata"]["name"])
     done = {"digest": "sha256:" + "cd" * 32, "path": "modelscope/Qwen--Other/c", "revision": "c"}
-    patch = json.dumps({"status": done})
-    namespace.kubectl("patch", "modelcache", new, "--subresource=status", "--type=merge", "-p", patch)
+    namespace.write_status("modelcache", new, done)
     until(lambda: namespace.condition("emb", "later")["reason"] == "Suspended")
     assert (namespace.get("deployment", "later") or {})["spec"]["replicas"] == 0
 

@@ -120,8 +120,7 @@ def staged(namespace: Namespace, cache: str) -> None:
         "files": 3,
         "bytes": 100,
     }
-    patch = json.dumps({"status": status})
-    namespace.kubectl("patch", "modelcache", cache, "--subresource=status", "--type=merge", "-p", patch)
+    namespace.write_status("modelcache", cache, status)
 
 
 def serves(namespace: Namespace, service: str) -> bool:

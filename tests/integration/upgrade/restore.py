@@ -38,9 +38,7 @@ def _write(namespace: Namespace, obj: Object) -> None:
     status = obj.pop("status", None)
     namespace.apply(obj)
     if status is not None:
-        patch = json.dumps({"status": status})
-        name = obj["metadata"]["name"]
-        namespace.kubectl("patch", obj["kind"], name, "--subresource=status", "--type=merge", "-p", patch)
+        namespace.write_status(obj["kind"], obj["metadata"]["name"], status)
 
 
 def _is_whole(namespace: Namespace, service: str) -> bool:
