@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rollouts", description=__doc__)
     add = parser.add_argument
     names = [scenario.name for scenario in SCENARIOS]
-    add("--scenarios", type=lambda text: text.split(","), default=names, help=f"default: {','.join(names)}")
+    add("--scenarios", nargs="+", choices=names, default=names, metavar="NAME", help=f"default: {' '.join(names)}")
     add("--cluster", metavar="NAME", help="a test cluster that is up (default: one of its own)")
     add("--output", type=Path, metavar="FILE", help="write all runs as JSON")
     return parser
