@@ -41,8 +41,15 @@ format: venv ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: venv lint cluster-build images-test ## everything of the ci tier: lint, unit, integration, and as root e2e
+test: venv lint docs cluster-build images-test ## everything of the ci tier: lint, unit, integration, and as root e2e
 	$(PYTEST) tests -m "not long and not vllm"
+
+docs: venv ## the documentation site, in build/site; a link that leads nowhere ends it
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs -q build
+	@echo "build/site/index.html"
+
+docs-serve: venv ## the site at http://127.0.0.1:8000, made anew whenever a page is saved
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs -q serve --watch README.md --watch website --watch examples
 
 test-unit: venv ## unit tests: seconds, no cluster
 	$(PYTEST) tests/unit -m "not long"
@@ -115,8 +122,9 @@ benchmark-rollouts: venv cluster-build images-test ## what each change costs wit
 benchmark-healing: venv cluster-build ## how soon a deleted child is there again (docs/reliability.md)
 	@$(BIN)/python -m benchmarks.healing $(BENCHMARK_ARGS)
 
-manifests: venv ## copy the CRDs into the chart, render install.yaml
+manifests: venv ## copy the CRDs into the chart, render install.yaml and the API reference
 	@$(BIN)/python -m charts.manifests
+	@$(BIN)/python -m website.reference
 
 lock: ## resolve the locks again (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
@@ -128,4 +136,4 @@ lock-images: venv ## resolve the images' locks again (needs uv)
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: golden help venv lint format test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down benchmark benchmark-staging benchmark-rollouts benchmark-healing manifests lock lock-images clean
+.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down benchmark benchmark-staging benchmark-rollouts benchmark-healing manifests lock lock-images clean
