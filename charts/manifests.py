@@ -1,27 +1,44 @@
-"""Generates what is derived: the chart's copies of the CRDs, and install.yaml. `python -m charts.manifests`
+"""Generates what is derived: the chart's copies of the CRDs, the schema of profiles among its values, the table of its
+values, and install.yaml. `python -m charts.manifests`
 
-crds/ is the source of truth. The copies differ in what Helm needs only: a switch, and the wish to be kept.
+crds/ is the source of truth. The copies differ in what Helm needs only: a switch, the wish to be kept, labels and
+annotations.
 install.yaml is the chart with its default values, for people without Helm. It holds no object of our own kinds:
 a CRD and an object of its kind cannot be applied together.
 """
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from charts import profileschema, valuestable
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHART = REPOSITORY / "charts/embedding-operator"
+VALUES = CHART / "values.yaml"
+VALUES_SCHEMA = CHART / "values.schema.json"
+README = CHART / "README.md"
 CRDS = REPOSITORY / "crds"
 CHART_CRDS = CHART / "templates/crds"
 INSTALL = REPOSITORY / "install.yaml"
 NAMESPACE = "embedding-operator-system"
 
 GENERATED = "# Generated from {source} by `make manifests`; change it there.\n"
-KEEP = """  {{- if .Values.crds.keep }}
+ANNOTATIONS = """  {{- if or .Values.crds.keep .Values.annotations }}
   annotations:
+    {{- if .Values.crds.keep }}
     helm.sh/resource-policy: keep
+    {{- end }}
+    {{- with .Values.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   {{- end }}
+"""
+LABELS = """    {{- with .Values.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 """
 NAMESPACE_MANIFEST = f"""apiVersion: v1
 kind: Namespace
@@ -34,12 +51,15 @@ metadata:
 
 def chart_crd(name: str, crd: str) -> str:
     """The chart's copy of a CRD file."""
-    metadata = "\nmetadata:\n"
-    if crd.count(metadata) != 1 or "\n  annotations:\n" in crd.split("\nspec:\n")[0]:
-        raise ValueError(f"crds/{name}: expected one metadata without annotations, which the chart adds")
+    metadata, spec = "\nmetadata:\n", "\nspec:\n"
+    head = crd.split(spec)[0]
+    if crd.count(metadata) != 1 or "\n  annotations:\n" in head or not re.search(r"\n  labels:(\n    .*)+$", head):
+        raise ValueError(
+            f"crds/{name}: expected one metadata, its labels last and no annotations: the chart adds to them"
+        )
     # what looks like a template in a description must reach the cluster as it is written
     escaped = crd.replace("{{", '{{ "{{" }}')
-    body = escaped.replace(metadata, metadata + KEEP)
+    body = escaped.replace(metadata, metadata + ANNOTATIONS).replace(spec, f"\n{LABELS}spec:\n", 1)
     header = GENERATED.format(source=f"crds/{name}")
     return f"{{{{- if .Values.crds.install }}}}\n{header}{body.rstrip()}\n{{{{- end }}}}\n"
 
@@ -62,6 +82,16 @@ def install_manifest(helm: str | Path) -> str:
     ]
     header = GENERATED.format(source="charts/embedding-operator")
     return f"{header}# kubectl apply --server-side -f install.yaml\n---\n{NAMESPACE_MANIFEST}{''.join(lines)}"
+
+
+def values_schema() -> str:
+    """The schema of the values with what the CRD says of a profile's spec in its place."""
+    return profileschema.put_into(VALUES_SCHEMA.read_text(), (CRDS / "runtimeprofiles.yaml").read_text())
+
+
+def readme() -> str:
+    """The chart's page with the table of its values in its place."""
+    return valuestable.put_into(README.read_text(), VALUES.read_text())
 
 
 def write_chart_crds() -> None:
@@ -88,6 +118,8 @@ def main() -> int:
     """Write everything."""
     try:
         write_chart_crds()
+        VALUES_SCHEMA.write_text(values_schema())
+        README.write_text(readme())
         INSTALL.write_text(install_manifest(find_helm()))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -122,6 +122,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="how fast each staging Job may fetch, such as 100Mi (default: as fast as it can)",
     )
     parser.add_argument(
+        "--profiles",
+        type=Path,
+        metavar="DIRECTORY",
+        help="RuntimeProfiles of the site, in files: made, and kept as they are written there",
+    )
+    parser.add_argument(
         "--lease-namespace",
         default=env("POD_NAMESPACE", "default"),
         metavar="NAME",
@@ -239,6 +245,9 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
         workers=arguments.workers,
         resync_seconds=arguments.resync_seconds,
         health_port=arguments.health_port or None,
+        profiles=arguments.profiles,
+        pod_name=os.environ.get("POD_NAME", ""),
+        pod_uid=os.environ.get("POD_UID", ""),
     )
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from charts.manifests import CHART, INSTALL, NAMESPACE, NAMESPACE_MANIFEST, install_manifest
 from embedding_operator import cli
+from embedding_operator.planning.profiles import CPU
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.controlplane import ControlPlane
 
@@ -64,6 +65,8 @@ def test_install_yaml_is_current(helm: Path) -> None:
     [
         ({"replica": 1}, "additional properties 'replica' not allowed"),
         ({"image": {"tag": "latest"}}, "at '/image/tag'"),
+        ({"profiles": {"gold": {"runtimes": {}}}}, "at '/profiles/gold'"),
+        ({"defaultProfile": "gold"}, "defaultProfile: gold is none of the profiles in these values"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the existing ServiceAccount"),
     ],
 )
@@ -137,6 +140,117 @@ def test_crds_can_be_left_to_another_pipeline(render: Render) -> None:
     assert {item["metadata"]["annotations"]["helm.sh/resource-policy"] for item in kept} == {"keep"}
     dropped = [item for item in render(crds={"keep": False}) if item["kind"] == "CustomResourceDefinition"]
     assert not any("annotations" in item["metadata"] for item in dropped)
+
+
+def metadata_of(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found = {f"{one['kind']}/{one['metadata']['name']}": one["metadata"] for one in objects}
+    return found | {"the pods": only(objects, "Deployment")["spec"]["template"]["metadata"]}
+
+
+EVERYTHING: dict[str, Any] = {
+    "imagePullSecrets": [{"name": "registry"}],
+    "profiles": {"gold": CPU["spec"]},
+    "defaultProfile": "gold",
+    "networkPolicy": {
+        "enabled": True,
+        "ingressFrom": [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
+        "apiServer": {"cidrs": ["10.0.0.10/32"]},
+        "extraEgress": [{"ports": [{"port": 4317}], "to": [{"namespaceSelector": {}}]}],
+    },
+    "serviceAccount": {"annotations": {"team": "b", "role": "x"}},
+    "labels": {"cost-centre": "42"},
+    "annotations": {"team": "a"},
+    "podLabels": {"cost-centre": "43", "mesh": "off"},
+    "podAnnotations": {"note": "1"},
+    "nodeSelector": {"pool": "system"},
+    "tolerations": [{"key": "system", "operator": "Exists", "effect": "NoSchedule"}],
+    "affinity": {"nodeAffinity": {}},
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"},
+        {"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}},
+    ],
+    "priorityClassName": "system-cluster-critical",
+    "updateStrategy": {"type": "Recreate", "rollingUpdate": None},
+    "revisionHistoryLimit": 0,
+    "podSecurityContext": {"runAsUser": None, "runAsGroup": None},
+    "livenessProbe": {"periodSeconds": 30},
+    "extraArgs": ["--workers=32"],
+    "extraEnv": [{"name": "TZ", "value": "Asia/Shanghai"}],
+}
+
+
+@pytest.mark.parametrize("watch", [[], ["watched"]], ids=["all namespaces", "one"])
+def test_a_real_api_server_takes_every_value(control_plane: ControlPlane, render: Render, watch: list[str]) -> None:
+    namespace = f"everything-{len(watch)}"
+    for name in [namespace, *watch]:
+        control_plane.kubectl("create", "namespace", name)
+    manifest = yaml.safe_dump_all(render(namespace=namespace, watchNamespaces=watch, **EVERYTHING))
+    arguments = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
+    control_plane.kubectl(*arguments, input=manifest)
+
+
+def test_labels_and_annotations_are_on_every_object(render: Render) -> None:
+    for name, metadata in metadata_of(render(**EVERYTHING)).items():
+        assert metadata["labels"]["cost-centre"] == "42", name
+        assert name == "the pods" or metadata["annotations"]["team"] == ("b" if "ServiceAccount" in name else "a"), name
+    assert metadata_of(render(**EVERYTHING))["the pods"]["labels"]["mesh"] == "off"
+
+
+def test_what_is_said_of_the_pods_reaches_them(render: Render) -> None:
+    objects = render(**EVERYTHING)
+    deployment = only(objects, "Deployment")["spec"]
+    pod = deployment["template"]["spec"]
+    assert deployment["strategy"] == {"type": "Recreate"}
+    assert deployment["revisionHistoryLimit"] == 0
+    zone, rack = pod["topologySpreadConstraints"]
+    assert zone["labelSelector"]["matchLabels"] == deployment["selector"]["matchLabels"]
+    assert rack["labelSelector"] == {}
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert (pod["priorityClassName"], pod["nodeSelector"]) == ("system-cluster-critical", {"pool": "system"})
+    operator = container(objects)
+    assert operator["livenessProbe"]["periodSeconds"] == 30
+    assert operator["livenessProbe"]["timeoutSeconds"] == 5  # the others keep their defaults
+    assert {"name": "TZ", "value": "Asia/Shanghai"} in operator["env"]
+    assert cli._parser().parse_args(operator["args"]).workers == 32
+
+
+def test_pods_are_spread_over_nodes_by_default(render: Render) -> None:
+    deployment = only(render(), "Deployment")["spec"]
+    (spread,) = deployment["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["labelSelector"]["matchLabels"] == deployment["selector"]["matchLabels"]
+
+
+def test_the_profiles_of_the_values_lie_where_the_operator_looks_for_them(render: Render, tmp_path: Path) -> None:
+    big = CPU["spec"] | {"pod": {"resourcesPerDevice": {"memory": 107374182400, "cpu": 4}}}
+    objects = render(profiles={"gold": CPU["spec"], "silver": big}, defaultProfile="silver")
+    files = only(objects, "ConfigMap")
+    (volume,) = [
+        one for one in only(objects, "Deployment")["spec"]["template"]["spec"]["volumes"] if "configMap" in one
+    ]
+    assert volume["configMap"] == {"name": files["metadata"]["name"], "optional": True}
+    (mount,) = [one for one in container(objects)["volumeMounts"] if one["name"] == volume["name"]]
+    assert cli._parser().parse_args(container(objects)["args"]).profiles == Path(mount["mountPath"])
+    gold, silver = (yaml.safe_load(files["data"][name]) for name in ("gold.yaml", "silver.yaml"))
+    assert (gold["kind"], gold["metadata"], gold["spec"]) == ("RuntimeProfile", {"name": "gold"}, CPU["spec"])
+    assert silver["metadata"]["annotations"] == {"embedding-operator.io/default-profile": "true"}
+    assert silver["spec"] == big
+
+
+def test_without_profiles_there_is_no_config_map(render: Render) -> None:
+    assert "ConfigMap" not in {one["kind"] for one in render()}
+
+
+def test_rights_can_be_left_to_somebody_else(render: Render) -> None:
+    assert not any("Role" in one["kind"] for one in render(rbac={"create": False}))
+
+
+def test_all_objects_can_be_called_otherwise(render: Render) -> None:
+    objects = render("prod", fullnameOverride="embeddings")
+    assert {one["metadata"]["name"] for one in objects if one["kind"] in ("Deployment", "ServiceAccount")} == {
+        "embeddings"
+    }
+    assert cli._parser().parse_args(container(objects)["args"]).lease_name == "embeddings"
 
 
 def test_a_real_api_server_takes_install_yaml(control_plane: ControlPlane) -> None:
@@ -240,5 +354,7 @@ def test_with_named_namespaces_its_rights_end_there(control_plane: ControlPlane,
     for namespace in ("watched-a", "watched-b"):
         assert [right for right in NEEDED if not can(control_plane, account, *right, namespace=namespace)] == []
         assert [right for right in FORBIDDEN if can(control_plane, account, *right, namespace=namespace)] == []
-    assert [right for right in NEEDED if can(control_plane, account, *right, namespace="default")] == []
-    assert can(control_plane, account, "patch", "runtimeprofiles.embedding-operator.io", "")
+    assert [right for right in NEEDED if can(control_plane, account, *right, namespace="kube-system")] == []
+    in_its_own = [right for right in NEEDED if can(control_plane, account, *right, namespace="default")]
+    assert in_its_own == [("create", "events.events.k8s.io")]  # about its own pod
+    assert can(control_plane, account, "update", "runtimeprofiles.embedding-operator.io", "")

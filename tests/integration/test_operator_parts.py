@@ -13,7 +13,7 @@ from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.refusal import refuse
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.services import reconcile_service
-from embedding_operator.controllers.shared import make_built_in
+from embedding_operator.controllers.shared import make_profiles
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.events import Recorder
@@ -71,10 +71,10 @@ async def test_an_object_that_cannot_be_read_is_told_once(context: Context) -> N
 
 async def test_built_in_profiles_are_there_before_anybody_works_and_what_fails_is_tried_again(context: Context) -> None:
     context.client.gate = lambda: False
-    await make_built_in(context)
+    await make_profiles(context)
     assert len(context.queue) == len(BUILT_IN)
     context.client.gate = None
-    await make_built_in(context)
+    await make_profiles(context)
     assert {key.name for key in context.cache.keys("RuntimeProfile")} == {one["metadata"]["name"] for one in BUILT_IN}
 
 

@@ -3,13 +3,31 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from charts.manifests import CHART, CHART_CRDS, CRDS, INSTALL, REPOSITORY, chart_crd, chart_crds
+from charts import valuestable
+from charts.manifests import (
+    CHART,
+    CHART_CRDS,
+    CRDS,
+    INSTALL,
+    README,
+    REPOSITORY,
+    VALUES_SCHEMA,
+    chart_crd,
+    chart_crds,
+    readme,
+    values_schema,
+)
+from charts.profileschema import json_schema
+from embedding_operator.planning.flags import SERVER_PORT
+from embedding_operator.planning.profiles import BUILT_IN
+from embedding_operator.planning.stagejob import PROGRESS_PORT
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -28,13 +46,15 @@ def test_a_copy_differs_by_the_switch_and_the_wish_to_be_kept_only() -> None:
 
 
 def test_what_looks_like_a_template_in_a_description_stays_text() -> None:
-    copy = chart_crd("x.yaml", "kind: X\nmetadata:\n  name: x\nspec:\n  description: write {{ this }}\n")
+    crd = "kind: X\nmetadata:\n  name: x\n  labels:\n    a: b\nspec:\n  description: write {{ this }}\n"
+    copy = chart_crd("x.yaml", crd)
     assert 'write {{ "{{" }} this }}' in copy
 
 
-def test_a_crd_with_annotations_of_its_own_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"crds/x\.yaml: expected one metadata without annotations"):
-        chart_crd("x.yaml", "kind: X\nmetadata:\n  annotations:\n    a: b\n  name: x\nspec: {}\n")
+@pytest.mark.parametrize("metadata", ["annotations:\n    a: b\n  name: x\n  labels:\n    a: b", "name: x"])
+def test_a_crd_whose_metadata_the_chart_cannot_add_to_is_refused(metadata: str) -> None:
+    with pytest.raises(ValueError, match=r"crds/x\.yaml: expected one metadata, its labels last and no annotations"):
+        chart_crd("x.yaml", f"kind: X\nmetadata:\n  {metadata}\nspec:\n  a: b\n")
 
 
 def test_the_versions_are_the_projects() -> None:
@@ -47,6 +67,110 @@ def test_the_default_values_pass_their_schema_and_are_all_in_it() -> None:
     Draft7Validator.check_schema(SCHEMA)
     assert list(Draft7Validator(SCHEMA).iter_errors(VALUES)) == []
     assert set(SCHEMA["properties"]) - {"global"} == set(VALUES)
+    assert list(named(VALUES, SCHEMA)) == []
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    reference = schema.get("$ref", "").removeprefix("#/definitions/")
+    return SCHEMA["definitions"][reference] if reference else schema
+
+
+def named(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The properties that the schema has and values.yaml has not."""
+    for name, below in resolved(schema).get("properties", {}).items():
+        if name not in values and path not in AS_ONE and name != "global":
+            yield f"{path}{name}"
+        elif isinstance(values.get(name), dict):
+            yield from named(values[name], below, f"{path}{name}.")
+
+
+AS_ONE = ("podSecurityContext.", "livenessProbe.", "readinessProbe.", "affinity.", "resources.")  # Kubernetes' own
+
+
+def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """All schemas of objects, with their places."""
+    if "object" in (schema.get("type") or ()):
+        yield path, schema
+    for name, below in {**schema.get("properties", {}), **schema.get("definitions", {})}.items():
+        yield from objects(below, f"{path}/{name}")
+    for word in ("items", "additionalProperties"):
+        if isinstance(schema.get(word), dict):
+            yield from objects(schema[word], f"{path}/{word}")
+
+
+# Kubernetes' own types, which the API server checks; what another chart says to all of its parts
+OPEN = {
+    "/global",
+    "/networkPolicy/ingressFrom/items/podSelector",
+    "/networkPolicy/ingressFrom/items/namespaceSelector",
+    "/networkPolicy/ingressFrom/items/ipBlock",
+    "/affinity/nodeAffinity",
+    "/affinity/podAffinity",
+    "/affinity/podAntiAffinity",
+    "/topologySpreadConstraints/items/labelSelector",
+    "/podSecurityContext/seccompProfile",
+    "/podSecurityContext/appArmorProfile",
+    "/podSecurityContext/seLinuxOptions",
+    "/extraEnv/items/valueFrom",
+}
+
+
+def test_no_unknown_name_is_let_through_anywhere() -> None:
+    assert {path for path, schema in objects(SCHEMA) if "additionalProperties" not in schema} == OPEN
+
+
+def test_the_schema_of_profiles_is_the_crds() -> None:
+    assert VALUES_SCHEMA.read_text() == values_schema(), "run `make manifests`"
+    profile = Draft7Validator(SCHEMA["definitions"]["profile"])
+    for one in BUILT_IN:
+        assert list(profile.iter_errors(one["spec"])) == []
+
+
+def test_what_a_crd_says_is_said_as_json_schema() -> None:
+    quantity = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}], "pattern": "^[0-9]+$"}
+    crd = {
+        "type": "object",
+        "description": "of two\n  lines",
+        "required": ["cpu"],
+        "properties": {"cpu": quantity, "env": {"type": "array", "items": {"type": "object", "properties": {}}}},
+        "x-kubernetes-validations": [{"rule": "true"}],
+    }
+    assert json_schema(crd) == {
+        "type": "object",
+        "description": "of two lines",
+        "required": ["cpu"],
+        "properties": {
+            "cpu": {"type": ["integer", "string"], "pattern": "^[0-9]+$"},
+            "env": {"type": "array", "items": {"type": "object", "properties": {}, "additionalProperties": False}},
+        },
+        "additionalProperties": False,
+    }
+
+
+def test_every_value_is_in_the_charts_page() -> None:
+    assert README.read_text() == readme(), "run `make manifests`"
+
+
+def test_a_value_that_nothing_is_said_of_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"values\.yaml: image\.tag has no comment above it"):
+        valuestable.table("image:\n  # where\n  repository: x\n  tag: y\n")
+
+
+def test_what_is_explained_as_a_whole_is_one_row() -> None:
+    values = (
+        "# both\nboth:\n  a: 1\n  b: {c: x}\n# of all\ngroup:\n  # this | that\n  one: ''\n  # flow\n  two: {d: [1]}\n"
+    )
+    assert valuestable.table(values).splitlines()[2:] == [
+        "| `both` | `{a: 1, b: {c: x}}` | both |",
+        "| `group.one` |  | this \\| that |",
+        "| `group.two` | `{d: [1]}` | flow |",
+    ]
+
+
+def test_the_network_policy_names_the_ports_of_the_pods() -> None:
+    text = (CHART / "templates/networkpolicy.yaml").read_text()
+    assert f"port: {SERVER_PORT}}}" in text
+    assert f"port: {PROGRESS_PORT}}}" in text
 
 
 @pytest.mark.parametrize(
@@ -71,6 +195,16 @@ def test_the_default_values_pass_their_schema_and_are_all_in_it() -> None:
         {"staging": {"endpoints": {"s3": "s3.example.com"}}},
         {"staging": {"caBundle": {"configMap": "Company"}}},
         {"staging": {"bytesPerSecond": "fast"}},
+        {"profiles": {"gold": {"accelerator": {"type": "Ascend"}}}},
+        {"profiles": {"gold": BUILT_IN[0]["spec"] | {"nodeSelector": {}}}},
+        {"profiles": {"Gold": BUILT_IN[0]["spec"]}},
+        {"labels": {"app.kubernetes.io/name": "mine"}},
+        {"annotations": {"helm.sh/hook": "pre-install"}},
+        {"tolerations": [{"key": "a", "operator": "exists"}]},
+        {"topologySpreadConstraints": [{"topologyKey": "zone"}]},
+        {"updateStrategy": {"rollingUpdate": {"maxSurge": "one"}}},
+        {"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}},
+        {"extraArgs": ["run"]},
     ],
     ids=str,
 )

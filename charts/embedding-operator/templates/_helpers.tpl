@@ -1,6 +1,8 @@
 {{/* The name of all objects: the release's, with the chart's added where the release is called something else. */}}
 {{- define "embedding-operator.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains .Chart.Name .Release.Name -}}
 {{- .Release.Name | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
 {{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
@@ -19,6 +21,14 @@ app.kubernetes.io/component: operator
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.labels }}
 {{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Of all objects, below their labels. */}}
+{{- define "embedding-operator.annotations" -}}
+{{- with .Values.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
 {{- end }}
 {{- end -}}
 

@@ -40,6 +40,7 @@ SCHEME_ANNOTATION = f"{GROUP}/scheme"  # on serving pods that speak HTTPS
 ACCEPT_SPACE_ANNOTATION = f"{GROUP}/accept-embedding-space"  # on services: the id of other vectors that are welcome
 CACHE_ANNOTATION = f"{GROUP}/cache"  # on serving pods and revisions: the ModelCache of their files
 DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
+INSTALLED_BY_ANNOTATION = f"{GROUP}/installed-by"  # on profiles: the installation whose values they are kept by
 
 STAGING_TASK = "model-staging"
 CLEANUP_TASK = "model-cleanup"

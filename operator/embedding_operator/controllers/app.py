@@ -21,7 +21,8 @@ from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.follow import follow
 from embedding_operator.controllers.health import serve_health
 from embedding_operator.controllers.resync import Resync
-from embedding_operator.controllers.shared import make_built_in
+from embedding_operator.controllers.shared import make_profiles
+from embedding_operator.controllers.siteprofiles import follow_files
 from embedding_operator.controllers.workers import work
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
@@ -107,8 +108,9 @@ async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
     await resync.first()
     logger.info("listed %d objects", len(context.cache))
     await elector.acquire()
-    await make_built_in(context)
+    await make_profiles(context)
     async with asyncio.TaskGroup() as group:
+        group.create_task(follow_files(context))
         for _ in range(context.settings.workers):
             group.create_task(work(context))
     await asyncio.Event().wait()  # workers end only with the queue

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import aiohttp
 
@@ -11,6 +12,7 @@ from embedding_operator.controllers.following import Following
 from embedding_operator.controllers.identity import Identity
 from embedding_operator.controllers.patience import Patience
 from embedding_operator.controllers.progress import Looks
+from embedding_operator.controllers.site import Site
 from embedding_operator.controllers.spaces import Spaces
 from embedding_operator.controllers.untold import Untold
 from embedding_operator.controllers.users import CacheUsers
@@ -39,6 +41,14 @@ class Settings:
     workers: int = 16
     resync_seconds: float = 600.0
     health_port: int | None = 8080
+    profiles: Path | None = None  # a directory of RuntimeProfiles that are kept as they are written there
+    pod_name: str = ""  # the operator's own, where it runs in one
+    pod_uid: str = ""
+
+    @property
+    def installation(self) -> str:
+        """What tells this installation from others on the same cluster."""
+        return f"{self.lease_namespace}/{self.lease_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class Context:
     identity: Identity = field(default_factory=Identity)
     looks: Looks = field(default_factory=Looks)
     lacking: Patience = field(default_factory=lambda: Patience(PATIENCE))  # services whose pods lack a device
+    site: Site = field(default_factory=Site)
     spaces: Spaces = field(default_factory=Spaces)
     untold: Untold = field(default_factory=Untold)  # Events about services
     absent: set[str] = field(default_factory=set)  # optional kinds that the cluster does not serve, or not to us

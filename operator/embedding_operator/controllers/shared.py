@@ -1,10 +1,11 @@
-"""What belongs to nobody alone: built-in profiles, and the script ConfigMaps that revisions share."""
+"""What belongs to nobody alone: profiles that the operator brings, and the script ConfigMaps that revisions share."""
 
 import logging
 
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
+from embedding_operator.controllers.siteprofiles import look, reconcile_site_profile
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import ObjectKey
@@ -21,9 +22,9 @@ def built_in_keys() -> list[ObjectKey]:
     return [ObjectKey(names.RUNTIME_PROFILE, "", name) for name in _BUILT_IN]
 
 
-async def make_built_in(context: Context) -> None:
-    """Make the built-in profiles before any service looks for one; what fails now is left to the workers."""
-    for key in built_in_keys():
+async def make_profiles(context: Context) -> None:
+    """Make the profiles before any service looks for one; what fails now is left to the workers."""
+    for key in dict.fromkeys([*look(context), *built_in_keys()]):
         try:
             await reconcile_profile(context, key)
         except (ApiError, NameTaken) as error:
@@ -32,7 +33,10 @@ async def make_built_in(context: Context) -> None:
 
 
 async def reconcile_profile(context: Context, key: ObjectKey) -> float | None:
-    """Make a built-in profile where none of its name exists; what exists is the site's and stays."""
+    """Make a built-in profile where none of its name exists; what exists is the site's and stays. What the site's files
+    say of a profile comes first."""
+    if (wish := context.site.wishes.get(key.name)) is not None:
+        return await reconcile_site_profile(context, key, wish)
     if key.name in _BUILT_IN and key not in context.cache:
         routing.made(context, await context.applier.create(_BUILT_IN[key.name]))
     return None

@@ -178,6 +178,12 @@ class Applier:
         self.counts["patched"] += 1
         return self._observe(key, answer)
 
+    async def replace(self, obj: Mapping[str, Any]) -> Object:
+        """Write an object whole, over the version that it was made of: a 409 says that it has changed since."""
+        answer = await self._client.replace(obj)
+        self.counts["replaced"] += 1
+        return self._observe(key_of(obj), answer)
+
     async def delete(self, obj: Mapping[str, Any]) -> bool:
         """Delete exactly this object (by uid), its dependents in the background."""
         key = key_of(obj)

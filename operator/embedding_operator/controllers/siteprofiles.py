@@ -1,0 +1,144 @@
+"""RuntimeProfiles that a site keeps in files beside the operator: made, and kept as they are written there.
+
+The files are manifests, mounted from a ConfigMap, and may change while the operator runs. What is wrong with one is
+told once, in the log and as an Event of the operator's pod, and keeps nothing else from work. A profile that is in no
+file any more stays: services may be served by it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from embedding_operator.api import names
+from embedding_operator.api.json import JsonObject
+from embedding_operator.controllers import routing
+from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.refusal import problem_of, try_again
+from embedding_operator.controllers.site import Wish
+from embedding_operator.kube.errors import ApiError, NameTaken
+from embedding_operator.kube.resources import ObjectKey
+from embedding_operator.planning import siteprofiles
+
+logger = logging.getLogger(__name__)
+
+_PERIOD = 5.0  # seconds between looks at the files; a kubelet brings a changed ConfigMap within about a minute
+_METADATA = {"name", "labels", "annotations"}
+
+
+def look(context: Context) -> list[ObjectKey]:
+    """Read the files. Returns the profiles that they say anything else of than before."""
+    directory = context.settings.profiles
+    if directory is None:
+        return []
+    before, problems = context.site.wishes, dict[str, str]()
+    context.site.wishes = dict(_read(directory, context.settings.installation, problems))
+    for where in {wish.where for wish in context.site.wishes.values()} - problems.keys():
+        context.site.settled(where)
+    for where, problem in problems.items():
+        _tell(context, where, f"{where}: {problem}")
+    changed = [name for name, wish in context.site.wishes.items() if wish != before.get(name)]
+    return [ObjectKey(names.RUNTIME_PROFILE, "", name) for name in changed]
+
+
+async def follow_files(context: Context) -> None:
+    """Look at the files again and again, until cancelled."""
+    while context.settings.profiles is not None:
+        await asyncio.sleep(_PERIOD)
+        for key in look(context):
+            context.queue.add(key)
+
+
+async def reconcile_site_profile(context: Context, key: ObjectKey, wish: Wish) -> float | None:
+    """Make the profile, or put it right where it is this installation's."""
+    known = context.cache.get(key)
+    if known is not None and siteprofiles.is_in_force(known, wish.profile):
+        context.site.settled(key.name)
+        return None
+    try:
+        await _bring(context, key, wish)
+    except (ApiError, NameTaken) as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        _tell(context, key.name, f"{wish.where}: RuntimeProfile {key.name}: {problem}")
+        return try_again(error)
+    return None
+
+
+async def _bring(context: Context, key: ObjectKey, wish: Wish) -> None:
+    live = await context.client.get(key)
+    if live is None:
+        routing.made(context, await context.applier.create(wish.profile))
+        return
+    if whose := siteprofiles.stranger(live, context.settings.installation):
+        mark = f"{names.INSTALLED_BY_ANNOTATION}={context.settings.installation}"
+        hint = f"to have it kept as it is written there: kubectl annotate rp {key.name} --overwrite {mark}"
+        _tell(context, key.name, f"{wish.where}: RuntimeProfile {key.name} {whose} and stays as it is; {hint}")
+        return
+    written = await context.applier.replace(siteprofiles.replacement(live, wish.profile))
+    if written["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]:
+        routing.made(context, written)
+
+
+def _read(directory: Path, installation: str, problems: dict[str, str]) -> Iterator[tuple[str, Wish]]:
+    """Each profile of the files, by name; what is wrong is added to `problems` by file."""
+    found: dict[str, str] = {}
+    for path in _files(directory, problems):
+        try:
+            documents = list(yaml.safe_load_all(path.read_text()))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            problems[path.name] = f"cannot be read: {' '.join(str(error).split())}"
+            continue
+        for document in documents:
+            problem = _problem(document, found)
+            if problem:
+                problems[path.name] = problem
+            elif document is not None:
+                name = str(document["metadata"]["name"])
+                found[name] = path.name
+                yield name, Wish(path.name, siteprofiles.desired(name, document, installation))
+
+
+def _files(directory: Path, problems: dict[str, str]) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:
+        problems[str(directory)] = f"cannot be read: {error.strerror}"
+        return []
+
+
+def _problem(document: Any, found: Mapping[str, str]) -> str:
+    """What is wrong with a document before the API server is asked, which looks at all the rest."""
+    if document is None:
+        return ""
+    said = document if isinstance(document, dict) else JsonObject()
+    if (said.get("apiVersion"), said.get("kind")) != (names.API_VERSION, names.RUNTIME_PROFILE):
+        return f"expected a RuntimeProfile of {names.API_VERSION}, found {said.get('kind') or 'something else'}"
+    metadata = said.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
+        return "a RuntimeProfile without metadata.name"
+    if unknown := sorted(map(str, metadata.keys() - _METADATA)):
+        return f"RuntimeProfile {metadata['name']}: metadata.{unknown[0]} is not for a file to say: leave it out"
+    if any(not isinstance(metadata.get(part) or {}, dict) for part in ("labels", "annotations")):
+        return f"RuntimeProfile {metadata['name']}: labels and annotations are maps"
+    if metadata["name"] in found:
+        return f"RuntimeProfile {metadata['name']} is in {found[metadata['name']]}, too: keep one of them"
+    return ""
+
+
+def _tell(context: Context, about: str, problem: str) -> None:
+    if not context.site.is_news(about, problem):
+        return
+    logger.error("%s", problem)
+    if context.settings.pod_name:
+        metadata = {
+            "name": context.settings.pod_name,
+            "namespace": context.settings.lease_namespace,
+            "uid": context.settings.pod_uid,
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+        context.recorder.emit(pod, "Warning", "ProfileRefused", "ApplyProfile", problem)
