@@ -11,12 +11,11 @@ import sys
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, cast
 
 import aiohttp
-import kopf
 
 from embedding_operator.controllers import watch
+from embedding_operator.controllers.apart import keep_watching
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.follow import follow
 from embedding_operator.controllers.health import serve_health
@@ -78,10 +77,8 @@ async def _operate(
     context: Context, resync: Resync, elector: Elector, connection: Connection, stop: asyncio.Event
 ) -> None:
     """First list, then watch; lead when elected; stop in the reverse order, finishing what was begun."""
-    unwatch, watching = asyncio.Event(), asyncio.Event()
-    tasks = [asyncio.create_task(_watch(context, resync, connection, unwatch, watching), name="watch")]
+    tasks = [asyncio.create_task(keep_watching(context, resync, connection), name="watch")]
     tasks.append(asyncio.create_task(_follow(context, resync), name="follow"))
-    tasks.append(asyncio.create_task(_take_signals_back(watching, stop), name="signals"))
     tasks.append(asyncio.create_task(_lead(context, resync, elector), name="lead"))
     tasks.append(asyncio.create_task(resync.run(), name="resync"))
     tasks.append(asyncio.create_task(context.recorder.run(), name="events"))
@@ -96,8 +93,6 @@ async def _operate(
             await _within(20.0, context.queue.drained())
             await _within(2.0, context.recorder.flush())
         await elector.release()
-        unwatch.set()
-        await asyncio.wait(tasks[:1], timeout=3.0)
         for task in (*tasks, *ends):
             task.cancel()
         await asyncio.gather(*tasks, *ends, return_exceptions=True)
@@ -116,23 +111,6 @@ async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
     await asyncio.Event().wait()  # workers end only with the queue
 
 
-async def _watch(
-    context: Context, resync: Resync, connection: Connection, stop: asyncio.Event, ready: asyncio.Event
-) -> None:
-    await resync.synced.wait()
-    namespaces = context.settings.namespaces
-    await kopf.operator(
-        registry=watch.registry(context, resync, connection),
-        settings=watch.settings(),
-        identity=cast(Any, context.settings.identity),  # else Kopf asks who runs it; that user has no name
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        stop_flag=stop,
-        ready_flag=ready,
-    )
-
-
 async def _follow(context: Context, resync: Resync) -> None:
     await resync.synced.wait()
     async with asyncio.TaskGroup() as group:
@@ -144,13 +122,6 @@ async def _follow(context: Context, resync: Resync) -> None:
 def _stop_on_signals(stop: asyncio.Event) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-
-
-async def _take_signals_back(watching: asyncio.Event, stop: asyncio.Event) -> None:
-    """Kopf takes the signals when it starts; it would stop the watches first, and the lease would run out."""
-    await watching.wait()
-    _stop_on_signals(stop)
-    await asyncio.Event().wait()
 
 
 async def _within(seconds: float, waiting: Awaitable[None]) -> None:

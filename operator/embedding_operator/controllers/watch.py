@@ -2,7 +2,7 @@
 
 Only `on.event` handlers, which write nothing: no finalizers, no annotations, no state of Kopf's in anybody's
 objects. Kopf replays what exists after a watch was cut; deletions in between are found by the resync. Children are
-followed by follow.py.
+followed by follow.py; apart.py runs Kopf, and runs it again when it ends.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.kube.access import AccessError
-from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource
 
 logger = logging.getLogger(__name__)
 
+Credentials = Callable[[], Awaitable[dict[str, Any]]]
 WATCHED = (*OWN_KINDS, *CHILD_KINDS)
 _LOGIN_PAUSE = 5.0  # seconds between two logins in a row, which say that what the last one brought was refused
 CHILD_SELECTOR = f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
@@ -93,31 +93,45 @@ def settings() -> kopf.OperatorSettings:
     kopf_settings.networking.error_backoffs = _Forever()
     kopf_settings.networking.enforce_retry_after = True
     kopf_settings.execution.max_workers = 2
-    kopf_settings.process.ultimate_exiting_timeout = 25
+    kopf_settings.process.ultimate_exiting_timeout = None  # it would kill the process, of which Kopf is a part only
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # it logs a line for each event
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # that it gets no signals, each time
+    for name in ("running", "orchestration"):
+        logging.getLogger(f"kopf._core.reactor.{name}").addFilter(_in_one_line)
     return kopf_settings
 
 
-def registry(context: Context, resync: Resync, connection: Connection) -> kopf.OperatorRegistry:
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Why a watch failed is no defect to be traced."""
+    record.exc_info = None
+    return True
+
+
+def registry(seen: Callable[[Any], None], credentials: Credentials) -> kopf.OperatorRegistry:
     """One handler for all kinds that users write. Kopf authenticates as our client does, with its token of today."""
     handlers = kopf.OperatorRegistry()
 
-    async def seen(event: Any, **_: Any) -> None:
-        obj, kind = event["object"], event["type"]
-        if kind == "DELETED":
-            routing.deleted(context, obj)
-            return
-        routing.observed(context, obj)
-        if kind is None:  # a listing: the watch began, or began again and may have missed deletions
-            resync.replayed(obj["kind"])
+    async def handle(event: Any, **_: Any) -> None:
+        seen(event)
 
-    kopf.on.login(registry=handlers)(_login(connection))
+    kopf.on.login(registry=handlers)(_login(credentials))
     for resource in OWN_KINDS:
-        kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(seen)
+        kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(handle)
     return handlers
 
 
-def _login(connection: Connection) -> Callable[..., Awaitable[kopf.ConnectionInfo]]:
+def take(context: Context, resync: Resync, event: Any) -> None:
+    """Take one of Kopf's raw events in."""
+    obj, kind = event["object"], event["type"]
+    if kind == "DELETED":
+        routing.deleted(context, obj)
+        return
+    routing.observed(context, obj)
+    if kind is None:  # a listing: the watch began, or began again and may have missed deletions
+        resync.replayed(obj["kind"])
+
+
+def _login(credentials: Credentials) -> Callable[..., Awaitable[kopf.ConnectionInfo]]:
     """Kopf asks again after a 401, and ends when it is given what was refused before.
 
     But an API server that has just started refuses everybody for a moment. So no two logins are equal (by a priority
@@ -133,7 +147,7 @@ def _login(connection: Connection) -> Callable[..., Awaitable[kopf.ConnectionInf
         logins, last = logins + 1, clock()
         while True:
             try:
-                return kopf.ConnectionInfo(**await connection.credentials(), priority=logins)
+                return kopf.ConnectionInfo(**await credentials(), priority=logins)
             except AccessError as error:
                 logger.warning("No credentials for the API server, trying again: %s", error)
                 await asyncio.sleep(_LOGIN_PAUSE)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import threading
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
-import kopf
 import pytest
 from aiohttp import web
 
-from embedding_operator.controllers import watch
+from embedding_operator.controllers import apart, watch
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.kube.resources import OWN_KINDS
@@ -24,21 +27,30 @@ class Refusing:
 
     def __init__(self) -> None:
         self.refuses = False
+        self.says = b""  # in each watch
+        self.listed = 0
         self.watched: Counter[tuple[str, int]] = Counter()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         status = 401 if self.refuses else 200
         if request.query.get("watch"):
             self.watched[request.path.rpartition("/")[2], status] += 1
+        elif request.query.get("limit"):
+            self.listed += 1
         if self.refuses:
             return web.json_response({"code": 401, "reason": "Unauthorized", "message": "Unauthorized"}, status=401)
         if request.query.get("watch"):
-            return web.Response()
+            return web.Response(body=self.says)
         return web.json_response(_said(request.path))
 
     async def until_watched(self, status: int, times: int = 1) -> None:
         self.watched.clear()
         while any(self.watched[resource.plural, status] < times for resource in OWN_KINDS):  # noqa: ASYNC110 - Kopf's
+            await asyncio.sleep(0.01)
+
+    async def until_listed(self) -> None:
+        before = self.listed
+        while self.listed < before + len(OWN_KINDS):  # noqa: ASYNC110 - Kopf's
             await asyncio.sleep(0.01)
 
 
@@ -61,27 +73,44 @@ def _resource(plural: str, kind: str, namespaced: bool) -> dict[str, Any]:
     return {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": namespaced, "verbs": verbs}
 
 
+@contextlib.asynccontextmanager
+async def watching(server: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Resync]:
+    """Kopf at work, without pauses."""
+    nobody, settings = cast(Any, None), watch.settings()
+    settings.watching.reconnect_backoff = 0.01
+    monkeypatch.setattr(watch, "settings", lambda: settings)
+    async with serving(server.answer, tmp_path) as client:
+        context = Context(Settings(staging=StagingSite("x")), client, nobody, nobody, nobody)
+        resync = Resync(context, {})
+        resync.synced.set()
+        task = asyncio.create_task(apart.keep_watching(context, resync, client._connection))
+        try:
+            yield resync
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def is_left() -> bool:
+    """Whether a thread of Kopf's goes on, a moment after it should have ended."""
+    threads = [thread for thread in threading.enumerate() if thread.name == "kopf"]
+    for thread in threads:
+        thread.join(5.0)
+    return any(thread.is_alive() for thread in threads)
+
+
 async def test_kopf_goes_on_watching_after_an_api_server_refused_its_credentials_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "_LOGIN_PAUSE", 0.05)
-    nobody = cast(Any, None)
     server = Refusing()
-    async with serving(server.answer, tmp_path) as client:
-        context = Context(Settings(staging=StagingSite("x")), client, nobody, nobody, nobody)
-        registry = watch.registry(context, Resync(context, {}), client._connection)
-        settings = watch.settings()
-        settings.watching.reconnect_backoff = 0.01
-        stop = asyncio.Event()
-        operator = kopf.operator(registry=registry, settings=settings, clusterwide=True, stop_flag=stop)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(operator)
-            await server.until_watched(200)
-            server.refuses = True
-            await server.until_watched(401, times=3)
-            server.refuses = False
-            await server.until_watched(200, times=2)
-            stop.set()
+    async with watching(server, tmp_path, monkeypatch):
+        await server.until_watched(200)
+        server.refuses = True
+        await server.until_watched(401, times=3)
+        server.refuses = False
+        await server.until_watched(200, times=2)
+    assert not is_left()
 
 
 async def test_a_login_in_a_row_waits_and_is_never_equal_to_one_that_was_refused(
@@ -93,8 +122,39 @@ async def test_a_login_in_a_row_waits_and_is_never_equal_to_one_that_was_refused
         waited.append(seconds)
 
     async with serving(Refusing().answer, tmp_path) as client:
-        login = watch._login(client._connection)
+        login = watch._login(client._connection.credentials)
         monkeypatch.setattr(watch.asyncio, "sleep", sleep)
         first, second = await login(), await login()
     assert first != second
     assert waited[0] < 0 < waited[1] <= watch._LOGIN_PAUSE
+
+
+TOLD = {"kind": "Status", "code": 500, "reason": "InternalError", "message": "etcd has no leader"}
+ENDINGS = {
+    "an error other than 410": json.dumps({"type": "ERROR", "object": TOLD}).encode() + b"\n",
+    "an event that is cut short": b'{"type": "ADDED", "object": {"meta',
+    "something that is no event": b"<html>502 Bad Gateway</html>\n",
+    "an event without an object": b'{"type": "ADDED"}\n',
+}
+
+
+async def test_what_ends_kopf_does_not_end_the_watches_nor_the_tasks_that_began_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(apart, "_PAUSE", 0.05)
+
+    async def goes_on(ending: str) -> None:
+        server = Refusing()
+        server.says = ENDINGS[ending]
+        (tmp_path / ending).mkdir()
+        async with watching(server, tmp_path / ending, monkeypatch):
+            await server.until_watched(200)
+            server.says = b""
+            await server.until_listed()  # by the next Kopf, after the first list of this one
+            await server.until_watched(200, times=3)
+
+    async with asyncio.TaskGroup() as group:
+        for ending in ENDINGS:
+            group.create_task(goes_on(ending))
+    assert caplog.text.count("the watches of our own kinds ended, again in") == len(ENDINGS)
+    assert not is_left()

@@ -1,0 +1,112 @@
+"""Kopf, kept apart: in a thread with an event loop of its own, and again whenever it ends.
+
+Kopf ends when a watch tells of an error that it does not know, when an answer is cut short, and whenever else one of
+its tasks fails; on its way out it cancels all tasks of its event loop that are younger than it, whosever they are. None
+of this ends the operator: the next Kopf lists what there is, which heals what was missed.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import random
+import threading
+from collections.abc import Collection
+from typing import Any, cast
+
+import kopf
+
+from embedding_operator.controllers import watch
+from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.resync import Resync
+from embedding_operator.kube.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+_PAUSE = 1.0  # seconds before Kopf begins again; twice as long after each that did not last
+_LONGEST_PAUSE = 30.0
+_LASTED = 60.0  # seconds
+_STOPPING = 3.0  # seconds, after which it is left alone: its thread holds nobody up
+_TELLINGS = 10  # within that time
+
+Stop = concurrent.futures.Future[None]
+
+
+async def keep_watching(context: Context, resync: Resync, connection: Connection) -> None:
+    """Watch the kinds that users write, until cancelled."""
+    loop = asyncio.get_running_loop()
+    await resync.synced.wait()
+    pause = _PAUSE
+    while True:
+        began = loop.time()
+        error = await _run(context, resync, connection)
+        pause = _PAUSE if loop.time() - began > _LASTED else min(2 * pause, _LONGEST_PAUSE)
+        wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
+        logger.warning("the watches of our own kinds ended, again in %.1f s: %s", wait, error or "no reason was given")
+        await asyncio.sleep(wait)
+
+
+async def _run(context: Context, resync: Resync, connection: Connection) -> BaseException | None:
+    """One Kopf, from its start to its end. Returns what it ended with."""
+    loop = asyncio.get_running_loop()
+    stop: Stop = concurrent.futures.Future()
+    ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def seen(event: Any) -> None:
+        loop.call_soon_threadsafe(watch.take, context, resync, event)
+
+    async def credentials() -> dict[str, Any]:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(connection.credentials(), loop))
+
+    def run() -> None:
+        outcome: BaseException | None = None
+        try:
+            asyncio.run(_kopf(context, watch.registry(seen, credentials), stop))
+        except BaseException as error:
+            outcome = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, ended, outcome)
+
+    threading.Thread(target=run, name="kopf", daemon=True).start()
+    try:
+        return await asyncio.shield(ended)
+    finally:
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has ended
+            stop.set_result(None)
+        await asyncio.wait([ended], timeout=_STOPPING)
+
+
+async def _kopf(context: Context, registry: kopf.OperatorRegistry, stop: Stop) -> None:
+    # of a task that nobody asked for its result: Kopf has told before why it failed
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: logger.debug("%s", said.get("message")))
+    namespaces = context.settings.namespaces
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        settings=watch.settings(),
+        identity=cast(Any, context.settings.identity),  # else Kopf asks who runs it; that user has no name
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+    )
+    try:
+        done, _ = await asyncio.wait([*tasks, asyncio.wrap_future(stop)], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _end(tasks)
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Kopf's own way out waits five seconds for watches that it does not end, and for ever for one that has swallowed
+    its cancellation. Here it may clean up, and is then told as often as it takes."""
+    for _ in range(_TELLINGS):
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOPPING / _TELLINGS)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+
+
+def _resolve(ended: asyncio.Future[BaseException | None], outcome: BaseException | None) -> None:
+    if not ended.done():
+        ended.set_result(outcome)
