@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from tests.e2e.product import Product
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What `--dist loadgroup` keeps together: all that shares the cluster with nodes, and else the tests of a file."""
+    item.add_marker(pytest.mark.xdist_group("nodes" if leaving_out.starts_nodes(item) else item.path.stem))
+
+
 @pytest.hookimpl(trylast=True)  # after -m and -k, so that only what was asked for counts as left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     leaving_out.leave_out_nodes(config, items)

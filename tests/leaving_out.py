@@ -18,7 +18,7 @@ _WHY = "they start nodes, which need root (network namespaces, mounts, cgroups)"
 
 def leave_out_nodes(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what this user cannot run, and remember it; refuse where nothing may be left out."""
-    needing_root = [item for item in items if _starts_nodes(item)]
+    needing_root = [item for item in items if starts_nodes(item)]
     try:
         if not needing_root or not leaves_out_nodes(f"running {len(needing_root)} of these tests"):
             return
@@ -42,7 +42,7 @@ def tell(reporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reporter.write_line("To run them: the same command as root, or `make test-e2e` as root.")
 
 
-def _starts_nodes(item: pytest.Item) -> bool:
+def starts_nodes(item: pytest.Item) -> bool:
     """By the marker; `--strict-markers` keeps it spelt right, and the fixture says it of those that forgot."""
     asks = "cluster" in getattr(item, "fixturenames", ())
     is_a_parameter = "cluster" in getattr(getattr(item, "callspec", None), "params", {})
