@@ -44,7 +44,7 @@ format: venv ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 test: venv lint docs cluster-build images-test ## everything of the ci tier: lint, unit, integration, and as root e2e
-	$(PYTEST) tests -m "not long and not vllm"
+	$(PYTEST) tests -m "not long and not vllm" $(PARALLEL) --durations=20
 
 docs: venv ## the documentation site, in build/site; a link that leads nowhere ends it
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs -q build
