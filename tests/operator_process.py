@@ -53,6 +53,10 @@ class OperatorProcess:
         """SIGTERM; returns the exit code."""
         return self._end(signal.SIGTERM)
 
+    def is_running(self) -> bool:
+        """Whether it is the process that was started last, and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def __enter__(self) -> OperatorProcess:
         self.start()
         return self

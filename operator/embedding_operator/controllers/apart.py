@@ -24,7 +24,7 @@ from embedding_operator.kube.connection import Connection
 logger = logging.getLogger(__name__)
 
 _PAUSE = 1.0  # seconds before Kopf begins again; twice as long after each that did not last
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE = 15.0
 _LASTED = 60.0  # seconds
 _STOPPING = 3.0  # seconds, after which it is left alone: its thread holds nobody up
 _TELLINGS = 10  # within that time

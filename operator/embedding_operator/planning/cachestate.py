@@ -81,9 +81,10 @@ def said(cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus, verdi
     )
 
 
-def users_of(seen: ObservedCache) -> tuple[UserReference, ...]:
-    """As a status names them."""
-    return tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS])
+def users_of(seen: ObservedCache) -> tuple[UserReference, ...] | None:
+    """As a status names them. None at all are left out: the API server makes of an empty list in place of a last user
+    no list, and of an empty one in place of none an empty one."""
+    return tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS]) or None
 
 
 def has_condition(job: JsonObject, kind: str) -> bool:

@@ -110,6 +110,7 @@ def test_the_jobs_result_becomes_the_status() -> None:
     assert ready(planned)[:2] == ("True", "Verified")
     assert "1.2 GB" in ready(planned)[2]
     assert [user.name for user in status.used_by or ()] == ["a", "b"]
+    assert plan(cache, users=[]).status.used_by is None
 
 
 @pytest.mark.parametrize(
