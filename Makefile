@@ -8,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 # Root has tests with nodes, which mostly wait: all others run beside them. `make test PARALLEL=` runs one after the other.
-PARALLEL ?= $(if $(filter 0,$(shell id -u)),-n 2 --dist loadgroup --no-loadscope-reorder)
+PARALLEL ?= $(if $(filter 0,$(shell id -u)),-n 2 --dist loadfile --no-loadscope-reorder)
 CLUSTER := $(BIN)/python -m tests.cluster
 UV := $(shell command -v uv 2>/dev/null)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import leaving_out
+from tests import at_once, leaving_out
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from tests.e2e.product import Product
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """What `--dist loadgroup` keeps together: all that shares the cluster with nodes, and else the tests of a file."""
-    item.add_marker(pytest.mark.xdist_group("nodes" if leaving_out.starts_nodes(item) else item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return at_once.OneCluster(config, log)
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k, so that only what was asked for counts as left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    at_once.refuse_strays([item for item in items if leaving_out.starts_nodes(item)])
     leaving_out.leave_out_nodes(config, items)
 
 

@@ -41,7 +41,9 @@ async def follow(context: Context, resync: Resync, resource: Resource, namespace
         except ApiError as error:
             if error.is_expired or error.is_not_found or (error.is_forbidden and resource in OPTIONAL_KINDS):
                 version = ""  # what was missed is unknown: a list tells, of deletions and of such a kind too
-            logger.log(logging.INFO if error.is_expired else logging.WARNING, "the watch of %s: %s", resource.plural, error)
+            logger.log(
+                logging.INFO if error.is_expired else logging.WARNING, "the watch of %s: %s", resource.plural, error
+            )
             wait = error.retry_after or 0.0
         await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads load
 
