@@ -51,6 +51,13 @@ def rate(text: str) -> int:
     return number
 
 
+def lease(text: str) -> int:
+    """How long a Lease holds: whole seconds, of which some tries to renew it must fit into two thirds."""
+    if not text.isdecimal() or not 3 <= int(text) <= 3600:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds from 3 to 3600")
+    return int(text)
+
+
 def positive(text: str) -> int:
     """A number from 1 on."""
     if not text.isdecimal() or int(text) < 1:

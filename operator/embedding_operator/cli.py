@@ -137,6 +137,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--lease-name", default="embedding-operator", metavar="NAME", help="name of the Lease (default: %(default)s)"
     )
     parser.add_argument(
+        "--lease-seconds",
+        type=argvalues.lease,
+        default=15,
+        metavar="N",
+        help="after so long without news of the replica that works another one does; for as long as two thirds of it "
+        "that replica works on where it cannot renew the Lease (default: %(default)s)",
+    )
+    parser.add_argument(
         "--workers",
         type=argvalues.positive,
         default=16,
@@ -227,6 +235,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> "Settings":
     from embedding_operator.api.meta import ConfigMapKeyRef, SecretKeyRef
     from embedding_operator.controllers.context import Settings
+    from embedding_operator.kube.leader import Times
     from embedding_operator.planning.stagejob import StagingSite
 
     return Settings(
@@ -242,6 +251,7 @@ def _settings(arguments: argparse.Namespace) -> "Settings":
         namespaces=tuple(arguments.namespace),
         lease_namespace=arguments.lease_namespace,
         lease_name=arguments.lease_name,
+        lease=Times.of(arguments.lease_seconds),
         workers=arguments.workers,
         resync_seconds=arguments.resync_seconds,
         health_port=arguments.health_port or None,

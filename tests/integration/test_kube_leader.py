@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import embedding_operator
-from embedding_operator.kube.leader import Elector
+from embedding_operator.kube.leader import Elector, Times
 from embedding_operator.kube.resources import LEASES, ObjectKey
 
 from .kube_support import Wire, client_of, raw, until
 
-FAST = {"lease_duration": 3.0, "renew_deadline": 2.0, "retry_period": 0.2}
+FAST = Times(duration=3.0, deadline=2.0, retry=0.2)
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ async def elect(namespace):
     """Makes electors for one lease, and ends them."""
     electors = []
 
-    def make(client, identity, **options):
-        elector = Elector(client, namespace=namespace, name="operator", identity=identity, **{**FAST, **options})
+    def make(client, identity, times=FAST):
+        elector = Elector(client, namespace=namespace, name="operator", identity=identity, times=times)
         electors.append(elector)
         return elector
 
@@ -50,7 +50,7 @@ async def test_the_first_leads_and_the_second_waits_until_it_lets_go(client, nam
     first, second = elect(client, "first"), elect(client, "second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
-    await asyncio.sleep(2 * FAST["lease_duration"])
+    await asyncio.sleep(2 * FAST.duration)
     assert first.held
     assert not second.held
     assert not waiting.done()
@@ -88,10 +88,10 @@ async def test_when_the_leader_is_killed_the_other_takes_over(control_plane, cli
         "import asyncio\n"
         "from embedding_operator.kube.client import KubeClient\n"
         "from embedding_operator.kube.connection import connect\n"
-        "from embedding_operator.kube.leader import Elector\n"
+        "from embedding_operator.kube.leader import Elector, Times\n"
         "async def main():\n"
         f"    client = KubeClient(await connect({str(control_plane.kubeconfig)!r}))\n"
-        f"    elector = Elector(client, namespace={namespace!r}, name='operator', identity='killed', **{FAST!r})\n"
+        f"    elector = Elector(client, namespace={namespace!r}, name='operator', identity='killed', times={FAST!r})\n"
         "    await elector.acquire()\n"
         "    print('leads', flush=True)\n"
         "    await asyncio.Event().wait()\n"
@@ -149,7 +149,7 @@ async def test_a_short_pause_of_the_api_server_costs_nothing(control_plane, elec
         wire.relaying(control_plane.kubeconfig, tmp_path) as kubeconfig,
         client_of(kubeconfig) as paused,
     ):
-        elector = elect(paused, "only", lease_duration=30.0, renew_deadline=20.0)
+        elector = elect(paused, "only", Times(duration=30.0, deadline=20.0, retry=0.2))
         await elector.acquire()
         for disturb in (wire.stall, wire.cut):
             deadline = elector.deadline
@@ -163,7 +163,7 @@ async def test_a_short_pause_of_the_api_server_costs_nothing(control_plane, elec
 
 
 async def test_a_leader_whose_lease_was_given_to_another_stops(client, namespace, elect):
-    elector = elect(client, "first", lease_duration=60.0, renew_deadline=50.0)
+    elector = elect(client, "first", Times(duration=60.0, deadline=50.0, retry=0.2))
     await elector.acquire()
     path = LEASES.path(namespace, "operator")
     patch = {"spec": {"holderIdentity": "usurper", "leaseDurationSeconds": 60}}
@@ -224,7 +224,6 @@ async def test_a_held_lease_gates_writes(client, namespace, elect):
 
 
 @pytest.mark.parametrize("times", [(10, 15, 2), (15, 10, 10), (15, 10, 0)])
-async def test_times_that_cannot_work_are_refused(client, elect, times):
-    duration, deadline, retry = times
-    with pytest.raises(ValueError, match="lease_duration"):
-        elect(client, "x", lease_duration=duration, renew_deadline=deadline, retry_period=retry)
+def test_times_that_cannot_work_are_refused(times):
+    with pytest.raises(ValueError, match="duration > deadline > retry"):
+        Times(*times)

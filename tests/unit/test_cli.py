@@ -31,6 +31,7 @@ def test_help_teaches(command: list[str], words: list[str], capsys: pytest.Captu
     [
         (["--workers", "0"], "argument --workers: '0' is not a number from 1 on"),
         (["--workers", "many"], "argument --workers: 'many' is not a number from 1 on"),
+        (["--lease-seconds", "2"], "argument --lease-seconds: '2' is not a number of seconds from 3 to 3600"),
         (["--health-port", "65536"], "argument --health-port: '65536' is not a port (0 to 65535)"),
         (["--health-port", "-1"], "argument --health-port: '-1' is not a port (0 to 65535)"),
         (["--staging-env", "PROXY"], "argument --staging-env: 'PROXY' is not NAME=VALUE"),

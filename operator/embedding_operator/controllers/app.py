@@ -6,6 +6,7 @@ ends the process; a fresh one takes part in the next election without any memory
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable
@@ -33,6 +34,8 @@ from embedding_operator.kube.resources import CHILD_KINDS
 
 logger = logging.getLogger(__name__)
 
+LEASE_LOST = 1  # the exit code
+
 # Calls. An API server keeps what is nested 10,000 deep (in an affinity, say), and a list shows everybody's objects: one
 # that cannot be read would stop the operator for all. Tried with twice that depth on a stack of 8 MiB.
 _DEEPEST = 50_000
@@ -44,21 +47,26 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
     stop = asyncio.Event()
     _stop_on_signals(stop)
     async with AsyncExitStack() as stack:
-        connection = await connect(kubeconfig)
+        connection = await connect(kubeconfig, unacknowledged=settings.lease.margin)
         stack.push_async_callback(connection.close)
         logger.info("API server %s", connection.host)
         client = KubeClient(connection)
         elector = Elector(
-            client, namespace=settings.lease_namespace, name=settings.lease_name, identity=settings.identity
+            client,
+            namespace=settings.lease_namespace,
+            name=settings.lease_name,
+            identity=settings.identity,
+            times=settings.lease,
         )
         client.gate = lambda: elector.held
+        _end_if_woken_too_late(elector)
         context = await _context(settings, client, stack)
         resync = Resync(context, {resource: watch.selector_of(resource) for resource in watch.WATCHED})
         if settings.health_port is not None:
             runner = await serve_health(settings.health_port, resync.synced.is_set)
             stack.push_async_callback(runner.cleanup)
         await _operate(context, resync, elector, connection, stop)
-        return 1 if elector.lost.is_set() and not stop.is_set() else 0
+        return LEASE_LOST if elector.lost.is_set() and not stop.is_set() else 0
 
 
 async def _context(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> Context:
@@ -122,6 +130,20 @@ async def _follow(context: Context, resync: Resync) -> None:
 def _stop_on_signals(stop: asyncio.Event) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+
+
+def _end_if_woken_too_late(elector: Elector) -> None:
+    """A process that was stopped may have the rest of a write in its buffers, and would send that before anything else.
+
+    Python calls a handler before the event loop goes on. Told without logging, which may be in the middle of a line.
+    """
+
+    def woken(*_: object) -> None:
+        if elector.has_expired:
+            os.write(sys.stderr.fileno(), b"stopped for longer than the lease holds: ended without a further write\n")
+            os._exit(LEASE_LOST)
+
+    signal.signal(signal.SIGCONT, woken)
 
 
 async def _within(seconds: float, waiting: Awaitable[None]) -> None:

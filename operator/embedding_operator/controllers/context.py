@@ -21,6 +21,7 @@ from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.events import Recorder
+from embedding_operator.kube.leader import Times
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.kube.workqueue import WorkQueue
 from embedding_operator.planning.rolling import PATIENCE
@@ -38,6 +39,7 @@ class Settings:
     namespaces: tuple[str, ...] = ()  # empty: all
     lease_namespace: str = "default"
     lease_name: str = "embedding-operator"
+    lease: Times = field(default_factory=Times)
     workers: int = 16
     resync_seconds: float = 600.0
     health_port: int | None = 8080

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 import aiohttp
@@ -39,7 +40,8 @@ class Listing(NamedTuple):
 
 
 class KubeClient:
-    """`gate` tells whether writes may begin now (the lease); Leases and Events are exempt from it.
+    """`gate` tells whether writes may begin now (the lease); the Lease itself is exempt from it. It is asked before a
+    write takes a connection, and again when its first byte is about to leave.
 
     `requests` counts what was sent, by (verb, kind).
     """
@@ -215,13 +217,17 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> Object:
         path = resource.path(namespace or None, name, subresource)
-        if resource in (LEASES, EVENTS):
-            # The lease must be renewed however busy the workers are, and held or not.
-            return await self._exchange(verb, resource, path, query, body, content_type)
-        async with self._slots:
-            if verb not in ("get", "list") and self.gate is not None and not self.gate():
-                raise LeaseLost(f"{verb} {path}")
-            return await self._exchange(verb, resource, path, query, body, content_type)
+        is_gated = verb not in ("get", "list") and resource != LEASES
+        begin = partial(self._begin, f"{verb} {path}") if is_gated else None
+        # The lease must be renewed however busy the workers are, and Events hold nobody up.
+        async with nullcontext() if resource in (LEASES, EVENTS) else self._slots:
+            if begin is not None:
+                begin()
+            return await self._exchange(verb, resource, path, query, body, content_type, begin)
+
+    def _begin(self, what: str) -> None:
+        if self.gate is not None and not self.gate():
+            raise LeaseLost(what)
 
     async def _exchange(
         self,
@@ -231,11 +237,14 @@ class KubeClient:
         query: Query | None,
         body: Mapping[str, Any] | None,
         content_type: str,
+        begin: Callable[[], None] | None = None,
     ) -> Object:
         try:
-            response = await self._request(verb, resource, path, query, body, content_type, self._timeout)
+            response = await self._request(verb, resource, path, query, body, content_type, self._timeout, begin)
             data: bytes = await response.read()
         except TRANSPORT_ERRORS as error:
+            if isinstance(error.__cause__, LeaseLost):
+                raise error.__cause__ from None
             raise unreachable(f"{verb} {path}", error) from error
         if response.status >= 400:
             raise ApiError.from_response(response.status, response.headers, data)
@@ -256,6 +265,7 @@ class KubeClient:
         body: Mapping[str, Any] | None,
         content_type: str,
         timeout: aiohttp.ClientTimeout,
+        begin: Callable[[], None] | None = None,
     ) -> aiohttp.ClientResponse:
         """Send it and return the response as soon as its head is there."""
         self.requests[verb, resource.kind] += 1
@@ -266,6 +276,7 @@ class KubeClient:
             body=None if body is None else _encode(body),
             content_type=content_type,
             timeout=timeout,
+            begin=begin,
         )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.connector import AddrInfoType
 from yarl import URL
 
 from embedding_operator.kube.access import Access, AccessError, Certificate, Credential
@@ -25,10 +28,15 @@ _READ_BUFFER: Final = 2**20  # bytes: an object may be that large, and a watch t
 
 
 class Connection:
-    """An authenticated transport; close it when done."""
+    """An authenticated transport; close it when done.
 
-    def __init__(self, access: Access) -> None:
+    `unacknowledged` is how many seconds the kernel goes on sending what the other side does not acknowledge, be this
+    process alive, stopped or dead; then the connection is dead, and what it held is never sent.
+    """
+
+    def __init__(self, access: Access, *, unacknowledged: float | None = None) -> None:
         self._access = access
+        self._unacknowledged = unacknowledged
         self._server = access.server
         self._proxy = access.server.proxy or proxy_for(access.server.url)
         self._session: aiohttp.ClientSession | None = None
@@ -54,9 +62,12 @@ class Connection:
         body: bytes | None = None,
         content_type: str = "application/json",
         timeout: aiohttp.ClientTimeout | None = None,
+        begin: Callable[[], None] | None = None,
     ) -> aiohttp.ClientResponse:
         """Send it, and return the response as soon as its head is there.
 
+        `begin` is called immediately before a body is given to the kernel, when credentials and a connection are there;
+        what it raises is the cause of what is raised here, and nothing has been sent.
         Raises one of TRANSPORT_ERRORS: among them, that there are no credentials to be had just now.
         """
         server, credential = self._server, await self._access.credential()
@@ -69,7 +80,7 @@ class Connection:
         response = await session.request(
             method,
             URL(f"{server.url}{path}{'?' + urlencode(query) if query else ''}", encoded=True),
-            data=body,
+            data=_Guarded(body, begin) if body is not None and begin is not None else body,
             headers=headers,
             timeout=timeout or _TIMEOUT,
             server_hostname=server.name,
@@ -109,7 +120,7 @@ class Connection:
         if self._session is None or certificate != self._certificate:
             old, self._certificate = self._session, certificate
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._server.tls(certificate)),
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._server.tls(certificate), socket_factory=self._socket),
                 read_bufsize=_READ_BUFFER,
                 # The environment's proxy was looked up once, above: aiohttp would look for each request.
                 trust_env=False,
@@ -118,8 +129,30 @@ class Connection:
                 await old.close()
         return self._session
 
+    def _socket(self, address: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        if self._unacknowledged is not None and hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            milliseconds = round(1000 * self._unacknowledged)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        return made
 
-async def connect(kubeconfig: Path | str | None = None, context: str | None = None) -> Connection:
+
+class _Guarded(aiohttp.BytesPayload):
+    """A body that is asked about once more, STRICTLY BEFORE its bytes leave; aiohttp sends the head with them."""
+
+    def __init__(self, value: bytes, begin: Callable[[], None]) -> None:
+        super().__init__(value)
+        self._begin = begin
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self._begin()
+        await super().write_with_length(writer, content_length)
+
+
+async def connect(
+    kubeconfig: Path | str | None = None, context: str | None = None, *, unacknowledged: float | None = None
+) -> Connection:
     """In a pod (and no kubeconfig named): its service account. Otherwise the kubeconfig, as kubectl would.
 
     Raises AccessError if there is no usable one.
@@ -130,7 +163,7 @@ async def connect(kubeconfig: Path | str | None = None, context: str | None = No
     else:
         access = of_kubeconfig(files(kubeconfig), context)
     await access.credential()  # what is wrong with them is told now
-    return Connection(access)
+    return Connection(access, unacknowledged=unacknowledged)
 
 
 def proxy_for(host: str) -> str | None:

@@ -2,26 +2,64 @@
 
 The lease is only ever written with the resourceVersion that was read, so two replicas cannot both win. Other
 replicas' clocks are not believed: an observed lease expires by our own monotonic clock, counted from when it
-was last seen to change. Our own hold ends at `deadline`, whether or not anybody could be asked.
+was last seen to change. Our own hold ends at `deadline`, whether or not anybody could be asked. Who waits follows the
+lease by a watch, which only makes it quicker: a look at each retry period does for all that a watch may lose.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from embedding_operator.kube.client import KubeClient
+import aiohttp
+import msgspec
+
+from embedding_operator.kube.client import KubeClient, Query
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import LEASES, Object, ObjectKey
+from embedding_operator.kube.watching import in_lines
 
 logger = logging.getLogger(__name__)
 
 _NEVER = float("-inf")
+_A_MOMENT: Final = 0.05  # seconds
+_WATCH: Final = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=150.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds. Others wait for `duration`; the leader stops writing at `deadline`, and has what is between the two for
+    what it has begun."""
+
+    duration: float = 15.0
+    deadline: float = 10.0
+    retry: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.duration > self.deadline > self.retry > 0:
+            raise ValueError("leader election needs duration > deadline > retry > 0")
+
+    @classmethod
+    def of(cls, duration: float) -> Times:
+        """In the usual proportions."""
+        return cls(duration, duration * 2 / 3, duration * 2 / 15)
+
+    @property
+    def margin(self) -> float:
+        """For what was begun in time."""
+        return self.duration - self.deadline
+
+
+def boot_clock() -> float:
+    """Seconds that go on while the machine sleeps, as others' do; time.monotonic() stands still on Linux then."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Elector:
@@ -38,21 +76,15 @@ class Elector:
         namespace: str,
         name: str,
         identity: str,
-        lease_duration: float = 15.0,
-        renew_deadline: float = 10.0,
-        retry_period: float = 2.0,
-        clock: Callable[[], float] = time.monotonic,
+        times: Times = Times(),
+        clock: Callable[[], float] = boot_clock,
     ) -> None:
-        if not lease_duration > renew_deadline > retry_period > 0:
-            raise ValueError("leader election needs lease_duration > renew_deadline > retry_period > 0")
         self.identity = identity
         self.lost = asyncio.Event()
         self.leader = ""  # as last seen
         self._client = client
         self._key = ObjectKey(LEASES.kind, namespace, name)
-        self._lease_duration = lease_duration
-        self._renew_deadline = renew_deadline
-        self._retry_period = retry_period
+        self._times = times
         self._clock = clock
         self._deadline = _NEVER
         self._lease: Object | None = None
@@ -66,7 +98,7 @@ class Elector:
         """The moment, on the elector's clock, after which no write may begin; -inf if not leading.
 
         Counted from before the renewing request was sent, and shorter than what others wait: what was begun
-        in time has lease_duration - renew_deadline to finish.
+        in time has the margin to finish.
         """
         return self._deadline
 
@@ -74,10 +106,21 @@ class Elector:
     def held(self) -> bool:
         return self._clock() < self._deadline
 
+    @property
+    def has_expired(self) -> bool:
+        """Whether it leads, for all it knows, and no longer may."""
+        return self._deadline != _NEVER and not self.held
+
     async def acquire(self) -> None:
         """Wait until this replica leads; from then on the lease is renewed in the background."""
-        while not await self._attempt():  # noqa: ASYNC110 - the lease is not in this process
-            await asyncio.sleep(self._jittered())
+        news = asyncio.Event()
+        watching = asyncio.create_task(self._watch(news), name="lease-watch")
+        try:
+            while not await self._attempt():
+                await self._wait(news)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
         logger.info("%s leads (lease %s/%s)", self.identity, self._key.namespace, self._key.name)
         self._renewal = asyncio.create_task(self._keep(), name="lease-renewal")
 
@@ -95,7 +138,7 @@ class Elector:
             return
         spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
         try:
-            async with asyncio.timeout(self._retry_period):
+            async with asyncio.timeout(self._times.retry):
                 await self._client.replace({**lease, "spec": spec})
         except (ApiError, TimeoutError) as error:
             logger.info("The lease could not be released and will run out instead: %s", error)
@@ -103,7 +146,7 @@ class Elector:
     async def _keep(self) -> None:
         try:
             while self.held:
-                await asyncio.sleep(min(self._retry_period, max(0.0, self._deadline - self._clock())))
+                await asyncio.sleep(min(self._times.retry, max(0.0, self._deadline - self._clock())))
                 if self.held and not await self._attempt() and self._is_led_by_another():
                     logger.error("%s took the lease over", self.leader)
                     return
@@ -115,7 +158,7 @@ class Elector:
     async def _attempt(self) -> bool:
         """One try to take or renew the lease. Whatever goes wrong at the API server is just a no."""
         started = self._clock()
-        limit = self._renew_deadline / 2
+        limit = self._times.deadline / 2
         if self.held:
             limit = min(limit, self._deadline - started)
         try:
@@ -139,14 +182,14 @@ class Elector:
             if self._lease is None:
                 return self._took(await self._client.create(self._new_lease()), started)
             self._observe(self._lease)
-            if self.leader not in ("", self.identity) and not self._is_expired():
+            if self.leader not in ("", self.identity) and self._clock() <= self._expiry:
                 return False
         return self._took(await self._client.replace(self._renewed(self._lease)), started)
 
     def _took(self, lease: Object, started: float) -> bool:
         self._lease = lease
         self._observe(lease)
-        self._deadline = started + self._renew_deadline
+        self._deadline = started + self._times.deadline
         return True
 
     def _observe(self, lease: Object) -> None:
@@ -156,9 +199,33 @@ class Elector:
             self._observed_spec = dict(spec)
             self._observed_at = self._clock()
 
-    def _is_expired(self) -> bool:
-        duration = (self._observed_spec or {}).get("leaseDurationSeconds") or self._lease_duration
-        return self._clock() > self._observed_at + float(duration)
+    @property
+    def _expiry(self) -> float:
+        """When the lease that was seen runs out, if it is not renewed."""
+        duration = (self._observed_spec or {}).get("leaseDurationSeconds") or self._times.duration
+        return self._observed_at + float(duration)
+
+    async def _wait(self, news: asyncio.Event) -> None:
+        """Until it is worth another try: soon, or when the lease was given back, or at the moment it runs out."""
+        pause = self._times.retry * (1.0 + 0.2 * random.random())  # noqa: S311 - spreads load, guards nothing
+        left = self._expiry - self._clock()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(pause, left + _A_MOMENT) if left > 0 else pause):
+                await news.wait()
+        news.clear()
+
+    async def _watch(self, news: asyncio.Event) -> None:
+        """Take in what others write of the lease as it happens; `news` is set when nobody holds it."""
+        query: Query = {"watch": True, "fieldSelector": f"metadata.name={self._key.name}"}
+        while True:
+            with contextlib.suppress(ApiError, msgspec.DecodeError, KeyError, TypeError):
+                async with self._client.streaming(LEASES, self._key.namespace, query, _WATCH) as chunks:
+                    async for lines in in_lines(chunks):
+                        said = msgspec.json.decode(lines[-1])
+                        self._observe(said["object"])
+                        if said["type"] == "DELETED" or not self.leader:
+                            news.set()
+            await asyncio.sleep(self._times.duration)
 
     def _is_led_by_another(self) -> bool:
         return self._lease is not None and self.leader not in ("", self.identity)
@@ -183,14 +250,11 @@ class Elector:
     def _claim(self, *, acquired: str, transitions: int) -> Object:
         return {
             "holderIdentity": self.identity,
-            "leaseDurationSeconds": max(1, round(self._lease_duration)),
+            "leaseDurationSeconds": max(1, round(self._times.duration)),
             "acquireTime": acquired,
             "renewTime": _now(),
             "leaseTransitions": transitions,
         }
-
-    def _jittered(self) -> float:
-        return self._retry_period * (1.0 + 0.2 * random.random())  # noqa: S311 - spreads load, guards nothing
 
 
 def _now() -> str:
