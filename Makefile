@@ -91,6 +91,9 @@ images-test: venv ## the operator's image and the stand-ins' image
 images-vllm: venv ## the real vLLM for CPU
 	@$(BIN)/python -m images.build --for-tests vllm-cpu
 
+sbom: venv ## the list of all parts of the operator's image, as CycloneDX on stdout
+	@$(BIN)/python -m images.contents operator usr/share/sbom/embedding-operator.cdx.json
+
 ##-- product
 # What is written on make's command line becomes an option: make demo KUBECONFIG=file REGISTRY=host/prefix. A KUBECONFIG
 # that is merely in the environment does not: nobody's cluster is touched because a shell has it.
@@ -138,4 +141,4 @@ lock-images: venv ## resolve the images' locks again (needs uv)
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm demo demo-down benchmark benchmark-staging benchmark-rollouts benchmark-healing manifests lock lock-images clean
+.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm sbom demo demo-down benchmark benchmark-staging benchmark-rollouts benchmark-healing manifests lock lock-images clean

@@ -4,6 +4,8 @@ Prints the path of each archive on stdout, progress on stderr. An archive that i
 """
 
 import argparse
+import contextlib
+import os
 import sys
 import tempfile
 import tomllib
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from images import buildah, models
 from images.cache import REPOSITORY, build_once, cache_directory, content_key, prune
-from images.host import BuildError, say
+from images.host import BuildError, run, say
 from images.python import download_locked
 from images.vllm_cpu import recipe
 from tests.cluster.archive import write_image
@@ -44,7 +46,7 @@ def _dockerfile_image(reference: str, dockerfile: str, inputs: Sequence[str]) ->
             dockerfile=REPOSITORY / dockerfile,
             context=REPOSITORY,
             reference=reference,
-            arguments={"VERSION": project_version()},
+            arguments=build_arguments(),
             archive=archive,
         )
 
@@ -55,6 +57,20 @@ def _dockerfile_image(reference: str, dockerfile: str, inputs: Sequence[str]) ->
 def _device_plugin_archive(archive: Path) -> None:
     program = ensure_binaries([DEVICE_PLUGIN])["ascend-device-plugin"]
     write_image(archive, DEVICE_PLUGIN_REFERENCE, {"device-plugin": program}, ["/device-plugin"])
+
+
+def build_arguments() -> dict[str, str]:
+    """What a Dockerfile is told of where it is built, for its labels; a mirror of the package index, if one is named.
+
+    The time is the commit's: the same content is the same image, whenever it is built.
+    """
+    arguments = {"VERSION": project_version()}
+    if index := os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL"):
+        arguments["INDEX"] = index
+    git = ["git", "-C", str(REPOSITORY)]
+    with contextlib.suppress(BuildError, FileNotFoundError):  # sources without their history
+        arguments["REVISION"], arguments["CREATED"] = run([*git, "log", "-1", "--format=%H %cI"]).split()
+    return arguments
 
 
 def project_version() -> str:
@@ -70,7 +86,8 @@ IMAGES = {
         "Dockerfile",
         (
             "requirements.lock",
-            "images/requirements-wheel.lock",
+            "images/requirements-build.lock",
+            "images/sbom.py",
             "pyproject.toml",
             "README.md",
             "LICENSE",

@@ -40,7 +40,8 @@ def build_archive(
             "--tag",
             reference,
         ]
-        for name, value in arguments.items():
+        digest = _buildah(store, "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", BASE).strip()
+        for name, value in ({"BASE_DIGEST": digest} | dict(arguments)).items():
             options += ["--build-arg", f"{name}={value}"]
         _buildah(store, "bud", *options, *_certificates(), context)
         _buildah(store, "push", "--quiet", reference, f"docker-archive:{archive}:{reference}")

@@ -17,7 +17,7 @@ COMMON = ("--generate-hashes", "--no-emit-index-url", "--custom-compile-command"
 UNIVERSAL = ("--universal", "--python-version", "3.11")
 
 LOCKS: dict[Path, tuple[str, ...]] = {
-    HERE / "requirements-wheel.in": UNIVERSAL,
+    HERE / "requirements-build.in": UNIVERSAL,
     HERE / "requirements-models.in": ("--no-deps",),
     HERE / "vllm_cpu/requirements.in": (
         *("--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"),
