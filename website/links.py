@@ -15,6 +15,7 @@ PAGES = {
     "CONTRIBUTING.md": "project/contributing.md",
     "tests/cluster/README.md": "project/test-cluster.md",
     "images/README.md": "project/images.md",
+    "charts/embedding-operator/README.md": "reference/chart.md",
     "examples": "reference/examples.md",
 }
 # Served as they are.

@@ -20,10 +20,11 @@ CHILDREN = ("deployment", "service", "poddisruptionbudget", "controllerrevision"
 class Namespace:
     """A namespace of the test's own, and short ways to write and read in it."""
 
-    def __init__(self, kubectl: Kubectl) -> None:
-        self.name = f"op-{secrets.token_hex(4)}"
+    def __init__(self, kubectl: Kubectl, existing: str = "") -> None:
+        self.name = existing or f"op-{secrets.token_hex(4)}"
         self._kubectl = kubectl
-        kubectl("create", "namespace", self.name)
+        if not existing:
+            kubectl("create", "namespace", self.name)
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         return self._kubectl("-n", self.name, *arguments, input=input)

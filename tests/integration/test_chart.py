@@ -90,7 +90,10 @@ def test_the_operator_understands_its_arguments(render: Render) -> None:
     )
     arguments = cli._parser().parse_args(container(objects)["args"])
     assert arguments.namespace == ["search", "ads"]
-    assert (arguments.lease_namespace, arguments.lease_name) == ("platform", "embedding-operator")
+    assert arguments.lease_name == "embedding-operator"  # in the pod's namespace: nothing else is said of it
+    assert "--lease-namespace" not in str(container(objects)["args"])
+    variables = {one["name"]: one for one in container(objects)["env"]}
+    assert variables["POD_NAMESPACE"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
     assert arguments.log_level == "debug"
     assert dict(arguments.staging_env) == {
         "HTTPS_PROXY": "http://proxy:3128",

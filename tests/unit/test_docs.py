@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "embedding_operator"
 DOCUMENTS = sorted(
     path
-    for place in (".", "docs", "images", "images/*", "tests/*", "benchmarks")
+    for place in (".", "docs", "images", "images/*", "tests/*", "benchmarks", "charts/*")
     for path in ROOT.glob(f"{place}/*.md")
 )
 MUST_NOT_EXIST = {"operator/__init__.py"}

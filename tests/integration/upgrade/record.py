@@ -1,7 +1,8 @@
 """Records what the operator of an earlier commit makes: `python -m tests.integration.upgrade.record COMMIT`.
 
 That commit's own code runs, with its own CRDs and its own locked packages, on a real control plane. What it leaves
-there goes into `DATE-COMMIT.yaml` beside this file: the tests of upgrades need no history of the repository.
+there goes into `DATE-COMMIT.yaml` beside this file, and its chart into `charts/`: the tests of upgrades need no history
+of the repository.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -22,6 +24,7 @@ from typing import Any
 
 import yaml
 
+from tests.cluster.binaries import ensure_binaries
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.operating import Namespace, make_ready, until
 from tests.integration.upgrade.services import CACHE, FIRST_SMALL, NAMES, SERVICES
@@ -44,16 +47,26 @@ def main(commit: str) -> None:
             control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
             with running(python, source, control_plane.kubeconfig):
                 left = make(Namespace(control_plane.kubectl))
-    date = subprocess.check_output(["git", "-C", ROOT, "show", "-s", "--format=%cs", commit], text=True).strip()
+        date = subprocess.check_output(["git", "-C", ROOT, "show", "-s", "--format=%cs", commit], text=True).strip()
+        package(source / "charts" / "embedding-operator", HERE / "charts" / f"{date}-{short}.tgz")
     origin = f"# What the operator of commit {short} ({date}) left of tests/integration/upgrade/services.py.\n"
     (HERE / f"{date}-{short}.yaml").write_text(origin + yaml.safe_dump_all(left, sort_keys=False, width=110))
 
 
 def unpacked(commit: str, directory: Path) -> Path:
-    archive = subprocess.check_output(["git", "-C", ROOT, "archive", commit, "operator", "crds", "requirements.lock"])
+    parts = ["operator", "crds", "charts", "requirements.lock"]
+    archive = subprocess.check_output(["git", "-C", ROOT, "archive", commit, *parts])
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(directory, filter="data")
     return directory
+
+
+def package(chart: Path, target: Path) -> None:
+    helm = ensure_binaries(["helm"])["helm"]
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run([helm, "package", chart, "--destination", directory], check=True)
+        (made,) = Path(directory).iterdir()
+        shutil.move(made, target)
 
 
 def with_its_packages(source: Path, directory: Path) -> Path:

@@ -1,0 +1,266 @@
+"""Installing on an API server that knows none of our kinds, in each documented way; upgrade, rollback and removal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charts.manifests import CHART, INSTALL, NAMESPACE
+from embedding_operator.planning.profiles import CPU
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import ClusterError
+from tests.integration.installing import Installation
+from tests.integration.operating import Namespace, own_profile, settle, until
+
+Object = dict[str, Any]
+ROOT = Path(__file__).parents[2]
+OVERLAY = ROOT / "examples/kustomize/one-namespace"
+OLDER = sorted((Path(__file__).parent / "upgrade/charts").glob("*.tgz"))
+KINDS = ("embeddingservices", "modelcaches", "runtimeprofiles")
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Nothing of ours was ever on it."""
+    with ControlPlane(tmp_path_factory.mktemp("empty")) as running:
+        yield running
+
+
+@pytest.fixture
+def installation(empty: ControlPlane, tmp_path: Path) -> Iterator[Installation]:
+    """Whatever a test installs is gone after it."""
+    there = Installation(empty, tmp_path)
+    yield there
+    left = there.clusterwide()
+    if left:  # the other tests begin with nothing, too
+        empty.kubectl("delete", *left)
+        empty.kubectl("delete", "namespace", NAMESPACE, "ml-platform", "search", "--ignore-not-found")
+    assert left == set()
+
+
+def serves(installation: Installation, namespace: str = "") -> None:
+    """The operator runs with its own rights and arguments: the built-in profiles are made, and a service gets ready."""
+    with installation.operator() as operator:
+        there = Namespace(installation.kubectl, namespace)
+        until(lambda: there.get("rp", "cpu") is not None)
+        there.claim()
+        there.service()
+        there.stage()
+        until(lambda: there.get("deployment", "qwen") is not None)
+        settle(there, "qwen")
+        there.kubectl("delete", "emb,mcache", "--all")
+    assert "Traceback" not in operator.log.read_text()
+    assert "403" not in operator.log.read_text()
+
+
+def generations(installation: Installation) -> str:
+    """How often what was applied has changed, with all that has no such number in its last version."""
+    specified = "jsonpath={.items[*].metadata.generation}"
+    others = "jsonpath={.items[*].metadata.resourceVersion}"
+    counted = installation.kubectl("get", "crd,deployment,poddisruptionbudget", "-A", "-o", specified)
+    rights = installation.kubectl("get", "clusterrole,clusterrolebinding,role,rolebinding", "-A", "-o", others)
+    return f"{counted} {rights}"
+
+
+def test_kubectl_apply_server_side(installation: Installation) -> None:
+    kubectl = installation.kubectl
+    apply = ("apply", "--server-side", "-f", str(INSTALL))
+    kubectl(*apply)
+    serves(installation)
+    before = generations(installation)
+    kubectl(*apply)  # again is as good as once
+    assert generations(installation) == before
+    kubectl("delete", "-f", str(INSTALL))
+
+
+def test_plain_kubectl_apply_and_what_it_keeps_of_a_crd_has_room_to_grow(installation: Installation) -> None:
+    """kubectl keeps what it applied in an annotation; an object has room for 256 KiB of all of them."""
+    kubectl = installation.kubectl
+    kubectl("apply", "-f", str(INSTALL))
+    for kind in KINDS:
+        kept = r"jsonpath={.metadata.annotations.kubectl\.kubernetes\.io/last-applied-configuration}"
+        assert 0 < len(kubectl("get", "crd", f"{kind}.embedding-operator.io", "-o", kept).encode()) < 200 * 1024
+    before = generations(installation)
+    kubectl("apply", "-f", str(INSTALL))
+    assert generations(installation) == before
+    kubectl("delete", "-f", str(INSTALL))
+
+
+@pytest.fixture
+def overlay(empty: ControlPlane, tmp_path: Path) -> list[Object]:
+    """The objects of the example, copied and given install.yaml as it says."""
+    copy = shutil.copytree(OVERLAY, tmp_path / "overlay")
+    shutil.copy(INSTALL, copy / "operator")
+    return [one for one in yaml.safe_load_all(empty.kubectl("kustomize", str(copy))) if one]
+
+
+def test_a_kustomize_overlay_changes_namespace_image_and_replicas(overlay: list[Object]) -> None:
+    (deployment,) = [one for one in overlay if one["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    image = "registry.example.com/ml/embedding-operator:0.1.0"
+    assert deployment["spec"]["replicas"] == 3
+    assert container["image"] == image
+    assert {"name": "OPERATOR_IMAGE", "value": image} in container["env"]
+    assert {one["metadata"].get("namespace", "ml-platform") for one in overlay} == {"ml-platform", "search"}
+    assert {one["metadata"]["name"] for one in overlay if one["kind"] == "Namespace"} == {"ml-platform"}
+
+
+@pytest.mark.long
+def test_kustomize_for_one_namespace(installation: Installation, overlay: list[Object]) -> None:
+    kubectl, manifest = installation.kubectl, yaml.safe_dump_all(overlay)
+    kubectl("create", "namespace", "search")
+    kubectl("apply", "--server-side", "--validate=strict", "-f", "-", input=manifest)
+    serves(Installation.of(installation, "ml-platform"), "search")
+    account = "--as=system:serviceaccount:ml-platform:embedding-operator"
+    with pytest.raises(ClusterError):  # kubectl ends with 1 for a no
+        kubectl("auth", "can-i", "create", "deployments", "-n", "default", account)
+    assert kubectl("get", "rp", "site-910b", "-o", "name")
+    kubectl("delete", "-f", "-", input=manifest)
+    kubectl("delete", "namespace", "search")
+
+
+@pytest.mark.long  # the tests of upgrades and profiles install with helm, too
+def test_helm_install_and_a_removal_that_leaves_nothing(installation: Installation) -> None:
+    installation.helm("install", "embedding-operator", str(CHART), "--create-namespace")
+    assert "embedding-operator 0.1.0 runs in namespace" in installation.helm("get", "notes", "embedding-operator")
+    serves(installation)
+    installation.helm("uninstall", "embedding-operator")
+    assert {one.split(".")[-1] for one in installation.clusterwide()} == {"io"}  # the CRDs alone
+    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
+    installation.kubectl("delete", "namespace", NAMESPACE)
+
+
+def test_crds_that_a_pipeline_applied_beforehand_are_left_to_it(installation: Installation) -> None:
+    kubectl, helm = installation.kubectl, installation.helm
+    kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    with pytest.raises(ValueError, match="invalid ownership metadata"):
+        helm("install", "embedding-operator", str(CHART), "--create-namespace")
+    helm("install", "embedding-operator", str(CHART), "--set=crds.install=false", "--create-namespace")
+    managers = kubectl("get", "crd", "modelcaches.embedding-operator.io", "--show-managed-fields", "-o", "yaml")
+    assert "manager: helm" not in managers
+    helm("uninstall", "embedding-operator")
+    helm("install", "embedding-operator", str(CHART), "--take-ownership", "--force-conflicts")  # from now on Helm's
+    helm("uninstall", "embedding-operator")
+    kubectl("delete", "-f", str(ROOT / "crds"))
+    kubectl("delete", "namespace", NAMESPACE)
+
+
+def accelerated(**accelerator: Any) -> Object:
+    return {**CPU["spec"], "accelerator": accelerator}
+
+
+def nodes(**selector: str) -> Object:
+    return {**CPU["spec"], "pod": {**CPU["spec"]["pod"], "nodeSelector": selector}}
+
+
+def what_is_there(namespace: Namespace) -> Object:
+    """All that a release must not lose, by uid."""
+    kinds = "emb,mcache,rp,controllerrevision,deployment,replicaset,pod,poddisruptionbudget,configmap"
+    return {f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["uid"] for one in namespace.items(kinds)}
+
+
+def is_kept(installation: Installation, namespace: Namespace, before: Object) -> None:
+    """The operator of the release as it is now looks at everything, and leaves it as it was."""
+    namespace.kubectl("delete", "service", "qwen")
+    with installation.operator() as operator:
+        until(lambda: namespace.get("service", "qwen") is not None)
+        until(lambda: namespace.condition("emb", "qwen")["reason"] == "Serving")
+    assert what_is_there(namespace) == before
+    assert "Traceback" not in operator.log.read_text()
+
+
+@pytest.mark.parametrize("older", OLDER, ids=lambda path: path.stem)
+def test_upgrade_rollback_and_removal_lose_nothing(installation: Installation, older: Path) -> None:
+    """From a chart as it was recorded (tests/integration/upgrade/record.py) to the present one, and the way back."""
+    helm, kubectl = installation.helm, installation.kubectl
+    helm("install", "embedding-operator", str(older), "--create-namespace")
+    there = Namespace(kubectl)
+    there.claim()
+    with installation.operator():
+        until(lambda: len(there.items("rp")) == 5)
+        there.service()
+        there.stage()
+        until(lambda: there.get("deployment", "qwen") is not None)
+        settle(there, "qwen")
+        there.service(serving={"maxModelLen": 128})
+        until(lambda: len(there.items("controllerrevision")) == 2)
+        settle(there, "qwen")
+    before = what_is_there(there)
+
+    helm("upgrade", "embedding-operator", str(CHART))
+    is_kept(installation, there, before)
+    helm("rollback", "embedding-operator", "1")
+    is_kept(installation, there, before)
+    helm("rollback", "embedding-operator", "2")
+    is_kept(installation, there, before)
+
+    helm("uninstall", "embedding-operator")
+    assert what_is_there(there) == before
+    with pytest.raises(ValueError, match="invalid ownership metadata"):  # the CRDs are still the former release's
+        helm("install", "other", str(CHART))
+    helm("install", "other", str(CHART), "--take-ownership")
+    helm("uninstall", "other")
+    helm("install", "third", str(CHART), "--set=crds.install=false")
+    with installation.operator("third-embedding-operator"):
+        there.kubectl("delete", "emb,mcache", "--all")
+        until(lambda: there.items("deployment") == [])
+    helm("uninstall", "third")
+    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
+    installation.kubectl("delete", "namespace", NAMESPACE)
+
+
+def test_profiles_of_the_values_are_made_and_changed_and_nobody_elses(installation: Installation) -> None:
+    helm, kubectl = installation.helm, installation.kubectl
+    values: Object = {"profiles": {"gold": nodes(pool="gold", rack="1"), "cpu": nodes(pool="cpu")}}
+    helm("install", "embedding-operator", str(CHART), "--create-namespace", values=values)
+    there = Namespace(kubectl)
+
+    def spec(name: str) -> Object:
+        return dict((there.get("rp", name) or {"spec": {}})["spec"])
+
+    def said() -> list[str]:
+        events = json.loads(kubectl("get", "events", "-n", NAMESPACE, "-o", "json"))["items"]
+        return [one["message"] for one in events if one["reason"] == "ProfileRefused"]
+
+    with installation.operator():
+        until(lambda: len(there.items("rp")) == 6)
+        assert spec("gold") == nodes(pool="gold", rack="1")
+        assert spec("cpu") == nodes(pool="cpu")
+        own_profile(there, nodeSelector={"pool": "theirs"})
+        theirs = f"site-{there.name}"
+        values = {
+            "profiles": {
+                "gold": nodes(pool="gold"),
+                theirs: nodes(pool="ours"),
+                "ascend-950": nodes(pool="950"),  # a built-in one that nobody touched
+                "wrong": accelerated(type="None", resourceName="example.com/npu"),
+            },
+            "defaultProfile": "gold",
+        }
+        helm("upgrade", "embedding-operator", str(CHART), values=values)
+        installation.mounted("embedding-operator", "profiles")
+        until(lambda: spec("gold") == nodes(pool="gold"))  # what was taken out is gone
+        until(lambda: spec("ascend-950") == nodes(pool="950"))
+        gold = there.get("rp", "gold") or {}
+        assert gold["metadata"]["annotations"]["embedding-operator.io/default-profile"] == "true"
+        until(lambda: len(said()) == 2)
+        taken, refused = sorted(said())
+        assert taken.startswith(f"{theirs}.yaml: RuntimeProfile {theirs} was written by kubectl-client-side-apply and ")
+        assert "type None has no devices, remove resourceName" in refused
+        assert refused.startswith("wrong.yaml: RuntimeProfile wrong: the API server refused: ")
+        assert spec(theirs)["pod"]["nodeSelector"] == {"pool": "theirs"}
+        command = taken.split(": kubectl ")[1]
+        kubectl(*command.split())  # what the message says to do
+        until(lambda: spec(theirs) == nodes(pool="ours"))
+        helm("rollback", "embedding-operator", "1")
+        installation.mounted("embedding-operator", "profiles")
+        until(lambda: spec("gold") == nodes(pool="gold", rack="1"))
+    installation.helm("uninstall", "embedding-operator")
+    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
+    installation.kubectl("delete", "namespace", NAMESPACE)
