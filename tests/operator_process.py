@@ -53,6 +53,18 @@ class OperatorProcess:
         """SIGTERM; returns the exit code."""
         return self._end(signal.SIGTERM)
 
+    def send(self, what: signal.Signals) -> None:
+        """Any signal."""
+        assert self._process is not None
+        self._process.send_signal(what)
+
+    def wait(self) -> int:
+        """Until it has ended by itself; returns the exit code."""
+        assert self._process is not None
+        code = self._process.wait(timeout=60)
+        self._process = None
+        return code
+
     def is_running(self) -> bool:
         """Whether it is the process that was started last, and has not ended."""
         return self._process is not None and self._process.poll() is None
@@ -68,11 +80,8 @@ class OperatorProcess:
             self.terminate()
 
     def _end(self, how: signal.Signals) -> int:
-        assert self._process is not None
-        self._process.send_signal(how)
-        code = self._process.wait(timeout=60)
-        self._process = None
-        return code
+        self.send(how)
+        return self.wait()
 
     def _ready(self) -> bool:
         try:

@@ -25,22 +25,22 @@ async def tell(users: Direct, *, seconds: float) -> None:
             told = [(one["metadata"]["name"], ready_of(one)) for one in await users.items("emb")]
             raise AssertionError(f"{users.namespace}: not within {seconds} s: {what}; services: {told}") from None
 
-    await users.create("pvc", _claim())
-    await users.create("emb", _service("a", "Qwen/Qwen3-Embedding-0.6B", replicas=2))
-    await users.create("emb", _service("b", "Qwen/Qwen3-Embedding-0.6B"))
-    await users.create("emb", _service("c", "Qwen/Qwen3-Embedding-4B"))
+    await users.create("pvc", claim())
+    await users.create("emb", service("a", "Qwen/Qwen3-Embedding-0.6B", replicas=2))
+    await users.create("emb", service("b", "Qwen/Qwen3-Embedding-0.6B"))
+    await users.create("emb", service("c", "Qwen/Qwen3-Embedding-4B"))
     await until("a, b and c serve", lambda: serving(users, a=2, b=1, c=1))
 
     await users.patch("emb", "a", {"spec": {"replicas": 3}})
     await users.patch("emb", "b", {"spec": {"runtime": {"env": [{"name": "A", "value": "1"}]}}})
     await users.delete("emb", "c")
-    await users.create("emb", _service("d", "Qwen/Qwen3-Embedding-4B", replicas=2))
+    await users.create("emb", service("d", "Qwen/Qwen3-Embedding-4B", replicas=2))
     await until("a has three, b is of the new making, c is gone, d serves", lambda: second(users))
 
     await users.delete("service", "b")
     await users.patch("deployment", "d", {"spec": {"replicas": 7}})
     await users.patch("emb", "a", {"spec": {"suspend": True}})
-    await users.create("emb", _service("c", "Qwen/Qwen3-Embedding-0.6B"))
+    await users.create("emb", service("c", "Qwen/Qwen3-Embedding-0.6B"))
     await until("b has its Service, d its two, a rests, c serves again", lambda: third(users))
 
     await users.patch("emb", "a", {"spec": {"suspend": False, "replicas": 1}})
@@ -55,9 +55,9 @@ async def second(users: Direct) -> bool:
 
 
 async def third(users: Direct) -> bool:
-    service, deployment = await users.get("service", "b"), await users.get("deployment", "d")
+    found, deployment = await users.get("service", "b"), await users.get("deployment", "d")
     resting = ready_of(await users.get("emb", "a")).startswith("Suspended")
-    back = bool(service) and deployment["spec"]["replicas"] == 2
+    back = bool(found) and deployment["spec"]["replicas"] == 2
     return back and resting and await serving(users, b=1, c=1, d=2)
 
 
@@ -75,26 +75,28 @@ async def gone(users: Direct, name: str) -> bool:
     return not await users.get("deployment", name) and not await users.get("service", name)
 
 
-def ready_of(service: Object) -> str:
+def ready_of(obj: Object) -> str:
     """Why it is ready or not, in its own words; empty as long as they are not of its present spec."""
-    status = service.get("status") or {}
-    if status.get("observedGeneration") != service["metadata"]["generation"]:
+    status = obj.get("status") or {}
+    if status.get("observedGeneration") != obj["metadata"]["generation"]:
         return ""
     (ready,) = [one for one in status["conditions"] if one["type"] == "Ready"]
     return f"{ready['reason']}: {ready['message']}"
 
 
-def _serves(service: Object, replicas: int) -> bool:
-    return ready_of(service).startswith(f"Serving: {replicas} of {replicas} ")
+def _serves(obj: Object, replicas: int) -> bool:
+    return ready_of(obj).startswith(f"Serving: {replicas} of {replicas} ")
 
 
-def _claim() -> Object:
+def claim() -> Object:
+    """Where all weights go."""
     spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": ""}
     metadata = {"name": "model-weights"}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
-def _service(name: str, repository: str, *, replicas: int = 1) -> Object:
+def service(name: str, repository: str, *, replicas: int = 1) -> Object:
+    """With no more than it needs."""
     return {
         "apiVersion": "embedding-operator.io/v1alpha1",
         "kind": "EmbeddingService",
