@@ -67,6 +67,13 @@ test-vllm: venv cluster-build images-test images-vllm ## the tier with a real vL
 
 test-long: venv cluster-build images-test images-vllm ## many seeds, big sizes
 	$(PYTEST) tests -m "long"
+	$(MAKE) test-kubernetes
+
+test-kubernetes: venv ## integration tests on the oldest and the newest Kubernetes, or VERSION=1.34.4 (no root needed)
+	for version in $(or $(VERSION),1.34.4 1.37.2); do \
+	  $(CLUSTER) build --control-plane --kubernetes $$version; \
+	  EMBEDDING_OPERATOR_TEST_KUBERNETES=$$version $(PYTEST) tests/integration -m "not long"; \
+	done
 
 golden: venv ## write golden manifests and the tables of troubleshooting anew; review the diff
 	GOLDEN=write $(BIN)/python -m pytest -q tests/unit/planning/test_golden.py tests/unit/test_troubleshooting.py
@@ -141,4 +148,4 @@ lock-images: venv ## resolve the images' locks again (needs uv)
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long cluster-build cluster-up cluster-down cluster-status images-test images-vllm sbom demo demo-down benchmark benchmark-staging benchmark-rollouts benchmark-healing manifests lock lock-images clean
+.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long test-kubernetes cluster-build cluster-up cluster-down cluster-status images-test images-vllm sbom demo demo-down benchmark benchmark-staging benchmark-rollouts benchmark-healing manifests lock lock-images clean

@@ -29,7 +29,7 @@ from tests.cluster.cleanup import clean_up
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import ticking
-from tests.cluster.sources import ALL_GROUPS, KUBERNETES_VERSION, WITHOUT_ROOT
+from tests.cluster.sources import ALL_GROUPS, KUBERNETES_VERSION, OTHER_KUBERNETES_VERSIONS, WITHOUT_ROOT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build(options: argparse.Namespace) -> None:
     started = time.monotonic()
-    left_out = packages.leaves_out_nodes("building all of the cluster")
-    built = ensure_binaries(WITHOUT_ROOT if left_out else ALL_GROUPS, kubernetes_version=options.kubernetes)
+    left_out = not options.control_plane and packages.leaves_out_nodes("building all of the cluster")
+    groups = WITHOUT_ROOT if left_out or options.control_plane else ALL_GROUPS
+    built = ensure_binaries(groups, kubernetes_version=options.kubernetes)
     print(f"{len(built)} binaries ready in {time.monotonic() - started:.0f} s: {built['kubectl'].parent.parent}")
     if left_out:
         print("left out, as you are not root: what nodes run (kubelet, containerd, runc, ...); nodes need root")
@@ -130,15 +131,18 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--name", default="demo", help="the cluster (default: demo)")
         return added
 
-    def takes_version(added: argparse.ArgumentParser) -> None:
-        text = f"version (default, and only one that is pinned: {KUBERNETES_VERSION})"
-        added.add_argument("--kubernetes", default=KUBERNETES_VERSION, help=text)
+    def takes_version(added: argparse.ArgumentParser, text: str) -> None:
+        added.add_argument("--kubernetes", default=KUBERNETES_VERSION, metavar="VERSION", help=text)
 
-    takes_version(command("build", "build all binaries", named=False))
+    others = " or ".join(OTHER_KUBERNETES_VERSIONS)
+    text = f"the control plane's version (default {KUBERNETES_VERSION}, or {others})"
+    everything = command("build", "build all binaries", named=False)
+    everything.add_argument("--control-plane", action="store_true", help="without what nodes run; no root")
+    takes_version(everything, text)
     start = command("up", "start a cluster; root")
     start.add_argument("--nodes", type=int, default=2, help="how many nodes (default: 2)")
     start.add_argument("--npus", type=int, default=8, help="stand-in NPUs per node (default: 8)")
-    takes_version(start)
+    takes_version(start, f"{text}; its nodes are {KUBERNETES_VERSION}, which it may not be older than")
     command("down", "stop a cluster and leave nothing behind; root")
     command("status", "say what runs and how to reach it; root")
     command("kubeconfig", "print the path of the kubeconfig; root")

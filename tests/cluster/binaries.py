@@ -20,13 +20,12 @@ from tests.cluster.cache import cache_dir, locked
 from tests.cluster.errors import ClusterError
 from tests.cluster.pause import ensure_pause
 from tests.cluster.progress import ticking
-from tests.cluster.sources import ALL_GROUPS, KUBERNETES_VERSION, NODES, Module, modules
+from tests.cluster.sources import ALL_GROUPS, NODES, Module, chosen_version, modules
 
 
-def ensure_binaries(
-    groups: Iterable[str] = ALL_GROUPS, kubernetes_version: str = KUBERNETES_VERSION
-) -> dict[str, Path]:
+def ensure_binaries(groups: Iterable[str] = ALL_GROUPS, kubernetes_version: str = "") -> dict[str, Path]:
     """Paths of all tools of ``groups``, building those that no cache holds yet."""
+    kubernetes_version = kubernetes_version or chosen_version()
     wanted = set(groups)
     packages.require("go", hint="install Go 1.26 or newer (https://go.dev/dl)")
     if NODES in wanted:
@@ -51,7 +50,7 @@ def _ensure(module: Module, tools: list[str], target: Path) -> None:
         return
     lock = target.parent / f".lock-{module.name}"
     with locked(lock, waiting=f"  another process is building {module.name}; waiting for it"):
-        for leftover in target.parent.glob(f".building-{module.name}-*"):  # of a killed build
+        for leftover in target.parent.glob(f".building-{module.name}@*"):  # of a killed build
             shutil.rmtree(leftover, ignore_errors=True)
         missing = [name for name in tools if not (target / name).exists()]
         if missing:
@@ -61,7 +60,7 @@ def _ensure(module: Module, tools: list[str], target: Path) -> None:
 def _build(module: Module, tools: list[str], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     packages_ = [module.tools[name].package for name in tools]
-    scratch = Path(tempfile.mkdtemp(prefix=f".building-{module.name}-", dir=target.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=f".building-{module.name}@", dir=target.parent))
     try:
         build = _Build(module)
         with ticking(f"building {module.name} ({', '.join(tools)})", build.describe):

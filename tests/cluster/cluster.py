@@ -23,7 +23,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.network import Network, free_network
 from tests.cluster.node import NPU_RESOURCE, Node
-from tests.cluster.sources import KUBERNETES_VERSION
+from tests.cluster.sources import KUBERNETES_VERSION, check_skew
 from tests.cluster.state import State
 from tests.cluster.waiting import wait_until
 
@@ -56,6 +56,7 @@ class Cluster:
         With ``die_with_parent`` the programs end with this process, and the next ``up`` of any name removes
         the rest; otherwise the cluster stays until ``down``.
         """
+        check_skew(kubernetes)
         _check(name, nodes, npus)
         binaries = ensure_binaries(kubernetes_version=kubernetes)
         owner = processes.myself() if die_with_parent else None

@@ -23,7 +23,7 @@ from tests.cluster.certificates import Authority, write_key, write_public_key
 from tests.cluster.kubectl import Kubectl, write_kubeconfig
 from tests.cluster.processes import Program
 from tests.cluster.scratch import memory_directory, remove_memory_directory
-from tests.cluster.sources import CONTROL_PLANE, KUBECTL
+from tests.cluster.sources import CONTROL_PLANE, KUBECTL, KUBERNETES_VERSION, chosen_version, gates
 from tests.cluster.waiting import wait_until
 from tests.ports import free_ports
 
@@ -202,6 +202,7 @@ class ControlPlane:
             f"--audit-log-path={self.audit_log}",
             "--audit-log-maxsize=2000",
             "--profiling=false",
+            *gates(chosen_version() if self.site.loopback else KUBERNETES_VERSION),
             *self.apiserver_args,
         ]
 

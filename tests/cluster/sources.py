@@ -7,14 +7,17 @@ their dependencies disagree with one another.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
 
 HERE = Path(__file__).parent
 KUBERNETES_VERSION = "1.36.3"
+# the oldest and the newest that exist as Go modules; of these the control plane only, for nodes are built once
+OTHER_KUBERNETES_VERSIONS = ("1.34.4", "1.37.2")
 
 CONTROL_PLANE = "control-plane"  # what an API server on loopback needs; no root
 KUBECTL = "kubectl"
@@ -58,13 +61,10 @@ class Module:
 
 def kubernetes(version: str) -> Module:
     """The module of one Kubernetes version; the default's directory carries no version in its name."""
+    if version not in (KUBERNETES_VERSION, *OTHER_KUBERNETES_VERSIONS):
+        pinned = ", ".join(sorted((KUBERNETES_VERSION, *OTHER_KUBERNETES_VERSIONS)))
+        raise ClusterError(f"Kubernetes {version} is not pinned here (only {pinned} are): see tests/cluster/README.md")
     name = "kubernetes" if version == KUBERNETES_VERSION else f"kubernetes-{version}"
-    directory = HERE / "modules" / name
-    if not (directory / "go.sum").exists():
-        raise ClusterError(
-            f"Kubernetes {version} is not pinned here (only {KUBERNETES_VERSION} is); "
-            f"add {directory.relative_to(HERE.parent.parent)} with go.mod and go.sum"
-        )
     stamp = "k8s.io/component-base/version"
     major, minor, _ = version.split(".")
     values = {
@@ -83,8 +83,42 @@ def kubernetes(version: str) -> Module:
         "kubelet": NODES,
         "kube-proxy": NODES,
     }
-    tools = {tool: Tool(f"k8s.io/kubernetes/cmd/{tool}", group) for tool, group in groups.items()}
-    return Module(name, directory, tools, ldflags=ldflags)
+    tools = {
+        tool: Tool(f"k8s.io/kubernetes/cmd/{tool}", group)
+        for tool, group in groups.items()
+        if version == KUBERNETES_VERSION or group == CONTROL_PLANE
+    }
+    return Module(name, HERE / "modules" / name, tools, ldflags=ldflags)
+
+
+def chosen_version() -> str:
+    """The version of control planes without nodes: ``make test-kubernetes`` chooses it, all else has the default."""
+    return os.environ.get("EMBEDDING_OPERATOR_TEST_KUBERNETES") or KUBERNETES_VERSION
+
+
+def check_skew(version: str) -> None:
+    """Refuse a control plane that is older than its nodes would be, which Kubernetes does not support."""
+    if _numbers(version) < _numbers(KUBERNETES_VERSION):
+        raise ClusterError(f"nodes are {KUBERNETES_VERSION} here, and a control plane of {version} is older than they")
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
+def gates(version: str) -> list[str]:
+    """What an older version must be asked for: the health of devices in pods, which is on by default from 1.36."""
+    return ["--feature-gates=ResourceHealthStatus=true"] if _numbers(version)[:2] < [1, 36] else []
+
+
+def _kubernetes(version: str) -> list[Module]:
+    """Where the programs of Kubernetes come from: kubectl and kubelet always from the default version."""
+    default = kubernetes(KUBERNETES_VERSION)
+    if version == KUBERNETES_VERSION:
+        return [default]
+    other = kubernetes(version)
+    rest = {name: tool for name, tool in default.tools.items() if name not in other.tools}
+    return [other, replace(default, tools=rest)]
 
 
 def modules(kubernetes_version: str = KUBERNETES_VERSION) -> list[Module]:
@@ -93,7 +127,7 @@ def modules(kubernetes_version: str = KUBERNETES_VERSION) -> list[Module]:
     containerd = "github.com/containerd/containerd/v2/cmd"
     cni = "github.com/containernetworking/plugins/plugins"
     return [
-        kubernetes(kubernetes_version),
+        *_kubernetes(kubernetes_version),
         Module("etcd", base / "etcd", {"etcd": Tool("go.etcd.io/etcd/server/v3", CONTROL_PLANE)}),
         Module("helm", base / "helm", {"helm": Tool("helm.sh/helm/v4/cmd/helm", HELM)}),
         Module(

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
+from tests.cluster.sources import chosen_version
 
 RESTRICTED = {
     "apiVersion": "v1",
@@ -22,9 +23,9 @@ PRIVILEGED_POD = {
 }
 
 
-def test_serves_the_pinned_version(control_plane: ControlPlane) -> None:
+def test_serves_the_version_that_was_asked_for(control_plane: ControlPlane) -> None:
     version = json.loads(control_plane.kubectl("version", "-o", "json"))
-    assert version["serverVersion"]["gitVersion"] == "v1.36.3"
+    assert version["serverVersion"]["gitVersion"] == f"v{chosen_version()}"
 
 
 def test_pod_security_refuses_a_privileged_pod(control_plane: ControlPlane) -> None:
