@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from demo import screen
 from demo.claim import Claim
 from demo.errors import DemoError
 from demo.mark import HUB_NAMESPACE, MARK, OPERATOR_NAMESPACE, crds
-from embedding_operator import showing
+from embedding_operator.commands.picture import Scene, picture
 from images.build import IMAGES, image_archive
 from images.delivery import Delivery, content_of
 from tests.cluster.cluster import Cluster
@@ -146,7 +147,11 @@ def _in_place(kubectl: Kubectl, namespace: str) -> Callable[[], None]:
         found: list[dict[str, Any]] = json.loads(kubectl("-n", namespace, "get", kind, "-o", "json"))["items"]
         return found
 
-    return lambda: moving.show(showing.lines(items("mcache"), items("emb"), moving.width))
+    def show() -> None:
+        scene = Scene(items("emb"), items("mcache"))
+        moving.show(picture(scene, moving.screen, datetime.now(UTC)))
+
+    return show
 
 
 def embed(kubectl: Kubectl, base_url: str, model: str, texts: list[str]) -> list[list[float]]:

@@ -1,6 +1,5 @@
 """What the demo shows: headings, notes, commands and their output, and a line that moves while something runs."""
 
-import shutil
 import sys
 import threading
 import time
@@ -8,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
-from embedding_operator import showing
+from embedding_operator.commands.status import redraw
+from embedding_operator.commands.terminal import Screen
 
 _COLOUR = sys.stdout.isatty()
 _INDENT = " " * 5  # as of what a command printed
@@ -38,14 +38,13 @@ class Moving:
     """Lines that stay in their place while what they say changes."""
 
     def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stdout
+        self.screen = Screen(out or sys.stdout, margin=len(_INDENT))
         self._shown: list[str] = []
-        self.width = shutil.get_terminal_size().columns - len(_INDENT)
 
     def show(self, lines: Sequence[str]) -> None:
         now = [_INDENT + line for line in lines]
         if now != self._shown:
-            showing.redraw(now, self._shown, self._out)
+            redraw(now, self._shown, self.screen)
             self._shown = now
 
 

@@ -88,7 +88,7 @@ def test_the_operator_understands_its_arguments(render: Render) -> None:
             "bytesPerSecond": "100Mi",
         },
     )
-    arguments = cli._parser().parse_args(container(objects)["args"])
+    arguments = cli.parsed(container(objects)["args"])
     assert arguments.namespace == ["search", "ads"]
     assert arguments.lease_name == "embedding-operator"  # in the pod's namespace: nothing else is said of it
     assert "--lease-namespace" not in str(container(objects)["args"])
@@ -108,7 +108,7 @@ def test_the_operator_understands_its_arguments(render: Render) -> None:
 
 def test_a_proxy_with_a_password_is_named_by_its_secret(render: Render) -> None:
     objects = render(staging={"proxy": {"secret": {"name": "site-proxy"}, "noProxy": ".svc"}})
-    arguments = cli._parser().parse_args(container(objects)["args"])
+    arguments = cli.parsed(container(objects)["args"])
     assert arguments.staging_proxy_secret == ("site-proxy", "proxy")
     assert arguments.staging_env == [("NO_PROXY", ".svc")]
 
@@ -214,7 +214,7 @@ def test_what_is_said_of_the_pods_reaches_them(render: Render) -> None:
     assert operator["livenessProbe"]["periodSeconds"] == 30
     assert operator["livenessProbe"]["timeoutSeconds"] == 5  # the others keep their defaults
     assert {"name": "TZ", "value": "Asia/Shanghai"} in operator["env"]
-    assert cli._parser().parse_args(operator["args"]).workers == 32
+    assert cli.parsed(operator["args"]).workers == 32
 
 
 def test_pods_are_spread_over_nodes_by_default(render: Render) -> None:
@@ -233,7 +233,7 @@ def test_the_profiles_of_the_values_lie_where_the_operator_looks_for_them(render
     ]
     assert volume["configMap"] == {"name": files["metadata"]["name"], "optional": True}
     (mount,) = [one for one in container(objects)["volumeMounts"] if one["name"] == volume["name"]]
-    assert cli._parser().parse_args(container(objects)["args"]).profiles == Path(mount["mountPath"])
+    assert cli.parsed(container(objects)["args"]).profiles == Path(mount["mountPath"])
     gold, silver = (yaml.safe_load(files["data"][name]) for name in ("gold.yaml", "silver.yaml"))
     assert (gold["kind"], gold["metadata"], gold["spec"]) == ("RuntimeProfile", {"name": "gold"}, CPU["spec"])
     assert silver["metadata"]["annotations"] == {"embedding-operator.io/default-profile": "true"}
@@ -253,7 +253,7 @@ def test_all_objects_can_be_called_otherwise(render: Render) -> None:
     assert {one["metadata"]["name"] for one in objects if one["kind"] in ("Deployment", "ServiceAccount")} == {
         "embeddings"
     }
-    assert cli._parser().parse_args(container(objects)["args"]).lease_name == "embeddings"
+    assert cli.parsed(container(objects)["args"]).lease_name == "embeddings"
 
 
 def test_a_real_api_server_takes_install_yaml(control_plane: ControlPlane) -> None:
@@ -336,7 +336,7 @@ def test_its_rights_reach_all_namespaces_and_no_secret(control_plane: ControlPla
 def test_a_release_has_a_lease_of_its_own_and_reaches_no_other(control_plane: ControlPlane, render: Render) -> None:
     objects = render("second", crds={"install": False})
     install_rights(control_plane, objects)
-    name = cli._parser().parse_args(container(objects)["args"]).lease_name
+    name = cli.parsed(container(objects)["args"]).lease_name
     assert name == "second-embedding-operator"
     account = f"default:{only(objects, 'ServiceAccount')['metadata']['name']}"
     lease = "leases.coordination.k8s.io"

@@ -10,6 +10,7 @@ import yaml
 
 from embedding_operator.api.conditions import Reason
 from embedding_operator.cli import main
+from embedding_operator.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "embedding_operator"
@@ -105,7 +106,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @every_document
 def test_options_of_the_command_line_exist(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("run", "stage", "status", "explain"):
+    for command in (one.name for one in COMMANDS):
         called = [text for text in code(document) if f"embedding-operator {command} " in text]
         options = {option for text in called for option in re.findall(r"(?<!\S)--[a-z-]+", text)}
         with pytest.raises(SystemExit):

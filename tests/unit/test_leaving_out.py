@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDS_ROOT = "tests/e2e/test_faults.py"
-NEEDS_NOTHING = "tests/unit/test_cli.py"
+NEEDS_NOTHING = "tests/unit/commands/test_cli.py"
 
 
 def run(*command: str, ordinary: bool, ci: bool = False) -> subprocess.CompletedProcess[str]:

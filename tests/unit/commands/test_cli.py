@@ -1,11 +1,16 @@
 """The command line: what it says of itself, and how it refuses."""
 
+import contextlib
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from embedding_operator import cli
+from embedding_operator.commands import CLUSTER, COMMANDS, Command
 
 RUN = ["run", "--image", "registry.example/operator:1", "--health-port", "0"]
 
@@ -13,17 +18,94 @@ RUN = ["run", "--image", "registry.example/operator:1", "--health-port", "0"]
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ([], ["run the operator", "stage a model's weights"]),
+        ([], ["Look at what runs:", "run the operator", "stage a model's weights", "COMMAND --help"]),
         (["run"], ["--kubeconfig FILE", "--image", "outside a cluster", "exit codes"]),
         (["explain"], ["-f", "--filename", "known problems", "Needs no cluster", "exit codes"]),
         (["stage"], ["--spec JSON", '"repo"', "MODELSCOPE_API_TOKEN", "exit codes"]),
     ],
 )
 def test_help_teaches(command: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
+    with contextlib.suppress(SystemExit):
         cli.main([*command, "--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert [word for word in words if word not in told] == []
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = []
+    for words in (["help", "status"], ["status", "--help"], ["help"], ["--help"]):
+        with contextlib.suppress(SystemExit):
+            assert cli.main(words) == 0
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1] != pages[2] == pages[3]
+    assert cli.main(["help", "stats"]) == 1
+    assert "there is no command 'stats': status, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_page_has_the_same_parts_and_fits(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main([command.name, "--help"])
+    page = capsys.readouterr().out
+    assert page.startswith(f"usage: embedding-operator {command.name}")
+    assert "{prog}" not in page
+    assert [line for line in page.splitlines() if len(line) > 80 and not line.startswith("  ")] == []
+    if command.group != CLUSTER:
+        assert command.name == "help" or "\nexamples:\n" in page
+        assert command.name in ("help", "completion") or "\nexit codes: 0 " in page
+
+
+def test_as_a_plugin_of_kubectl_it_speaks_of_itself_as_that(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/usr/local/bin/kubectl-embeddings"])
+    with pytest.raises(SystemExit):
+        cli.main(["status", "--help"])
+    page = capsys.readouterr().out
+    assert page.startswith("usage: kubectl embeddings status ")
+    assert "  kubectl embeddings status --watch " in page
+    assert cli.main(["nothing"]) == 2
+    assert capsys.readouterr().err.startswith("kubectl embeddings: there is no command 'nothing'")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["statsu"], "there is no command 'statsu': did you mean 'status'?"),
+        (["-n", "x", "status"], "a command goes first: one of status, "),
+        (["status", "--nonsense"], "unrecognized arguments: --nonsense\nsee: embedding-operator status --help"),
+    ],
+)
+def test_what_is_misspelt_is_said_with_a_hint(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = 0
+    try:
+        code = cli.main(words)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    assert code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_help_loads_no_more_than_it_shows() -> None:
+    """A shell that completes a word waits for it."""
+    heavy = "{'aiohttp', 'kopf', 'yaml', 'msgspec', 'pydantic', 'asyncio'} & set(sys.modules)"
+    script = f"import sys\nfrom embedding_operator.cli import main\nmain(['--help'])\nassert not {heavy}, {heavy}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_who_reads_no_further_gets_no_complaint() -> None:
+    """`embedding-operator explain ... | head -1`."""
+    example = Path(__file__).resolve().parents[3] / "examples/minilm-cpu.yaml"
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "embedding_operator.cli", "explain", "-f", str(example)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (cli.BROKEN_PIPE, "")
 
 
 @pytest.mark.parametrize(
