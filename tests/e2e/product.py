@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ class Product:
         """
         self._places.append(Place(self, level, beside))
         return self._places[-1]
+
+    def command(self, place: Place, name: str, *arguments: str) -> str:
+        """What `embedding-operator` prints about a place; it must succeed."""
+        options = ["--kubeconfig", str(self.kubectl.kubeconfig), "-n", place.name]
+        command = [sys.executable, "-m", "embedding_operator.cli", name, *arguments, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def leave(self) -> None:
         """Delete the namespaces of a test that is over; nobody waits for their end."""

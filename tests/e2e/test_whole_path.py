@@ -35,6 +35,15 @@ def test_one_manifest_becomes_a_working_endpoint_on_two_nodes(product: Product) 
     assert len(set(devices)) == 4  # one device each, and no device twice on a node
     assert len(place.vectors("qwen", QWEN, ["a", "b", "c"])) == 3
 
+    # what people type, against real kubelets
+    tried = product.command(place, "try", "qwen", "a red shoe", "a red boot")
+    assert "2 vectors of " in tried
+    said = product.command(place, "logs", "qwen", "--tail", "50")
+    assert {line.partition(" ")[0].rstrip() for line in said.splitlines()} >= {pod["metadata"]["name"] for pod in pods}
+    assert "stager/" in said
+    shown = product.command(place, "status", "qwen")
+    assert shown.count(" ready ") == 4
+
     directory = place.directory / staged_directory(place)
     manifest = json.loads((directory / "manifest.json").read_text())
     assert {entry["path"] for entry in manifest["files"]} >= {"config.json", "model-00001-of-00004.safetensors"}

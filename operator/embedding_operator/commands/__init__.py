@@ -29,10 +29,12 @@ class Command:
 
 COMMANDS = (
     Command("status", "status", LOOK, "how EmbeddingServices and ModelCaches stand, with progress bars"),
+    Command("logs", "logs", LOOK, "the logs of all pods of a service, and of the stager of its weights"),
     Command("explain", "explain", CHANGE, "what would be made of a manifest, and why"),
     Command("render", "render", CHANGE, "the objects that would be made of a manifest, as YAML"),
     Command("history", "history", CHANGE, "the stored revisions of a service, and what changed in each"),
     Command("rollback", "rollback", CHANGE, "go back to a stored revision"),
+    Command("try", "trying", TRY, "embed, rank or classify texts, and see how similar they are"),
     Command("run", "run", CLUSTER, "run the operator, in the cluster or with a kubeconfig"),
     Command("stage", "stage", CLUSTER, "stage a model's weights into a volume (what staging Jobs run)"),
     Command("clean", "clean", CLUSTER, "remove a staged model that nobody uses (what clean-up Jobs run)"),

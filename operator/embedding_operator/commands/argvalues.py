@@ -70,3 +70,19 @@ def port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
     return int(text)
+
+
+def count(text: str) -> int:
+    """A number of lines; -1 stands for all."""
+    if text != "-1" and not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a number of lines, nor -1 for all")
+    return int(text)
+
+
+def seconds(text: str) -> int:
+    """A length of time as kubectl takes it: 30s, 10m, 1h30m."""
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or found is None:
+        raise ArgumentTypeError(f"{text!r} is not a length of time such as 30s, 10m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in found.groups())
+    return max(1, hours * 3600 + minutes * 60 + rest)

@@ -70,26 +70,43 @@ class Connection:
         what it raises is the cause of what is raised here, and nothing has been sent.
         Raises one of TRANSPORT_ERRORS: among them, that there are no credentials to be had just now.
         """
-        server, credential = self._server, await self._access.credential()
-        headers = {"Accept": "application/json", "User-Agent": _USER_AGENT}
+        credential = await self._access.credential()
+        headers = _headers(credential)
         if body is not None:
             headers["Content-Type"] = content_type
-        if credential.header is not None:
-            headers["Authorization"] = credential.header
         session = await self._open_session(credential.certificate)
         response = await session.request(
             method,
-            URL(f"{server.url}{path}{'?' + urlencode(query) if query else ''}", encoded=True),
+            self._url(path, query),
             data=_Guarded(body, begin) if body is not None and begin is not None else body,
             headers=headers,
             timeout=timeout or _TIMEOUT,
-            server_hostname=server.name,
+            server_hostname=self._server.name,
             proxy=self._proxy,
             allow_redirects=False,
         )
         if response.status == 401:
             self._access.refused(credential)
         return response
+
+    async def websocket(
+        self, path: str, *, query: Mapping[str, str], protocol: str
+    ) -> aiohttp.ClientWebSocketResponse[bool]:
+        """A WebSocket of that subprotocol. Raises one of TRANSPORT_ERRORS; what the server says against it is an
+        aiohttp.WSServerHandshakeError among them."""
+        credential = await self._access.credential()
+        session = await self._open_session(credential.certificate)
+        return await session.ws_connect(
+            self._url(path, query),
+            protocols=(protocol,),
+            headers=_headers(credential),
+            server_hostname=self._server.name,
+            proxy=self._proxy,
+            max_msg_size=0,
+        )
+
+    def _url(self, path: str, query: Mapping[str, str] | None) -> URL:
+        return URL(f"{self._server.url}{path}{'?' + urlencode(query) if query else ''}", encoded=True)
 
     async def credentials(self) -> dict[str, Any]:
         """How to reach the server, in the words of Kopf's ConnectionInfo. Asked again, the last were refused."""
@@ -164,6 +181,13 @@ async def connect(
         access = of_kubeconfig(files(kubeconfig), context)
     await access.credential()  # what is wrong with them is told now
     return Connection(access, unacknowledged=unacknowledged)
+
+
+def _headers(credential: Credential) -> dict[str, str]:
+    headers = {"Accept": "application/json", "User-Agent": _USER_AGENT}
+    if credential.header is not None:
+        headers["Authorization"] = credential.header
+    return headers
 
 
 def proxy_for(host: str) -> str | None:
