@@ -60,11 +60,9 @@ async def test_a_leader_that_was_stopped_writes_nothing_when_it_wakes(
         held = twins.held_until(stopped)
         code = await asyncio.to_thread(twins.replicas[stopped].wait)
         await all_is_done(users)
-    assert code == 1
-    assert (
-        last_line(twins.replicas[stopped]) == "stopped for longer than the lease holds: ended without a further write"
-    )
     assert written_after(twins, stopped, held) == []
+    assert code == 1
+    assert last_line(twins.replicas[stopped]).startswith("stopped for longer than the lease holds: ended")
     assert lists_before_first_write(twins, heir, before) == []
     assert made_twice(twins) == []
 
