@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -138,13 +139,13 @@ def written_after(twins: Twins, name: str, moment: float) -> list[Request]:
     return [request for request in twins.requests() if request.who == name and request.is_write and request.at > moment]
 
 
-def made_twice(twins: Twins) -> list[str]:
-    """What was made more than once by the two, under one name; Events have names of their own."""
-    made: list[str] = []
-    for request in twins.requests():
-        is_made = request.code == 201 and request.is_write and not request.kind.startswith(("events", "pods"))
-        made += [f"{request.kind} {request.namespace}/{request.name}"] if is_made else []
-    return sorted({one for one in made if made.count(one) > 1})
+def made(twins: Twins, namespace: str) -> Counter[str]:
+    """How often something was made there, by kind and name; Events have names of their own."""
+    return Counter(
+        f"{request.kind} {request.name}"
+        for request in twins.requests()
+        if request.code == 201 and request.is_write and request.namespace == namespace and request.kind != "events"
+    )
 
 
 def lists_before_first_write(twins: Twins, name: str, moment: float) -> list[Request]:
