@@ -136,6 +136,25 @@ def test_helm_install_and_a_removal_that_leaves_nothing(installation: Installati
     installation.kubectl("delete", "namespace", NAMESPACE)
 
 
+def test_a_second_release_has_a_name_and_namespaces_of_its_own(installation: Installation) -> None:
+    second = Installation.of(installation, "second")
+    installation.helm("install", "embedding-operator", str(CHART), "--create-namespace")
+    there = Namespace(installation.kubectl)
+    values = {"watchNamespaces": [there.name], "crds": {"install": False}}
+    with pytest.raises(ValueError, match=r"ClusterRole .*invalid ownership metadata"):
+        second.helm("install", "embedding-operator", str(CHART), "--create-namespace", values=values)
+    second.helm("install", "mine", str(CHART), "--create-namespace", values=values)
+    with second.operator("mine-embedding-operator"):
+        there.claim()
+        there.service()
+        until(lambda: there.condition("emb", "qwen")["reason"] == "WaitingForWeights")
+        there.kubectl("delete", "emb,mcache", "--all")
+    second.helm("uninstall", "mine")
+    installation.helm("uninstall", "embedding-operator")
+    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
+    installation.kubectl("delete", "namespace", NAMESPACE, "second")
+
+
 def test_crds_that_a_pipeline_applied_beforehand_are_left_to_it(installation: Installation) -> None:
     kubectl, helm = installation.kubectl, installation.helm
     kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))

@@ -17,6 +17,7 @@ class Site:
     """The last look at the files."""
 
     def __init__(self) -> None:
+        self.files: Mapping[str, bytes] = {}
         self.wishes: Mapping[str, Wish] = {}
         self._told: dict[str, str] = {}
 

@@ -34,8 +34,17 @@ def look(context: Context) -> list[ObjectKey]:
     directory = context.settings.profiles
     if directory is None:
         return []
+    try:
+        files = _files(directory)
+    except OSError as error:
+        _tell(context, str(directory), f"{directory}: cannot be read: {error.strerror}")
+        return []
+    context.site.settled(str(directory))
+    if files == context.site.files:
+        return []
+    context.site.files = files
     before, problems = context.site.wishes, dict[str, str]()
-    context.site.wishes = dict(_read(directory, context.settings.installation, problems))
+    context.site.wishes = dict(_read(files, context.settings.installation, problems))
     for where in {wish.where for wish in context.site.wishes.values()} - problems.keys():
         context.site.settled(where)
     for where, problem in problems.items():
@@ -84,31 +93,29 @@ async def _bring(context: Context, key: ObjectKey, wish: Wish) -> None:
         routing.made(context, written)
 
 
-def _read(directory: Path, installation: str, problems: dict[str, str]) -> Iterator[tuple[str, Wish]]:
+def _files(directory: Path) -> dict[str, bytes]:
+    """What lies in the directory, by name, but for what a kubelet keeps there for itself."""
+    paths = sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def _read(files: Mapping[str, bytes], installation: str, problems: dict[str, str]) -> Iterator[tuple[str, Wish]]:
     """Each profile of the files, by name; what is wrong is added to `problems` by file."""
     found: dict[str, str] = {}
-    for path in _files(directory, problems):
+    for file, text in files.items():
         try:
-            documents = list(yaml.safe_load_all(path.read_text()))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            problems[path.name] = f"cannot be read: {' '.join(str(error).split())}"
+            documents = list(yaml.safe_load_all(text.decode()))
+        except (ValueError, yaml.YAMLError) as error:
+            problems[file] = f"cannot be read: {' '.join(str(error).split())}"
             continue
         for document in documents:
             problem = _problem(document, found)
             if problem:
-                problems[path.name] = problem
+                problems[file] = problem
             elif document is not None:
                 name = str(document["metadata"]["name"])
-                found[name] = path.name
-                yield name, Wish(path.name, siteprofiles.desired(name, document, installation))
-
-
-def _files(directory: Path, problems: dict[str, str]) -> list[Path]:
-    try:
-        return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
-    except OSError as error:
-        problems[str(directory)] = f"cannot be read: {error.strerror}"
-        return []
+                found[name] = file
+                yield name, Wish(file, siteprofiles.desired(name, document, installation))
 
 
 def _problem(document: Any, found: Mapping[str, str]) -> str:

@@ -75,6 +75,15 @@ def test_what_is_wrong_with_a_file_is_told_once_and_the_others_count(
     assert told.getMessage().startswith(f"b.yaml: {problem}")
 
 
+def test_a_directory_that_cannot_be_read_any_more_leaves_what_was_read(context: Context, tmp_path: Path) -> None:
+    (tmp_path / "gold").write_text(manifest("gold"))
+    assert names(context) == ["gold"]
+    (tmp_path / "gold").unlink()
+    tmp_path.rmdir()
+    assert names(context) == []
+    assert set(context.site.wishes) == {"gold"}
+
+
 def test_a_directory_that_is_not_there_is_told_and_holds_nobody_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
