@@ -12,8 +12,10 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.resources import Object
 from tests.cluster.controlplane import ControlPlane
 from tests.gateway import crd
+from tests.installed import operator_of
 from tests.integration.kinds import install_kinds
 from tests.integration.kube_support import client_of, config_map, namespace_of
+from tests.integration.people import People, guarded
 from tests.operator_process import OperatorProcess
 
 
@@ -44,9 +46,17 @@ async def owner(client: KubeClient, namespace: str) -> Object:
 def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """The operator at work, for all tests of a module; it must not have stumbled over anything."""
     install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path_factory.mktemp("operator")) as running:
+    with operator_of(control_plane, tmp_path_factory.mktemp("operator")) as running:
         yield running
     assert "Traceback" not in running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def people(control_plane: ControlPlane) -> Iterator[People]:
+    """Users of a namespace under the admission policies."""
+    people = guarded(control_plane)
+    yield people
+    control_plane.kubectl("delete", "namespace", people.namespace, "--wait=false")
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.kubectl import Kubectl
 from tests.gateway import crd
+from tests.installed import operator_of
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, until
-from tests.operator_process import OperatorProcess
 
 GATEWAY = {
     "parentRefs": [{"name": "public", "namespace": "infra", "sectionName": "https"}],
@@ -51,7 +51,7 @@ def asked_for_routes(control_plane: ControlPlane) -> int:
 def test_where_it_is_not_installed_only_a_condition_says_so(
     without: Kubectl, control_plane: ControlPlane, tmp_path: Any
 ) -> None:
-    with OperatorProcess(control_plane.kubeconfig, tmp_path) as operator:
+    with operator_of(control_plane, tmp_path) as operator:
         namespace = serve(without, gateway=GATEWAY)
         until(lambda: routed(namespace) == ("False", "GatewayApiNotInstalled"))
         until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
@@ -68,7 +68,7 @@ def test_where_it_is_not_installed_only_a_condition_says_so(
 def test_once_it_is_installed_routes_are_made_and_gateways_heard_and_all_goes_with_it(
     without: Kubectl, control_plane: ControlPlane, tmp_path: Any
 ) -> None:
-    with OperatorProcess(control_plane.kubeconfig, tmp_path, "--resync-seconds=3") as operator:
+    with operator_of(control_plane, tmp_path, "--resync-seconds=3") as operator:
         namespace = serve(without, gateway=GATEWAY)
         until(lambda: routed(namespace) == ("False", "GatewayApiNotInstalled"))
 
@@ -114,7 +114,7 @@ def test_a_network_policy_is_made_and_goes_when_it_is_not_wanted(
 ) -> None:
     peers = [{"podSelector": {}}, {"namespaceSelector": {"matchLabels": {"team": "search"}}}]
     peers += [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]
-    with OperatorProcess(control_plane.kubeconfig, tmp_path, "--lease-namespace=default") as operator:
+    with operator_of(control_plane, tmp_path) as operator:
         namespace = serve(without, networkPolicy={"from": peers})
         until(lambda: len(namespace.items("networkpolicy")) == 1)
         (policy,) = namespace.items("networkpolicy")

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
+from tests.installed import operator_of
 from tests.integration.operating import Namespace, until, versions
 from tests.operator_process import OperatorProcess
 
@@ -193,7 +194,7 @@ def test_a_standby_takes_over_and_a_stopped_leader_lets_go_at_once(
     control_plane: ControlPlane, operator: OperatorProcess, namespace: Namespace
 ) -> None:
     directory = operator.log.parent
-    with OperatorProcess(control_plane.kubeconfig, directory, name="standby") as standby:
+    with operator_of(control_plane, directory, name="standby") as standby:
         assert operator.terminate() == 0
         namespace.claim()
         namespace.service()

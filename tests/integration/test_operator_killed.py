@@ -10,10 +10,10 @@ import pytest
 
 from tests.chaos import state
 from tests.cluster.controlplane import ControlPlane
+from tests.installed import operator_of
 from tests.integration.killing import dies
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import STAGED, Namespace, until
-from tests.operator_process import OperatorProcess
 
 MOST = 150  # calls that one service could ever need
 KINDS = "emb,modelcache,job,deployment,service,pdb,controllerrevision,configmap"
@@ -29,7 +29,7 @@ def test_killed_after_each_of_its_calls_it_ends_where_it_would_have_ended(
     control_plane: ControlPlane, tmp_path: Path
 ) -> None:
     install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path):
+    with operator_of(control_plane, tmp_path):
         undisturbed = _given(control_plane)
         _stage_when_asked(undisturbed)
         until(lambda: _is_settled(undisturbed))
@@ -41,7 +41,7 @@ def test_killed_after_each_of_its_calls_it_ends_where_it_would_have_ended(
         if not dies(control_plane, namespace, calls=len(killed), go_on=_stage_if_asked, is_over=_is_settled):
             break
     assert 30 < len(killed) < MOST, "the operator makes more calls than that, and comes to an end"
-    with OperatorProcess(control_plane.kubeconfig, tmp_path, name="heir") as heir:
+    with operator_of(control_plane, tmp_path, name="heir") as heir:
         for calls, namespace in enumerate(killed, start=1):
             _stage_when_asked(namespace)
             until(lambda namespace=namespace: _is_settled(namespace))

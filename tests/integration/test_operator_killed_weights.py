@@ -12,10 +12,10 @@ import pytest
 from tests.chaos import state
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
+from tests.installed import operator_of
 from tests.integration.killing import dies, forget_who_led
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import DIGEST, Namespace, end, until
-from tests.operator_process import OperatorProcess
 
 MOST = 250  # calls that the life of one ModelCache could ever need
 STEP = 24  # calls in one life of an operator that gets on: its first lists and the Lease take half of them
@@ -35,7 +35,7 @@ def expected(control_plane: ControlPlane, tmp_path: Path) -> state.State:
     """What is left after a life in which nobody was killed."""
     install_kinds(control_plane.kubectl)
     undisturbed = given(control_plane)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path, name="undisturbed"):
+    with operator_of(control_plane, tmp_path, name="undisturbed"):
         until(lambda: goes_on(undisturbed) or is_over(undisturbed))
     left = state_of(control_plane, undisturbed)
     work = [
@@ -68,7 +68,7 @@ def test_killed_after_each_of_its_calls_it_comes_to_the_same_end(
         if not dies(control_plane, namespace, calls=len(killed), go_on=goes_on, is_over=is_over):
             break
     assert 60 < len(killed) < MOST, "the operator makes more calls than that, and comes to an end"
-    with OperatorProcess(control_plane.kubeconfig, tmp_path, name="heir") as heir:
+    with operator_of(control_plane, tmp_path, name="heir") as heir:
         for calls, namespace in enumerate(killed, start=1):
             until(lambda namespace=namespace: goes_on(namespace) or is_over(namespace))
             told = state.differences(expected, state_of(control_plane, namespace))

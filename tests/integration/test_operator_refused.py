@@ -9,6 +9,7 @@ import pytest
 
 from embedding_operator.kube.resources import EMBEDDING_SERVICES
 from tests.cluster.controlplane import ControlPlane
+from tests.installed import operator_of
 from tests.integration import kinds
 from tests.integration.operating import DIGEST, Namespace, Object, until
 from tests.operator_process import OperatorProcess
@@ -96,7 +97,7 @@ def test_a_manifest_nested_as_deeply_as_the_server_takes_it_keeps_the_operator_f
         reason = "jsonpath={.status.conditions[?(@.type=='Ready')].reason}"
         name = kinds.service()["metadata"]["name"]
         until(lambda: namespace.kubectl("get", "emb", name, "-o", reason) == "WaitingForWeights", 30)
-        with OperatorProcess(control_plane.kubeconfig, tmp_path, name="next") as started:
+        with operator_of(control_plane, tmp_path, name="next") as started:
             assert "Traceback" not in started.log.read_text()
     finally:
         namespace.kubectl("delete", "emb", "--all")

@@ -17,9 +17,9 @@ import pytest
 from embedding_operator.staging.main import main_stage
 from embedding_operator.staging.settings import Settings
 from tests.cluster.controlplane import ControlPlane
+from tests.installed import operator_of
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, end, pod_of, until
-from tests.operator_process import OperatorProcess
 from tests.standins.modelhub import ModelHub
 from tests.unit.staging.kit import QUICK, REPO, make_model
 
@@ -38,7 +38,7 @@ def test_a_token_is_in_no_object_but_its_secret_whatever_the_hub_says(
     control_plane: ControlPlane, hub: ModelHub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     install_kinds(control_plane.kubectl)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path, "--log-level=debug") as operator:
+    with operator_of(control_plane, tmp_path, "--log-level=debug") as operator:
         namespace = Namespace(control_plane.kubectl)
         namespace.claim()
         namespace.kubectl("create", "secret", "generic", "hub", f"--from-literal=token={TOKEN}")

@@ -15,11 +15,11 @@ from embedding_operator import podscripts
 from embedding_operator.planning.scripts import config_map_name
 from tests.changed_operator import VARIABLE
 from tests.cluster.controlplane import ControlPlane
+from tests.installed import operator_of
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, settle, until
 from tests.integration.upgrade.restore import RECORDS, restore
 from tests.integration.upgrade.services import NAMES
-from tests.operator_process import OperatorProcess
 
 Object = dict[str, Any]
 
@@ -47,7 +47,7 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         namespace = Namespace(control_plane.kubectl)
         restore(request.param, namespace)
         before = what_runs(namespace)
-        with OperatorProcess(control_plane.kubeconfig, directory) as operator:
+        with operator_of(control_plane, directory) as operator:
             look(namespace, *NAMES)
             yield Upgraded(request.param, namespace, before)
         assert "Traceback" not in operator.log.read_text()
@@ -155,13 +155,13 @@ def test_the_next_version_restarts_nothing_either_and_so_does_the_way_back(
     install_kinds(control_plane.kubectl)
     namespace = Namespace(control_plane.kubectl)
     namespace.claim()
-    with OperatorProcess(control_plane.kubeconfig, tmp_path):
+    with operator_of(control_plane, tmp_path):
         namespace.service()
         namespace.stage()
         until(lambda: namespace.get("deployment", "qwen") is not None)
         settle(namespace, "qwen")
     before = what_runs(namespace)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path, name="next", module="tests.changed_operator"):
+    with operator_of(control_plane, tmp_path, name="next", module="tests.changed_operator"):
         look(namespace, "qwen")
         assert what_runs(namespace) == before
         namespace.service("new")  # so it is another version
@@ -169,6 +169,6 @@ def test_the_next_version_restarts_nothing_either_and_so_does_the_way_back(
         assert VARIABLE in json.dumps(what_runs(namespace)["templates"]["new"])
         settle(namespace, "new")
     both = what_runs(namespace)
-    with OperatorProcess(control_plane.kubeconfig, tmp_path, name="back"):
+    with operator_of(control_plane, tmp_path, name="back"):
         look(namespace, "qwen", "new")
         assert what_runs(namespace) == both

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import yaml
 
-from charts.manifests import INSTALL
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
@@ -18,6 +16,7 @@ from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource, 
 from embedding_operator.planning.profiles import BUILT_IN
 from embedding_operator.planning.stagejob import StagingSite, job
 from embedding_operator.planning.weights import model_cache
+from tests.rights import granted
 from tests.unit.planning import given
 
 SOURCES = Path(__file__).resolve().parents[2] / "operator" / "embedding_operator"
@@ -40,15 +39,9 @@ def made() -> Iterator[dict[str, Any]]:
 MADE = {one["kind"]: one for one in made()}
 
 
-def rights() -> dict[tuple[str, str], set[str]]:
-    """What install.yaml allows the operator, by group and resource."""
-    allowed: dict[tuple[str, str], set[str]] = {}
-    for role in yaml.safe_load_all(INSTALL.read_text()):
-        for rule in role.get("rules") or ():
-            for group in rule["apiGroups"]:
-                for resource in rule["resources"]:
-                    allowed.setdefault((group, resource), set()).update(rule["verbs"])
-    return allowed
+def verbs(resource: Resource) -> set[str]:
+    """What install.yaml allows the operator to do with a kind."""
+    return {right.verb for right in granted() if right[:2] == (resource.group, resource.plural)}
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -56,12 +49,12 @@ def test_a_kind_that_is_made_is_watched_by_its_label_and_may_be_made(kind: str) 
     resource = by_kind(kind)
     assert resource in (*OWN_KINDS, *CHILD_KINDS)
     assert MADE[kind]["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "embedding-operator"
-    assert rights()[resource.group, resource.plural] >= {"create"}
+    assert verbs(resource) >= {"create"}
 
 
 @pytest.mark.parametrize("resource", CHILD_KINDS, ids=lambda resource: resource.kind)
 def test_a_watched_kind_may_be_read(resource: Resource) -> None:
-    assert rights().get((resource.group, resource.plural), set()) >= {"get", "list", "watch"}
+    assert verbs(resource) >= {"get", "list", "watch"}
 
 
 @pytest.mark.parametrize("resource", CHILD_KINDS, ids=lambda resource: resource.kind)

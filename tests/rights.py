@@ -1,0 +1,91 @@
+"""Rights of the operator: those that install.yaml gives, and those that an API server's audit log shows in use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from charts.manifests import INSTALL, NAMESPACE
+
+ACCOUNT = "embedding-operator"
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+_ACCOUNTS = "system:serviceaccount:"
+_MACHINERY = f"{_ACCOUNTS}kube-system:"
+
+Event = dict[str, Any]
+
+
+class Right(NamedTuple):
+    """One verb on one resource, a subresource behind a slash."""
+
+    group: str
+    resource: str
+    verb: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}.{self.group}".rstrip(".")
+
+
+def objects(*kinds: str) -> list[dict[str, Any]]:
+    """Those objects of install.yaml."""
+    return [document for document in yaml.safe_load_all(INSTALL.read_text()) if document and document["kind"] in kinds]
+
+
+def granted(manifests: Iterable[dict[str, Any]] = ()) -> frozenset[Right]:
+    """What is bound to the operator's ServiceAccount, in install.yaml or in these manifests."""
+    found = list(manifests) or objects("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
+    references = [one["roleRef"] for one in found if subject in one.get("subjects", ())]
+    bound = {(reference["kind"], reference["name"]) for reference in references}
+    rules = [rule for one in found if (one["kind"], one["metadata"]["name"]) in bound for rule in one["rules"]]
+    return frozenset(
+        Right(group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    )
+
+
+def events(log: Path, offset: int = 0) -> Iterator[Event]:
+    """Whole entries of an audit log, from an offset on."""
+    with log.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def used(log: Iterable[Event], user: str = OPERATOR) -> frozenset[Right]:
+    """The rights by which the requests of a user were let in. An apply that made its object took two."""
+    rights = set()
+    for event in log:
+        told = event.get("objectRef") or {}
+        if event["user"]["username"] != user or "impersonatedUser" in event or "resource" not in told:
+            continue
+        resource = "/".join(part for part in (told["resource"], told.get("subresource")) if part)
+        right = Right(told.get("apiGroup", ""), resource, event["verb"])
+        rights.add(right)
+        if right.verb == "patch" and (event.get("responseStatus") or {}).get("code") == 201:
+            rights.add(right._replace(verb="create"))
+    return frozenset(rights)
+
+
+def trespasses(log: Iterable[Event]) -> list[str]:
+    """What nobody of ours may do: ask for what he has no right to, for a Secret, or, as a pod of a Job or server, which
+    are to have no token, for anything at all."""
+    found = [event for event in log if _is_one(event)]
+    return sorted({f"{event['user']['username']}: {event['verb']} {event['requestURI']}" for event in found})
+
+
+def _is_one(event: Event) -> bool:
+    user = event["user"]["username"]
+    if "impersonatedUser" in event or not user.startswith(_ACCOUNTS) or user.startswith(_MACHINERY):
+        return False
+    is_forbidden = (event.get("annotations") or {}).get("authorization.k8s.io/decision") == "forbid"
+    reads_secret = (event.get("objectRef") or {}).get("resource") == "secrets"
+    return is_forbidden or reads_secret or user.endswith(":default")
