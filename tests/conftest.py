@@ -11,6 +11,7 @@ import pytest
 from tests import at_once, leaving_out
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
+from tests.rights import events, trespasses
 
 if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
@@ -37,6 +38,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     """etcd, kube-apiserver and kube-controller-manager, for the whole session; no root needed."""
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as running:
         yield running
+        assert trespasses(events(running.audit_log)) == []
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +59,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.fail(str(error), pytrace=False)
     try:
         yield running
+        assert trespasses(events(running.audit_log)) == []
     finally:
         running.down()
 

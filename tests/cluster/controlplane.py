@@ -191,7 +191,7 @@ class ControlPlane:
             f"--kubelet-client-key={self._pki / 'kubelet-client.key'}",
             "--kubelet-preferred-address-types=InternalIP",
             "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction",
+            "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
             f"--token-auth-file={self.directory / 'tokens.csv'}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-signing-key-file={self._pki / 'accounts.key'}",

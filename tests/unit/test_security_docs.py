@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.guards import guards
+from tests.rights import Right, granted
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs/security.md"
 KINDS = {"EmbeddingService": "embeddingservices", "ModelCache": "modelcaches"}
@@ -26,6 +27,17 @@ def test_the_table_of_guarded_fields_is_that_of_the_policies() -> None:
         kind = KINDS[named] if named else kind
         told.add((kind, " ".join(re.sub("`", "", right).split()), tuple(re.findall(r"`([\w.]+)`", fields))))
     assert told == {(kind, *row) for kind, guard in guards().items() for row in guarded(guard)}
+
+
+def test_the_table_of_the_operators_rights_is_that_of_its_roles() -> None:
+    told = {
+        Right(*re.fullmatch(r"([^.]+)\.?(.*)", resource).group(2, 1), verb)  # type: ignore[union-attr]
+        for resources, verbs, reason in rows("| on | it may | for |")
+        for resource in re.findall(r"`([^`]+)`", resources)
+        for verb in verbs.split(", ")
+        if reason
+    }
+    assert told == granted()
 
 
 def guarded(guard: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:

@@ -1,5 +1,6 @@
 {{/*
 Least rights. No Secrets, no nodes, no pods/exec: the operator never reads a token, and pods never call the API.
+Each right is used, or tests/integration/test_rights.py fails; docs/security.md says for what.
 Everything here is namespaced, so that a Role per watched namespace can hold the same rules.
 */}}
 {{- define "embedding-operator.rules" -}}
@@ -17,11 +18,15 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
   resources: [embeddingservices/finalizers, modelcaches/finalizers]
   verbs: [update]
 - apiGroups: [apps]
-  resources: [deployments, controllerrevisions]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
+# a Job is made once and never changed
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
@@ -32,17 +37,20 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
 # config maps of its own label only are listed, which no rule can say
 - apiGroups: [""]
-  resources: [services, configmaps]
+  resources: [configmaps]
   verbs: [get, list, watch, create, patch, delete]
-# claims are made, never deleted: they hold weights
+# claims are made, never changed or deleted: they hold weights
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # a pod on an unhealthy device goes once another one serves; its disruption budget is heeded
 - apiGroups: [""]
   resources: [pods/eviction]
