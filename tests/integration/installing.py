@@ -16,7 +16,8 @@ from tests.operator_process import OperatorProcess
 Object = dict[str, Any]
 NAMESPACE = "embedding-operator-system"
 OURS = "app.kubernetes.io/name=embedding-operator"
-_CLUSTERWIDE = ("crd", "clusterrole", "clusterrolebinding")
+_POLICIES = ("validatingadmissionpolicy", "validatingadmissionpolicybinding")
+_CLUSTERWIDE = ("crd", "clusterrole", "clusterrolebinding", *_POLICIES)
 
 
 class Installation:

@@ -25,7 +25,7 @@ from embedding_operator.planning import siteprofiles
 
 logger = logging.getLogger(__name__)
 
-_PERIOD = 5.0  # seconds between looks at the files; a kubelet brings a changed ConfigMap within about a minute
+_PERIOD = 2.0  # seconds between looks at the files; a kubelet brings a changed ConfigMap within about a minute
 _METADATA = {"name", "labels", "annotations"}
 
 
