@@ -131,6 +131,9 @@ benchmark-staging: venv ## the stager beside others who fetch weights (GB=6 ROUN
 benchmark-rollouts: venv cluster-build images-test ## what each change costs with two hundred requests in flight (OUTPUT=FILE; docs/rollouts.md)
 	@$(BIN)/python -m benchmarks.rollouts $(if $(OUTPUT),--output $(OUTPUT)) $(BENCHMARK_ARGS)
 
+benchmark-takeover: venv cluster-build ## how long nobody leads when the leader goes; needs root (docs/reliability.md)
+	@$(BIN)/python -m benchmarks.takeover $(BENCHMARK_ARGS)
+
 benchmark-healing: venv cluster-build ## how soon a deleted child is there again (docs/reliability.md)
 	@$(BIN)/python -m benchmarks.healing $(BENCHMARK_ARGS)
 
@@ -148,4 +151,4 @@ lock-images: venv ## resolve the images' locks again (needs uv)
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long test-kubernetes cluster-build cluster-up cluster-down cluster-status images-test images-vllm sbom demo demo-down benchmark benchmark-staging benchmark-rollouts benchmark-healing manifests lock lock-images clean
+.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long test-kubernetes cluster-build cluster-up cluster-down cluster-status images-test images-vllm sbom demo demo-down benchmark benchmark-staging benchmark-rollouts benchmark-takeover benchmark-healing manifests lock lock-images clean

@@ -81,6 +81,14 @@ class InstalledOperator:
         self._kubectl("delete", "pods", "--all", "--wait=false")
         self._kubectl("rollout", "status", "deployment/embedding-operator", "--timeout=180s")
 
+    def roll(self) -> None:
+        """As an upgrade does it; not waited for."""
+        self._kubectl("rollout", "restart", "deployment/embedding-operator")
+
+    def rolled(self) -> None:
+        """Wait until it is done."""
+        self._kubectl("rollout", "status", "deployment/embedding-operator", "--timeout=180s")
+
     def scale(self, replicas: int) -> None:
         self._kubectl("scale", "deployment/embedding-operator", f"--replicas={replicas}")
         until(lambda: len(self.pods()) == replicas, 60)

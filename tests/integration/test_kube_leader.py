@@ -66,6 +66,23 @@ async def test_the_first_leads_and_the_second_waits_until_it_lets_go(client, nam
     assert (after["holderIdentity"], after["leaseTransitions"]) == ("second", 1)
 
 
+@pytest.mark.timeout(60)
+async def test_who_waits_learns_at_once_that_the_lease_was_given_back_or_deleted(client, namespace, elect):
+    seldom = Times(duration=600.0, deadline=400.0, retry=300.0)  # so it is not by looking that they learn it
+    first, second, third = (elect(client, name, seldom) for name in ("first", "second", "third"))
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    while second.leader != "first":  # noqa: ASYNC110 - the lease is not in this process
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1)  # until it watches
+    await first.release()
+    await waiting
+    waiting = asyncio.create_task(third.acquire())
+    await asyncio.sleep(1)
+    await client.delete(ObjectKey("Lease", namespace, "operator"))
+    await waiting
+
+
 async def test_who_lets_go_leaves_the_lease_to_nobody(client, namespace, elect):
     first = elect(client, "first")
     await first.acquire()
