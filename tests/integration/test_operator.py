@@ -126,6 +126,7 @@ def test_an_unknown_profile_stalls_until_it_is_there(control_plane: ControlPlane
     profile = f"site-{namespace.name}"
     namespace.claim()
     namespace.service(runtime={"profile": profile})
+    until(lambda: namespace.condition("emb", "qwen", "Reconciling")["reason"] == "ProfileNotFound")
     until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "ProfileNotFound")
     known = "ascend-310p, ascend-910b, ascend-950, ascend-a3, cpu"
     assert known in namespace.condition("emb", "qwen")["message"]

@@ -13,7 +13,19 @@ from embedding_operator.api import names
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "crds").glob("*.yaml"))
 CRDS = {crd["spec"]["names"]["kind"]: crd for crd in (yaml.safe_load(file.read_text()) for file in FILES)}
-ALLOWED_DEFAULTS = {("EmbeddingService", "spec.replicas"): 1}
+UNSEEN = {
+    "type": "Ready",
+    "status": "Unknown",
+    "reason": "Pending",
+    "message": "Not yet looked at by the operator.",
+    "lastTransitionTime": "1970-01-01T00:00:00Z",
+}
+"""What a status says before there is one, for kstatus takes an object without any for one that is ready."""
+ALLOWED_DEFAULTS = {
+    ("EmbeddingService", "spec.replicas"): 1,
+    ("EmbeddingService", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
+    ("ModelCache", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
+}
 
 
 def schema_of(kind: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from embedding_operator.kube.workqueue import WorkQueue
 from embedding_operator.planning.rolling import PATIENCE
 from embedding_operator.planning.stagejob import StagingSite
 
+COMPANY = 15.0  # seconds in which what is applied together has come: Flux applies a service before its ModelCache
 SCRIPTS = "Scripts"  # the queue's word for "the script ConfigMaps of a namespace"
 
 
@@ -71,6 +72,7 @@ class Context:
     looks: Looks = field(default_factory=Looks)
     lacking: Patience = field(default_factory=lambda: Patience(PATIENCE))  # services whose pods lack a device
     site: Site = field(default_factory=Site)
+    missing: Patience = field(default_factory=lambda: Patience(COMPANY))  # services that refer to what is not there
     spaces: Spaces = field(default_factory=Spaces)
     untold: Untold = field(default_factory=Untold)  # Events about services
     absent: set[str] = field(default_factory=set)  # optional kinds that the cluster does not serve, or not to us

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
-from embedding_operator.api.conditions import Reason
+from embedding_operator.api.conditions import Reason, Type, find_condition
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
@@ -17,6 +17,7 @@ from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import OPTIONAL_KINDS, Object, ObjectKey, by_kind, key_of
 from embedding_operator.planning import revision
+from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.devicehealth import Ill
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.follow import APART, standing
@@ -38,6 +39,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         context.bereft.discard(key)
         context.lacking.look(key, False)
+        context.missing.look(key, False)
         if obj is None:
             turns.end(context, key)
         else:  # it may be there for long yet, and nobody's turn comes before all have been looked at
@@ -53,6 +55,8 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         return None
     for lost in context.untold.take(key):
         context.recorder.emit(obj, "Warning", Reason.DRAIN_CUT_OFF, "Drain", lost)
+    if service.status.observed_generation != service.metadata.generation:
+        context.missing.look(key, False)  # it may refer to something else now
     seen = observe(context, service)
     seen = replace(seen, may_follow=turns.take(context, key, standing(service, obj["spec"], seen)))
     plan = plan_service(service, obj["spec"], seen)
@@ -71,9 +75,10 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)
     lacking = context.lacking.look(key, plan.lacks_device)
+    missing = context.missing.look(key, plan.lacks_reference and not _has_stalled(service))
     # held against other vectors from now on, pods may have to be asked once more
     recorded_anew = _SOON if after.spaces != seen.spaces else None
-    return min((wait for wait in (again, lacking, unasked, recorded_anew) if wait is not None), default=None)
+    return min((wait for wait in (again, lacking, missing, unasked, recorded_anew) if wait is not None), default=None)
 
 
 async def _look_at_vectors(context: Context, key: ObjectKey) -> float | None:
@@ -143,8 +148,17 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
         script_sources=script_sources(),
         spaces=spaces,
         measured=context.spaces.of(key, pods, spaces),
+        may_come=not context.missing.is_over(key) and not _has_stalled(service),
         refused=unreadable,
     )
+
+
+def _has_stalled(service: EmbeddingService) -> bool:
+    """Whether a person is asked already: an operator that starts anew does not take that back to wait anew."""
+    status = service.status
+    told = find_condition(status.conditions, Type.STALLED)
+    here = status.observed_generation == service.metadata.generation
+    return here and told is not None and told.status == "True" and told.reason in REFERENCES
 
 
 def holders(context: Context, cache: ModelCache | None) -> list[str]:

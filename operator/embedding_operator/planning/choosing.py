@@ -19,6 +19,9 @@ from embedding_operator.planning.resolve import Resolution, resolve
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.weights import TO_COME, Weights, cache_name, is_one_pod, refresh
 
+REFERENCES = frozenset({Reason.PROFILE_NOT_FOUND, Reason.NO_DEFAULT_PROFILE, Reason.CACHE_NOT_FOUND})
+"""What is wrong only as long as something else is not there, which may have been applied a moment later."""
+
 
 def choose_profile(service: EmbeddingService, profiles: Mapping[str, RuntimeProfile]) -> RuntimeProfile:
     """The profile a service names, or the one annotated as default. Raises PlanError where there is none."""

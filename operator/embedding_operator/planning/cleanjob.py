@@ -27,7 +27,9 @@ def cleanup_job_name(cache: ModelCache) -> str:
 
 def cleanup_job(cache: ModelCache, site: StagingSite, cluster: str) -> JsonObject:
     """Remove what this ModelCache has published, or begun to, unless somebody else signed for it."""
+    # Argo CD, where it tracks by the instance label, would prune what has it and no owner
     labels = names.cache_labels(cache.metadata.name, names.CLEANUP_TASK)
+    del labels[names.INSTANCE_LABEL]
     published = {"path": cache.status.path, "digest": cache.status.digest} if is_staged(cache) else {}
     spec = published | {
         "root": CACHE_MOUNT,

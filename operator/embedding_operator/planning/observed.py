@@ -36,6 +36,7 @@ class Observed:
     spaces: Mapping[str, Record | None] = field(default_factory=dict)  # recorded vectors, by ConfigMap
     measured: Mapping[str, Measured] = field(default_factory=dict)  # what pods give, by name
     may_follow: bool = False  # it is this service's turn to adopt what its profile says now
+    may_come: bool = False  # what it refers to may be applied in a moment, so that its absence needs no person yet
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
 
 

@@ -11,7 +11,7 @@ from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus
 from embedding_operator.planning import exposure, gateway, revision, scripts
-from embedding_operator.planning.choosing import refuse_one_pod, revision_to_run
+from embedding_operator.planning.choosing import REFERENCES, refuse_one_pod, revision_to_run
 from embedding_operator.planning.deployment import deployment
 from embedding_operator.planning.devicehealth import Ill, Replacing, replacing
 from embedding_operator.planning.errors import PlanError
@@ -37,6 +37,7 @@ class Plan:
     delete: tuple[tuple[str, str], ...] = ()
     evict: Ill | None = None  # a pod whose device is unhealthy, once another one serves in its place
     lacks_device: bool = False  # which Observed.has_waited is about
+    lacks_reference: bool = False  # which Observed.may_come is about
 
 
 def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: Observed) -> Plan:
@@ -62,6 +63,7 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
         delete=_leftovers(service, seen, chosen) + space.delete,
         evict=replaced.evict,
         lacks_device=rolls.lacks_device,
+        lacks_reference=problem is not None and problem.reason in REFERENCES,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
+from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.counts import Counts, counts_of
 from embedding_operator.planning.devicehealth import Replacing
 from embedding_operator.planning.errors import PlanError
@@ -133,7 +134,8 @@ def _available_row(facts: Facts, counts: Counts) -> _Row:
 
 def _verdict(facts: Facts, counts: Counts) -> Verdict:
     if facts.problem is not None:
-        return Verdict(facts.problem.reason, facts.problem.message, stalled=True)
+        waits = facts.seen.may_come and facts.problem.reason in REFERENCES
+        return Verdict(facts.problem.reason, facts.problem.message, stalled=not waits)
     if facts.pending:
         return _weights_verdict(facts)
     if facts.replicas == 0:

@@ -21,6 +21,7 @@ from tests.releases.read import recorded
 from tests.unit.planning import given
 from tests.unit.planning.combinations import matrix
 
+INSTANCE = "app.kubernetes.io/instance"
 SITE = StagingSite("example.com/operator:1", (("HTTPS_PROXY", "http://p:1"),), ("registry",))
 GOLDEN = Path(__file__).parent / "golden"
 MATRIX = Path(__file__).parent / "matrix.yaml"
@@ -160,3 +161,9 @@ def test_manifests_are_as_reviewed(name: str) -> None:
 
 def test_what_each_chip_model_and_version_gets_is_as_reviewed() -> None:
     assert_as_reviewed(MATRIX, yaml.safe_dump(matrix(), sort_keys=False, width=4000))
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.yaml")), ids=lambda file: file.stem)
+def test_what_has_no_owner_lacks_the_label_by_which_argo_cd_may_track_what_it_prunes(file: Path) -> None:
+    for made in yaml.safe_load_all(file.read_text()):
+        assert made["metadata"].get("ownerReferences") or INSTANCE not in made["metadata"]["labels"], made["kind"]

@@ -128,6 +128,28 @@ def test_a_missing_profile_stalls_a_new_service_and_leaves_a_running_one_alone()
     assert given.child(running, "Deployment")["spec"]["template"] == kept[0].template
 
 
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"runtime": {"profile": "absent"}}, "ProfileNotFound"),
+        ({"runtime": {}}, "NoDefaultProfile"),
+        ({"model": {"cacheRef": {"name": "absent"}}, "cache": None}, "CacheNotFound"),
+    ],
+)
+def test_nobody_is_asked_for_what_may_be_applied_in_a_moment(spec: dict[str, Any], reason: str) -> None:
+    planned = given.plan(given.service(**spec), given.seen(may_come=True))
+    assert planned.lacks_reference
+    assert given.conditions(planned)["Reconciling"][1] == reason
+    assert "Stalled" not in given.conditions(planned)
+    assert "Stalled" in given.conditions(given.plan(given.service(**spec), given.seen()))
+
+
+def test_what_is_wrong_in_itself_asks_somebody_at_once() -> None:
+    planned = given.plan(given.service(parallelism={"tensor": 3}), given.seen(may_come=True))
+    assert not planned.lacks_reference
+    assert given.conditions(planned)["Stalled"][1] == "DeviceCountNotAllowed"
+
+
 def test_pods_that_serve_are_told_though_their_revision_was_deleted_and_none_can_be_made() -> None:
     running = given.deployment(replicas=4, ready=4)
     planned = given.plan(given.service(), given.seen(cache=given.cache(), profiles={}, deployment=running))

@@ -64,6 +64,7 @@ def observations(draw: Any, *, staged: bool) -> Observed:
         pods=pods,
         is_replacing=draw(st.booleans()),
         has_waited=draw(st.booleans()),
+        may_come=draw(st.booleans()),
         script_sources=SCRIPTS,
         spaces={name: draw(RECORDS) for name in SPACES},
         measured={pod["metadata"]["name"]: draw(MEASURED) for pod in pods},
