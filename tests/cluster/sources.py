@@ -24,8 +24,9 @@ KUBECTL = "kubectl"
 HELM = "helm"
 DEVICE_PLUGIN = "device-plugin"  # the stand-in, also for an image of it
 S3 = "s3"  # a real S3 server, for the stager's tests
+GITOPS = "gitops"  # what Argo CD, Flux and kstatus make of our objects
 NODES = "nodes"  # what kubelets and pods need; root
-WITHOUT_ROOT = (CONTROL_PLANE, KUBECTL, HELM, DEVICE_PLUGIN, S3)
+WITHOUT_ROOT = (CONTROL_PLANE, KUBECTL, HELM, DEVICE_PLUGIN, S3, GITOPS)
 ALL_GROUPS = (*WITHOUT_ROOT, NODES)
 
 
@@ -160,4 +161,5 @@ def modules(kubernetes_version: str = KUBERNETES_VERSION) -> list[Module]:
             {"ascend-device-plugin": Tool(".", DEVICE_PLUGIN)},
         ),
         Module("s3", HERE.parent / "s3", {"versitygw": Tool("github.com/versity/versitygw/cmd/versitygw", S3)}),
+        Module("gitops", HERE.parent / "gitops", {"gitops-engines": Tool(".", GITOPS)}),
     ]

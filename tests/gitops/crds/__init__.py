@@ -1,0 +1,33 @@
+"""The CRDs of Argo CD and Flux, out of their Go modules, which go.sum beside this file pins."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+
+HERE = Path(__file__).parent
+FLUX = "config/crd/bases"
+PLACES = {
+    "Application": ("argoproj/argo-cd/v3", "manifests/crds/application-crd.yaml"),
+    "AppProject": ("argoproj/argo-cd/v3", "manifests/crds/appproject-crd.yaml"),
+    "Kustomization": ("fluxcd/kustomize-controller", f"{FLUX}/kustomize.toolkit.fluxcd.io_kustomizations.yaml"),
+    "HelmRelease": ("fluxcd/helm-controller", f"{FLUX}/helm.toolkit.fluxcd.io_helmreleases.yaml"),
+    "GitRepository": ("fluxcd/source-controller", f"{FLUX}/source.toolkit.fluxcd.io_gitrepositories.yaml"),
+}
+
+
+def crd(kind: str) -> Path:
+    """The file of one CRD."""
+    module, path = PLACES[kind]
+    answer = subprocess.run(
+        ["go", "mod", "download", "-json", f"github.com/{module}"],
+        cwd=HERE,
+        env=os.environ | {"GOFLAGS": "", "GOWORK": "off"},
+        capture_output=True,
+        text=True,
+    )
+    if answer.returncode:
+        raise ClusterError(f"go cannot fetch {module}: {answer.stderr or answer.stdout}")
+    return Path(json.loads(answer.stdout)["Dir"]) / path
