@@ -75,8 +75,8 @@ test-kubernetes: venv ## integration tests on the oldest and the newest Kubernet
 	  EMBEDDING_OPERATOR_TEST_KUBERNETES=$$version $(PYTEST) tests/integration -m "not long"; \
 	done
 
-golden: venv ## write golden manifests, the tables of troubleshooting and the pages of the command line anew; review the diff
-	GOLDEN=write $(BIN)/python -m pytest -q tests/unit/planning/test_golden.py tests/unit/test_troubleshooting.py tests/unit/commands/test_page.py
+golden: venv ## write golden manifests, the tables of troubleshooting and monitoring, the pages of the command line anew; review the diff
+	GOLDEN=write $(BIN)/python -m pytest -q tests/unit/planning/test_golden.py tests/unit/test_troubleshooting.py tests/unit/commands/test_page.py tests/unit/test_monitoring.py
 
 ##-- cluster
 cluster-build: venv ## build Kubernetes, etcd, containerd, ... from pinned Go modules (cached; cold about 20 minutes)

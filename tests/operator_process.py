@@ -28,10 +28,10 @@ class OperatorProcess:
         module: str = "embedding_operator.cli",
     ) -> None:
         self.log = directory / f"{name}.log"
-        self._port = free_ports(1)[0]
+        self.port = free_ports(1)[0]
         self._name = name
         self._command = [sys.executable, "-m", module, "run", f"--kubeconfig={kubeconfig}"]
-        self._command += [f"--image={IMAGE}", f"--health-port={self._port}", *arguments]
+        self._command += [f"--image={IMAGE}", f"--health-port={self.port}", *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -85,7 +85,7 @@ class OperatorProcess:
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False

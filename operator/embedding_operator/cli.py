@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedding_operator import __version__
+from embedding_operator import __version__, logs
 from embedding_operator.commands import COMMANDS, CommandError, named
 from embedding_operator.commands.parsing import NAME, module_of, overview, parser_of
 
@@ -31,11 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command is None:
         return _unknown(prog, words[0])
     arguments = parsed(words, prog)
-    logging.basicConfig(
-        level=getattr(arguments, "log_level", "warning").upper(),
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logs.set_up(getattr(arguments, "log_level", "warning"), getattr(arguments, "log_format", "text"))
     module = module_of(command)
     try:
         code: int = module.run(arguments)

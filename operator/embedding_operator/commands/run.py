@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedding_operator.commands import argvalues, options
+from embedding_operator.logs import FORMATS
 
 if TYPE_CHECKING:
     from embedding_operator.controllers.context import Settings
@@ -133,7 +134,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=argvalues.port,
         default=8080,
         metavar="PORT",
-        help="port of /healthz and /readyz; 0: none (default: %(default)s)",
+        help="port of /healthz, /readyz and /metrics; 0: none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        default="text",
+        help="json: one object a line, with the object and the id of the reconcile (default: %(default)s)",
     )
 
 

@@ -20,6 +20,7 @@ from embedding_operator.controllers import watch
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.kube.connection import Connection
+from embedding_operator.kube.resources import Resource
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +56,16 @@ async def _run(context: Context, resync: Resync, connection: Connection) -> Base
     def seen(event: Any) -> None:
         loop.call_soon_threadsafe(watch.take, context, resync, event)
 
+    def begun(resource: Resource) -> None:
+        loop.call_soon_threadsafe(context.watches.begun, resource)
+
     async def credentials() -> dict[str, Any]:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(connection.credentials(), loop))
 
     def run() -> None:
         outcome: BaseException | None = None
         try:
-            asyncio.run(_kopf(context, watch.registry(seen, credentials), stop))
+            asyncio.run(_kopf(context, watch.registry(seen, credentials), watch.settings(begun), stop))
         except BaseException as error:
             outcome = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -76,13 +80,15 @@ async def _run(context: Context, resync: Resync, connection: Connection) -> Base
         await asyncio.wait([ended], timeout=_STOPPING)
 
 
-async def _kopf(context: Context, registry: kopf.OperatorRegistry, stop: Stop) -> None:
+async def _kopf(
+    context: Context, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, stop: Stop
+) -> None:
     # of a task that nobody asked for its result: Kopf has told before why it failed
     asyncio.get_running_loop().set_exception_handler(lambda _, said: logger.debug("%s", said.get("message")))
     namespaces = context.settings.namespaces
     tasks = await kopf.spawn_tasks(
         registry=registry,
-        settings=watch.settings(),
+        settings=settings,
         identity=cast(Any, context.settings.identity),  # else Kopf asks who runs it; that user has no name
         standalone=True,
         clusterwide=not namespaces,

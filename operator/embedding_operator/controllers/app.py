@@ -15,14 +15,19 @@ from pathlib import Path
 
 import aiohttp
 
+from embedding_operator import logs
 from embedding_operator.controllers import watch
 from embedding_operator.controllers.apart import keep_watching
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.follow import follow
 from embedding_operator.controllers.health import serve_health
+from embedding_operator.controllers.heartbeat import Heartbeat
+from embedding_operator.controllers.liveness import complaints
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.shared import make_profiles
 from embedding_operator.controllers.siteprofiles import follow_files
+from embedding_operator.controllers.telling import families
+from embedding_operator.controllers.telling.operator import Standing
 from embedding_operator.controllers.workers import work
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
@@ -31,6 +36,7 @@ from embedding_operator.kube.connection import Connection, connect
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.leader import Elector
 from embedding_operator.kube.resources import CHILD_KINDS
+from embedding_operator.metrics.text import render
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +65,24 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
             times=settings.lease,
         )
         client.gate = lambda: elector.held
+        logs.identify(settings.identity, lambda: elector.held)
         _end_if_woken_too_late(elector)
         context = await _context(settings, client, stack)
         resync = Resync(context, {resource: watch.selector_of(resource) for resource in watch.WATCHED})
         if settings.health_port is not None:
-            runner = await serve_health(settings.health_port, resync.synced.is_set)
+            runner = await serve_health(
+                settings.health_port,
+                ready=resync.synced.is_set,
+                complaints=lambda: complaints(context),
+                metrics=lambda: render(families(context, _standing(elector, resync))),
+            )
             stack.push_async_callback(runner.cleanup)
         await _operate(context, resync, elector, connection, stop)
         return LEASE_LOST if elector.lost.is_set() and not stop.is_set() else 0
+
+
+def _standing(elector: Elector, resync: Resync) -> Standing:
+    return Standing(leads=elector.held, transitions=elector.transitions, synced=resync.synced.is_set())
 
 
 async def _context(settings: Settings, client: KubeClient, stack: AsyncExitStack) -> Context:
@@ -90,6 +106,7 @@ async def _operate(
     tasks.append(asyncio.create_task(_lead(context, resync, elector), name="lead"))
     tasks.append(asyncio.create_task(resync.run(), name="resync"))
     tasks.append(asyncio.create_task(context.recorder.run(), name="events"))
+    tasks.append(asyncio.create_task(Heartbeat().run(context.meters.lag), name="heartbeat"))
     ends = [asyncio.create_task(stop.wait()), asyncio.create_task(elector.lost.wait())]
     try:
         done, _ = await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)

@@ -11,6 +11,7 @@ from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.progress import fetch_progress
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import holders, profiles_known
+from embedding_operator.controllers.staged import count_staging
 from embedding_operator.controllers.status import now, seconds_since, write_status
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import PODS, Object, ObjectKey
@@ -105,6 +106,7 @@ async def _conclude(context: Context, key: ObjectKey, obj: Object, cache: ModelC
 
 async def _say(context: Context, obj: Object, cache: ModelCache, plan: CachePlan) -> None:
     await write_status(context, obj, cache.status.conditions, plan.status.conditions, plan.status.to_dict())
+    count_staging(context.meters, cache.status, plan.status)
 
 
 async def _make(context: Context, key: ObjectKey) -> None:

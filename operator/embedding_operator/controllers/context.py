@@ -10,6 +10,7 @@ import aiohttp
 from embedding_operator import podscripts
 from embedding_operator.controllers.following import Following
 from embedding_operator.controllers.identity import Identity
+from embedding_operator.controllers.meters import Meters
 from embedding_operator.controllers.patience import Patience
 from embedding_operator.controllers.progress import Looks
 from embedding_operator.controllers.site import Site
@@ -23,6 +24,7 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.leader import Times
 from embedding_operator.kube.resources import ObjectKey
+from embedding_operator.kube.watches import Watches
 from embedding_operator.kube.workqueue import WorkQueue
 from embedding_operator.planning.rolling import PATIENCE
 from embedding_operator.planning.stagejob import StagingSite
@@ -66,6 +68,8 @@ class Context:
     cache: Cache = field(default_factory=Cache)
     views: Views = field(default_factory=Views)
     queue: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)
+    watches: Watches = field(default_factory=Watches)
+    meters: Meters = field(default_factory=Meters)
     users: CacheUsers = field(default_factory=CacheUsers)
     following: Following = field(default_factory=Following)
     identity: Identity = field(default_factory=Identity)

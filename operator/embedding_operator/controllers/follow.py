@@ -24,7 +24,7 @@ _LONGEST_PAUSE = 15.0
 
 async def follow(context: Context, resync: Resync, resource: Resource, namespace: str | None, selector: str) -> None:
     """Take in the news of a kind (in one namespace, if given) until cancelled; `resync` has listed it already."""
-    version = resync.versions[resource, namespace]
+    version, told = resync.versions[resource, namespace], context.watches
     pause = _PAUSE / 2
     while True:
         wait = 0.0
@@ -32,13 +32,17 @@ async def follow(context: Context, resync: Resync, resource: Resource, namespace
         try:
             version = version or await resync.list(resource, namespace)
             if not version:  # the cluster does not have this kind, and may get it
+                told.absent(resource, namespace)
                 await asyncio.sleep(context.settings.resync_seconds * random.uniform(0.5, 1.0))  # noqa: S311
                 continue
+            told.begun(resource, namespace)
             async for batch in watch(context.client, resource, namespace, selector, version):
+                told.heard(resource, namespace, sum(news.type != "BOOKMARK" for news in batch))
                 for news in batch:
                     version = _take(context, news)
                 pause = _PAUSE
         except ApiError as error:
+            told.failed(resource, namespace)
             if error.is_expired or error.is_not_found or (error.is_forbidden and resource in OPTIONAL_KINDS):
                 version = ""  # what was missed is unknown: a list tells, of deletions and of such a kind too
             logger.log(

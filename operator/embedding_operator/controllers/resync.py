@@ -110,6 +110,7 @@ class Resync:
         optional kind that the cluster does not have."""
         seen: set[ObjectKey] = set()
         version = ""
+        self._context.meters.lists[resource.plural] += 1
         try:
             async for page in self._context.client.pages(resource, namespace, self._selectors[resource]):
                 for obj in page.items:

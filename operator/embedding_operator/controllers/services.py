@@ -15,7 +15,7 @@ from embedding_operator.controllers.status import write_status
 from embedding_operator.controllers.stuck import stuck, until_stuck
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import OPTIONAL_KINDS, Object, ObjectKey, by_kind, key_of
+from embedding_operator.kube.resources import OPTIONAL_KINDS, REVISIONS, Object, ObjectKey, by_kind, key_of
 from embedding_operator.planning import revision
 from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.devicehealth import Ill
@@ -194,7 +194,9 @@ async def _execute(context: Context, key: ObjectKey, plan: Plan) -> None:
         for cache in context.users.caches_of(key):  # it may wait for this very claim
             context.queue.add(cache)
     for child in plan.apply:
+        is_new = child["kind"] == REVISIONS.kind and key_of(child) not in context.cache
         await _apply(context, child)
+        context.meters.revisions += is_new
     for kind, name in plan.delete:
         leftover = context.cache.get(ObjectKey(kind, key.namespace, name))
         if leftover is not None:

@@ -8,7 +8,7 @@ followed by follow.py; apart.py runs Kopf, and runs it again when it ends.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -17,7 +17,7 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.kube.access import AccessError
-from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource
+from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource, by_kind
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,21 @@ class _NoProgress(kopf.ProgressStorage):
         return None
 
 
-def settings() -> kopf.OperatorSettings:
+class _Begun:
+    """No selectors: own kinds are watched whole. Kopf asks for them as it lists, and with each watch that it begins,
+    which is all that it tells of them."""
+
+    def __init__(self, begun: Callable[[Resource], None]) -> None:
+        self._begun = begun
+        self._kinds = {resource.plural: resource for resource in OWN_KINDS}
+
+    def collect(self, resource: kopf.Resource) -> list[str]:
+        if resource.plural in self._kinds:
+            self._begun(self._kinds[resource.plural])
+        return []
+
+
+def settings(begun: Callable[[Resource], None]) -> kopf.OperatorSettings:
     """Kopf as a watcher and nothing else."""
     kopf_settings = kopf.OperatorSettings()
     kopf_settings.peering.standalone = True
@@ -88,6 +102,7 @@ def settings() -> kopf.OperatorSettings:
     kopf_settings.watching.server_timeout = 290
     kopf_settings.watching.connect_timeout = 10
     kopf_settings.watching.reconnect_backoff = 1.0
+    kopf_settings.watching.label_selectors = cast(Any, _Begun(begun))
     kopf_settings.networking.request_timeout = 60
     kopf_settings.networking.connect_timeout = 5
     kopf_settings.networking.error_backoffs = _Forever()
@@ -123,6 +138,7 @@ def registry(seen: Callable[[Any], None], credentials: Credentials) -> kopf.Oper
 def take(context: Context, resync: Resync, event: Any) -> None:
     """Take one of Kopf's raw events in."""
     obj, kind = event["object"], event["type"]
+    context.watches.heard(by_kind(obj["kind"]))
     if kind == "DELETED":
         routing.deleted(context, obj)
         return

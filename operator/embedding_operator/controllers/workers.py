@@ -1,6 +1,7 @@
 """The workers: take a key, reconcile it, decide when to look again. One key, one worker at a time."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from embedding_operator.api import names
@@ -12,6 +13,7 @@ from embedding_operator.controllers.shared import reconcile_profile, reconcile_s
 from embedding_operator.kube.errors import ApiError, LeaseLost, NameTaken
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.kube.workqueue import QueueShutDown
+from embedding_operator.logs import working_on
 
 logger = logging.getLogger(__name__)
 
@@ -31,34 +33,42 @@ async def work(context: Context) -> None:
             key = await context.queue.get()
         except QueueShutDown:
             return
+        began, result = time.monotonic(), "cancelled"
         try:
-            await _once(context, key)
+            with working_on(key.kind, key.namespace, key.name):
+                result = await _once(context, key)
         finally:
             context.queue.done(key)
+            context.meters.reconciles[key.kind, result] += 1
+            context.meters.seconds[key.kind].observe(time.monotonic() - began)
 
 
-async def _once(context: Context, key: ObjectKey) -> None:
+async def _once(context: Context, key: ObjectKey) -> str:
+    """Reconcile a key. Returns how that went, in a word for the metrics."""
     queue = context.queue
     try:
         again = await RECONCILERS[key.kind](context, key)
     except LeaseLost:
-        return  # the next leader looks at everything
+        return "lease_lost"  # the next leader looks at everything
     except ApiError as error:
         if error.is_namespace_ending:
             queue.forget(key)
-            return
+            return "namespace_ending"
         if error.is_conflict or error.is_not_found:
             await _look(context, key)
         _again(context, key, error, error.retry_after or 0.0)
+        return "conflict" if error.is_conflict else "api_error"
     except NameTaken as error:
         _again(context, key, error)
+        return "name_taken"
     except Exception:
         delay = queue.add_rate_limited(key)
         logger.exception("%s: a defect of the operator; again in %.1f s", key, delay)
-    else:
-        queue.forget(key)
-        if again is not None:
-            queue.add_after(key, again)
+        return "defect"
+    queue.forget(key)
+    if again is not None:
+        queue.add_after(key, again)
+    return "done" if again is None else "again_later"
 
 
 def _again(context: Context, key: ObjectKey, error: Exception, at_least: float = 0.0) -> None:

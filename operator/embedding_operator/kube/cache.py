@@ -61,6 +61,9 @@ class Cache:
     def keys(self, kind: str, namespace: str | None = None) -> Keys:
         return sorted(self._narrowest(kind, namespace, {}))
 
+    def count(self, kind: str) -> int:
+        return len(self._buckets.get((kind,), ()))
+
     def upsert(self, obj: Mapping[str, Any]) -> bool:
         """Take in what the API server says; True if something changed that planners can see.
 

@@ -21,6 +21,7 @@ from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.connection import TRANSPORT_ERRORS, Connection
 from embedding_operator.kube.errors import ApiError, LeaseLost
 from embedding_operator.kube.resources import EVENTS, LEASES, Object, ObjectKey, Resource, by_kind, key_of
+from embedding_operator.metrics.calls import Calls
 
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE: Final = "application/merge-patch+json"
@@ -43,7 +44,7 @@ class KubeClient:
     """`gate` tells whether writes may begin now (the lease); the Lease itself is exempt from it. It is asked before a
     write takes a connection, and again when its first byte is about to leave.
 
-    `requests` counts what was sent, by (verb, kind).
+    `requests` counts what was sent, by (verb, kind), and `calls` what became of it.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class KubeClient:
     ) -> None:
         self.gate: Callable[[], bool] | None = None
         self.requests: Counter[tuple[str, str]] = Counter()
+        self.calls = Calls()
         self._connection = connection
         self._slots = asyncio.Semaphore(concurrency)
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout)
@@ -269,15 +271,18 @@ class KubeClient:
     ) -> aiohttp.ClientResponse:
         """Send it and return the response as soon as its head is there."""
         self.requests[verb, resource.kind] += 1
-        return await self._connection.request(
-            _METHODS[verb],
-            path,
-            query={name: _text(value) for name, value in (query or {}).items() if value is not None},
-            body=None if body is None else _encode(body),
-            content_type=content_type,
-            timeout=timeout,
-            begin=begin,
-        )
+        with self.calls.timed(verb, resource.plural) as call:
+            response = await self._connection.request(
+                _METHODS[verb],
+                path,
+                query={name: _text(value) for name, value in (query or {}).items() if value is not None},
+                body=None if body is None else _encode(body),
+                content_type=content_type,
+                timeout=timeout,
+                begin=begin,
+            )
+            call.status = response.status
+        return response
 
 
 def unreachable(what: str, error: Exception) -> ApiError:

@@ -20,6 +20,7 @@ from yarl import URL
 from embedding_operator.kube.access import Access, AccessError, Certificate, Credential
 from embedding_operator.kube.incluster import is_in_a_pod, of_the_pod
 from embedding_operator.kube.kubeconfig import files, of_kubeconfig
+from embedding_operator.logs import call_id
 
 TRANSPORT_ERRORS: Final = (aiohttp.ClientError, OSError, TimeoutError, AccessError)
 _USER_AGENT: Final = "embedding-operator"
@@ -72,6 +73,8 @@ class Connection:
         """
         credential = await self._access.credential()
         headers = _headers(credential)
+        if (audit_id := call_id()) is not None:
+            headers["Audit-ID"] = audit_id
         if body is not None:
             headers["Content-Type"] = content_type
         session = await self._open_session(credential.certificate)

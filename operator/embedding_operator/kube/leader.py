@@ -82,6 +82,7 @@ class Elector:
         self.identity = identity
         self.lost = asyncio.Event()
         self.leader = ""  # as last seen
+        self.transitions = 0  # as last seen
         self._client = client
         self._key = ObjectKey(LEASES.kind, namespace, name)
         self._times = times
@@ -195,6 +196,7 @@ class Elector:
     def _observe(self, lease: Object) -> None:
         spec: Object = lease.get("spec") or {}
         self.leader = spec.get("holderIdentity") or ""
+        self.transitions = int(spec.get("leaseTransitions") or 0)
         if spec != self._observed_spec:
             self._observed_spec = dict(spec)
             self._observed_at = self._clock()

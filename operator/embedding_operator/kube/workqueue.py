@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
+
+from embedding_operator.metrics.histogram import Histogram
 
 K = TypeVar("K", bound=Hashable)
 
@@ -24,19 +27,27 @@ class QueueShutDown(Exception):  # noqa: N818 - the end of work is not an error
 
 
 class WorkQueue(Generic[K]):
+    """`waited` is how long keys were in the queue; `added` and `retried` count them."""
+
     def __init__(
         self,
         *,
         base_delay: float = 0.05,
         max_delay: float = 300.0,
         random_source: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.added = 0
+        self.retried = 0
+        self.waited = Histogram()
+        self._clock = clock
         self._base_delay = base_delay
         self._max_delay = max_delay
         self._random = random_source
         self._queue: deque[K] = deque()
+        self._since: dict[K, float] = {}  # when each was put there, in that order
         self._dirty: set[K] = set()  # to be handed out: in the queue, or waiting for `done`
-        self._processing: set[K] = set()
+        self._processing: dict[K, float] = {}  # since when each is worked on
         self._getters: deque[asyncio.Future[None]] = deque()
         self._failures: dict[K, int] = {}
         self._due: dict[K, float] = {}  # the truth about delayed keys
@@ -58,6 +69,17 @@ class WorkQueue(Generic[K]):
     @property
     def processing(self) -> int:
         return len(self._processing)
+
+    @property
+    def oldest(self) -> float:
+        """For how many seconds the first key has waited for a worker."""
+        return self._clock() - next(iter(self._since.values())) if self._since else 0.0
+
+    def longest(self) -> tuple[K, float] | None:
+        """The key that a worker has had for the longest, and for how many seconds."""
+        for key, since in self._processing.items():  # in the order in which they were taken
+            return key, self._clock() - since
+        return None
 
     def add(self, key: K) -> None:
         if self._shut_down or key in self._dirty:
@@ -89,6 +111,7 @@ class WorkQueue(Generic[K]):
 
         `at_least` is for servers that said how long to wait (Retry-After).
         """
+        self.retried += 1
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(self._base_delay * 2.0 ** min(failures, 60), self._max_delay)
@@ -121,12 +144,14 @@ class WorkQueue(Generic[K]):
                 raise
         key = self._queue.popleft()
         self._dirty.discard(key)
-        self._processing.add(key)
+        now = self._clock()
+        self.waited.observe(now - self._since.pop(key))
+        self._processing[key] = now
         return key
 
     def done(self, key: K) -> None:
         """The worker has finished with the key."""
-        self._processing.discard(key)
+        self._processing.pop(key, None)
         if key in self._dirty:
             self._put(key)
         elif not self._processing and not self._queue:
@@ -149,6 +174,8 @@ class WorkQueue(Generic[K]):
 
     def _put(self, key: K) -> None:
         self._queue.append(key)
+        self._since[key] = self._clock()
+        self.added += 1
         self._idle.clear()
         self._wake_one()
 

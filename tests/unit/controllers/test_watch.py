@@ -76,9 +76,14 @@ def _resource(plural: str, kind: str, namespaced: bool) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def watching(server: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Resync]:
     """Kopf at work, without pauses."""
-    nobody, settings = cast(Any, None), watch.settings()
-    settings.watching.reconnect_backoff = 0.01
-    monkeypatch.setattr(watch, "settings", lambda: settings)
+    nobody, real = cast(Any, None), watch.settings
+
+    def settings(begun: Callable[[Resource], None]) -> kopf.OperatorSettings:
+        quick = real(begun)
+        quick.watching.reconnect_backoff = 0.01
+        return quick
+
+    monkeypatch.setattr(watch, "settings", settings)
     async with serving(server.answer, tmp_path) as client:
         context = Context(Settings(staging=StagingSite("x")), client, nobody, nobody, nobody)
         resync = Resync(context, {})

@@ -1,0 +1,110 @@
+"""Metrics of services and weights, as their own status says: by condition in all, and a few series for each.
+
+No series has a message, a time or a pod's name in its labels. The reasons are those of api/conditions.py.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from embedding_operator.api import names
+from embedding_operator.api.conditions import Type
+from embedding_operator.controllers.context import Context
+from embedding_operator.kube.resources import Object, Objects
+from embedding_operator.metrics.text import Family, Metric, Sample
+
+_P: Final = "embedding_operator"
+_SERVICE: Final = ("namespace", "service")
+_CACHE: Final = ("namespace", "cache")
+_CONDITION: Final = ("condition", "status", "reason")
+
+SERVICES: Final = Metric(f"{_P}_services", "gauge", "EmbeddingServices by their conditions.", _CONDITION)
+SERVICE: Final = Metric(
+    f"{_P}_service_condition",
+    "gauge",
+    "1 for Ready and Routed, whatever their status, and for Stalled, Degraded, UpdateAvailable and KnownProblems.",
+    (*_SERVICE, *_CONDITION),
+)
+WANTED: Final = Metric(f"{_P}_service_replicas", "gauge", "Replicas that are asked for; 0 if suspended.", _SERVICE)
+READY: Final = Metric(f"{_P}_service_ready_replicas", "gauge", "Replicas that answer requests.", _SERVICE)
+CACHES: Final = Metric(f"{_P}_caches", "gauge", "ModelCaches by their conditions.", _CONDITION)
+CACHE: Final = Metric(
+    f"{_P}_cache_condition",
+    "gauge",
+    "1 for Ready, whatever its status, and for Stalled.",
+    (*_CACHE, *_CONDITION),
+)
+BYTES: Final = Metric(f"{_P}_cache_bytes", "gauge", "Size of staged and verified weights.", _CACHE)
+VERIFIED: Final = Metric(
+    f"{_P}_cache_verified_timestamp_seconds", "gauge", "When every byte of the weights was last checked.", _CACHE
+)
+USERS: Final = Metric(f"{_P}_cache_users", "gauge", "Services that use the weights.", _CACHE)
+DONE: Final = Metric(f"{_P}_cache_staging_bytes", "gauge", "Bytes that are staged so far, while staging.", _CACHE)
+ALL: Final = Metric(f"{_P}_cache_staging_size_bytes", "gauge", "Bytes that are to be staged, while staging.", _CACHE)
+RATE: Final = Metric(f"{_P}_cache_staging_bytes_per_second", "gauge", "How fast, while staging.", _CACHE)
+
+METRICS: Final = (SERVICES, SERVICE, WANTED, READY, CACHES, CACHE, BYTES, VERIFIED, USERS, DONE, ALL, RATE)
+
+_WHATEVER: Final = frozenset({Type.READY, Type.ROUTED})  # shown true or not
+_WHILE_TRUE: Final = frozenset({Type.STALLED, Type.DEGRADED, Type.UPDATE_AVAILABLE, Type.KNOWN_PROBLEMS})
+
+
+def families(context: Context) -> Iterator[Family]:
+    """All of METRICS, in that order."""
+    services = context.cache.list(names.EMBEDDING_SERVICE)
+    yield Family(SERVICES, _counted(services))
+    yield Family(SERVICE, _conditions(services))
+    yield Family(WANTED, ((_named(one), _replicas(one)) for one in services))
+    yield Family(READY, ((_named(one), _status(one).get("readyReplicas") or 0) for one in services))
+    caches = context.cache.list(names.MODEL_CACHE)
+    yield Family(CACHES, _counted(caches))
+    yield Family(CACHE, _conditions(caches))
+    staged = [one for one in caches if _status(one).get("digest")]
+    yield Family(BYTES, ((_named(one), _status(one).get("bytes") or 0) for one in staged))
+    yield Family(VERIFIED, ((_named(one), at) for one in staged if (at := _seconds(_status(one).get("verifiedAt")))))
+    yield Family(USERS, ((_named(one), len(_status(one).get("usedBy") or ())) for one in caches))
+    under_way = [(_named(one), found) for one in caches if (found := _status(one).get("progress"))]
+    for metric, field in ((DONE, "bytes"), (ALL, "totalBytes"), (RATE, "bytesPerSecond")):
+        yield Family(metric, ((name, found[field]) for name, found in under_way if found.get(field) is not None))
+
+
+def _named(obj: Object) -> tuple[str, str]:
+    metadata = obj["metadata"]
+    return metadata.get("namespace") or "", metadata["name"]
+
+
+def _status(obj: Object) -> Object:
+    status: Object = obj.get("status") or {}
+    return status
+
+
+def _replicas(service: Object) -> int:
+    spec = service.get("spec") or {}
+    replicas: int = 0 if spec.get("suspend") else spec.get("replicas", 1)
+    return replicas
+
+
+def _said(obj: Object) -> Iterator[tuple[str, str, str]]:
+    for one in _status(obj).get("conditions") or ():
+        yield str(one.get("type")), str(one.get("status")), str(one.get("reason"))
+
+
+def _counted(objects: Objects) -> list[Sample]:
+    counts: Counter[tuple[str, ...]] = Counter(said for obj in objects for said in _said(obj))
+    return [(labels, count) for labels, count in sorted(counts.items())]
+
+
+def _conditions(objects: Objects) -> Iterator[Sample]:
+    for obj in objects:
+        name = _named(obj)
+        for condition, status, reason in _said(obj):
+            if condition in _WHATEVER or (status == "True" and condition in _WHILE_TRUE):
+                yield (*name, condition, status, reason), 1
+
+
+def _seconds(time: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except (TypeError, ValueError):
+        return None
