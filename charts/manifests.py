@@ -1,4 +1,4 @@
-"""Generates what is derived: the chart's copies of the CRDs, the schema of profiles among its values, the table of its
+"""Generates what is derived: the chart's copies of the CRDs, its dashboards, the schema of profiles among its values, the table of its
 values, and install.yaml. `python -m charts.manifests`
 
 crds/ is the source of truth. The copies differ in what Helm needs only: a switch, the wish to be kept, labels and
@@ -14,6 +14,9 @@ import sys
 from pathlib import Path
 
 from charts import profileschema, valuestable
+from charts.dashboard_operator import operator
+from charts.dashboard_servers import servers
+from charts.dashboards import written
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHART = REPOSITORY / "charts/embedding-operator"
@@ -105,6 +108,11 @@ def write_chart_crds() -> None:
         (CHART_CRDS / name).write_text(text)
 
 
+def dashboards() -> dict[str, str]:
+    """File name -> text of Grafana's dashboards."""
+    return {f"{made['uid']}.json": written(made) for made in (operator(), servers())}
+
+
 def find_helm() -> Path:
     """Helm of the machine, else the one that the test cluster's tool builds."""
     if found := shutil.which("helm"):
@@ -120,6 +128,8 @@ def main() -> int:
         write_chart_crds()
         VALUES_SCHEMA.write_text(values_schema())
         README.write_text(readme())
+        for name, text in dashboards().items():
+            (CHART / "dashboards" / name).write_text(text)
         INSTALL.write_text(install_manifest(find_helm()))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

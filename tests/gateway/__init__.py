@@ -13,14 +13,19 @@ MODULE = "sigs.k8s.io/gateway-api"
 
 def crd(plural: str) -> Path:
     """The file of one CRD of the standard channel."""
+    directory = module_directory(HERE, MODULE) / "config" / "crd" / "standard"
+    return directory / f"gateway.networking.k8s.io_{plural}.yaml"
+
+
+def module_directory(pinned: Path, module: str) -> Path:
+    """The files of a Go module, as the go.sum in a directory pins it."""
     answer = subprocess.run(
-        ["go", "mod", "download", "-json", MODULE],
-        cwd=HERE,
+        ["go", "mod", "download", "-json", module],
+        cwd=pinned,
         env=os.environ | {"GOFLAGS": "", "GOWORK": "off"},
         capture_output=True,
         text=True,
     )
     if answer.returncode:
-        raise ClusterError(f"go cannot fetch {MODULE}: {answer.stderr or answer.stdout}")
-    directory = Path(json.loads(answer.stdout)["Dir"]) / "config" / "crd" / "standard"
-    return directory / f"gateway.networking.k8s.io_{plural}.yaml"
+        raise ClusterError(f"go cannot fetch {module}: {answer.stderr or answer.stdout}")
+    return Path(json.loads(answer.stdout)["Dir"])

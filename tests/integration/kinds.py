@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from tests.cluster.kubectl import Kubectl
+from tests.integration.operating import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = ROOT / "crds"
@@ -26,6 +27,13 @@ def install_kinds(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", str(CRDS))
     names = [f"crd/{plural}.embedding-operator.io" for plural in PLURALS]
     kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+
+
+def install_crd(kubectl: Kubectl, path: Path) -> None:
+    """Apply somebody else's CRD, and wait until the API serves it; `kubectl wait` fails while it has no conditions."""
+    kubectl("apply", "--server-side", "-f", str(path))
+    said = "{.status.conditions[?(@.type=='Established')].status}"
+    until(lambda: kubectl("get", "-f", str(path), "-o", f"jsonpath={said}") == "True")
 
 
 def service(**changes: Any) -> Manifest:

@@ -205,6 +205,11 @@ def test_the_network_policy_names_the_ports_of_the_pods() -> None:
         {"updateStrategy": {"rollingUpdate": {"maxSurge": "one"}}},
         {"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}},
         {"extraArgs": ["run"]},
+        {"logFormat": "yaml"},
+        {"monitoring": {"podMonitor": {"interval": "often"}}},
+        {"monitoring": {"serviceMonitor": {"port": 8080}}},
+        {"monitoring": {"prometheusRule": {"runbooks": "a page#with-an-anchor"}}},
+        {"dashboards": {"labels": {"grafana_dashboard": 1}}},
     ],
     ids=str,
 )

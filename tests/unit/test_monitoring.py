@@ -1,15 +1,35 @@
-"""docs/monitoring.md shows every metric that the operator tells. `make golden` writes the table anew."""
+"""docs/monitoring.md shows every metric and every alert. `make golden` writes the table of metrics anew."""
 
 import re
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from embedding_operator.controllers.telling import METRICS
 from embedding_operator.metrics.text import Metric
+from tests.prometheus_rules import alerts
 from tests.unit.planning.test_golden import assert_as_reviewed
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "monitoring.md"
 BLOCK = re.compile(r"(<!-- metrics -->\n).*?(<!-- end -->)", re.S)
+
+
+def test_every_alert_says_how_bad_it_is_and_has_a_place_on_the_page() -> None:
+    headings = re.findall(r"^### (Embedding\w+)$", PAGE.read_text(), re.M)
+    assert headings == [rule["alert"] for rule in alerts()]
+    for rule in alerts():
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert {"summary", "description"} < set(rule["annotations"])
+        assert rule["annotations"]["runbook_url"] == f"docs/monitoring.md#{rule['alert'].lower()}"
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
+def test_alerts_ask_for_metrics_that_are_told(rule: dict[str, Any]) -> None:
+    asked = {re.sub(r"_bucket$", "", name) for name in re.findall(r"embedding_operator_\w+", rule["expr"])}
+    assert asked <= {metric.name for metric in METRICS}
+    assert asked
 
 
 def row(metric: Metric) -> str:

@@ -80,9 +80,7 @@ async def _run(context: Context, resync: Resync, connection: Connection) -> Base
         await asyncio.wait([ended], timeout=_STOPPING)
 
 
-async def _kopf(
-    context: Context, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, stop: Stop
-) -> None:
+async def _kopf(context: Context, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, stop: Stop) -> None:
     # of a task that nobody asked for its result: Kopf has told before why it failed
     asyncio.get_running_loop().set_exception_handler(lambda _, said: logger.debug("%s", said.get("message")))
     namespaces = context.settings.namespaces

@@ -5,7 +5,10 @@ It must never finish what is in flight once stopped: that vLLM loses those reque
 
 import asyncio
 import math
+import time
 from collections import Counter
+
+from tests.standins.vllm.measured import Measured
 
 
 class EngineStoppedError(Exception):
@@ -29,6 +32,9 @@ class Engine:
         self.running = 0
         self.waiting = 0
         self.counts: Counter[str] = Counter()
+        self.latencies = {name: Measured() for name in ("e2e_request_latency", "request_queue_time")}
+        self.latencies |= {name: Measured() for name in ("request_inference_time", "request_prefill_time")}
+        self.step_tokens = Measured((1.0, 8.0, 64.0, 512.0, 4096.0))
         self._slots = asyncio.Semaphore(max_num_seqs)
         self._stopped = False
 
@@ -38,11 +44,13 @@ class Engine:
 
     async def _one(self, tokens: list[int]) -> None:
         self.waiting += 1
+        arrived = time.monotonic()
         try:
             await self._slots.acquire()
         finally:
             self.waiting -= 1
         self.running += 1
+        began = time.monotonic()
         try:
             await asyncio.sleep(self.latency + len(tokens) * self.latency_per_token)
             if self._stopped:
@@ -51,9 +59,18 @@ class Engine:
                 await asyncio.Event().wait()  # as a device that hangs: nothing comes back, and nobody is told
             self.counts["prompt_tokens"] += len(tokens)
             self.counts["success"] += 1
+            self._measure(arrived, began, len(tokens))
         finally:
             self.running -= 1
             self._slots.release()
+
+    def _measure(self, arrived: float, began: float, tokens: int) -> None:
+        now = time.monotonic()
+        self.latencies["e2e_request_latency"].observe(now - arrived)
+        self.latencies["request_queue_time"].observe(began - arrived)
+        self.latencies["request_inference_time"].observe(now - began)
+        self.latencies["request_prefill_time"].observe(now - began)
+        self.step_tokens.observe(tokens)  # one input a step
 
     async def _lose(self) -> None:
         if self.shutdown_timeout:

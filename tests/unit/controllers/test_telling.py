@@ -101,7 +101,12 @@ def test_the_operator_tells_of_itself() -> None:
     assert of(lines, "leader") == [" 1"]
     assert of(told(context, Standing(False, 3, True)), "leader") == [" 0"]
     assert of(lines, "lease_transitions_total") == [" 3"]
-    assert of(lines, "reconciles_total") == ['{kind="ModelCache",result="done"} 2']
+    assert of(lines, "reconciles_total") == [
+        '{kind="EmbeddingService",result="defect"} 0',
+        '{kind="ModelCache",result="defect"} 0',
+        '{kind="ModelCache",result="done"} 2',
+        '{kind="RuntimeProfile",result="defect"} 0',
+    ]
     assert of(lines, "watch_starts_total") == ['{resource="deployments"} 0', '{resource="pods"} 1']
     assert of(lines, "watch_failures_total") == ['{resource="deployments"} 1', '{resource="pods"} 0']
     assert of(lines, "watch_events_total") == ['{resource="deployments"} 0', '{resource="pods"} 3']

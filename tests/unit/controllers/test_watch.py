@@ -7,17 +7,18 @@ import contextlib
 import json
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
+import kopf
 import pytest
 from aiohttp import web
 
 from embedding_operator.controllers import apart, watch
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.resync import Resync
-from embedding_operator.kube.resources import OWN_KINDS
+from embedding_operator.kube.resources import OWN_KINDS, Resource
 from embedding_operator.planning.stagejob import StagingSite
 from tests.unit.kube.serving import serving
 

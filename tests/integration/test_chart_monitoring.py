@@ -1,0 +1,90 @@
+"""What the chart makes for Prometheus and Grafana, taken by a real API server with the Prometheus Operator's kinds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from charts.manifests import CHART, dashboards
+from tests.cluster.binaries import ensure_binaries
+from tests.cluster.controlplane import ControlPlane
+from tests.integration.kinds import install_crd
+from tests.prometheus_operator import crd
+from tests.prometheus_rules import RULES
+
+Object = dict[str, Any]
+ALL = {
+    "monitoring": {
+        "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "serviceMonitor": {"enabled": True, "interval": "1m"},
+        "prometheusRule": {"enabled": True, "runbooks": "https://example.com/monitoring.html"},
+    },
+    "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Embeddings"}},
+    "crds": {"install": False},
+}
+
+
+def rendered(**values: Any) -> list[Object]:
+    command = [ensure_binaries(["helm"])["helm"], "template", "embedding-operator", CHART, "--values", "-"]
+    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@pytest.fixture(scope="module")
+def objects() -> dict[tuple[str, str], Object]:
+    return {(one["kind"], one["metadata"]["name"]): one for one in rendered(**ALL)}
+
+
+def test_nothing_of_it_is_there_by_default() -> None:
+    kinds = {one["kind"] for one in rendered(crds={"install": False})}
+    assert kinds & {"PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap", "Service"} == set()
+
+
+def test_an_api_server_takes_all_of_it(control_plane: ControlPlane, objects: dict[tuple[str, str], Object]) -> None:
+    for plural in ("podmonitors", "servicemonitors", "prometheusrules"):
+        install_crd(control_plane.kubectl, crd(plural))
+    wanted = [one for one in objects.values() if one["kind"] in ("PodMonitor", "ServiceMonitor", "PrometheusRule")]
+    wanted += [one for one in objects.values() if one["kind"] in ("ConfigMap", "Service")]
+    assert len(wanted) == 6
+    manifest = yaml.safe_dump_all(wanted)
+    said = control_plane.kubectl("apply", "--server-side", "--validate=strict", "-f", "-", input=manifest)
+    assert said.count("serverside-applied") == 6
+    for plural in ("podmonitors", "servicemonitors", "prometheusrules"):
+        control_plane.kubectl("delete", "-f", str(crd(plural)))
+
+
+def test_monitors_find_the_pods_and_the_port(objects: dict[tuple[str, str], Object]) -> None:
+    template = objects["Deployment", "embedding-operator"]["spec"]["template"]
+    labels, (container,) = template["metadata"]["labels"], template["spec"]["containers"]
+    monitor = objects["PodMonitor", "embedding-operator"]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in [port["name"] for port in container["ports"]]
+    service = objects["Service", "embedding-operator-metrics"]
+    by_service = objects["ServiceMonitor", "embedding-operator"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert by_service["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert (by_service["spec"]["endpoints"][0]["port"], endpoint["honorLabels"]) == ("metrics", True)
+
+
+def test_the_rules_are_those_of_the_file_but_for_where_they_are_explained(
+    objects: dict[tuple[str, str], Object],
+) -> None:
+    spec = objects["PrometheusRule", "embedding-operator"]["spec"]
+    text = RULES.read_text().replace("url: docs/monitoring.md", "url: https://example.com/monitoring.html")
+    assert spec == yaml.safe_load(text)
+
+
+def test_dashboards_come_as_grafanas_sidecar_looks_for_them(objects: dict[tuple[str, str], Object]) -> None:
+    maps = [one for (kind, _), one in objects.items() if kind == "ConfigMap"]
+    held = {name: text for one in maps for name, text in one["data"].items()}
+    assert held == dashboards()
+    for one in maps:
+        assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert one["metadata"]["annotations"] == {"grafana_folder": "Embeddings"}
