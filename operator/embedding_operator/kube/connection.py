@@ -102,7 +102,7 @@ class Connection:
         return await session.ws_connect(
             self._url(path, query),
             protocols=(protocol,),
-            headers=_headers(credential),
+            headers=_headers(credential, accept="*/*"),  # a kubelet answers 406 to any other: its routes name no type
             server_hostname=self._server.name,
             proxy=self._proxy,
             max_msg_size=0,
@@ -186,8 +186,8 @@ async def connect(
     return Connection(access, unacknowledged=unacknowledged)
 
 
-def _headers(credential: Credential) -> dict[str, str]:
-    headers = {"Accept": "application/json", "User-Agent": _USER_AGENT}
+def _headers(credential: Credential, accept: str = "application/json") -> dict[str, str]:
+    headers = {"Accept": accept, "User-Agent": _USER_AGENT}
     if credential.header is not None:
         headers["Authorization"] = credential.header
     return headers

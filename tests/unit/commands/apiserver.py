@@ -51,7 +51,9 @@ class ApiServer:
                     return web.json_response(one)
         return web.json_response({"kind": "Status", "message": "not found", "reason": "NotFound"}, status=404)
 
-    async def _portforward(self, request: web.Request) -> web.WebSocketResponse:
+    async def _portforward(self, request: web.Request) -> web.StreamResponse:
+        if request.headers["Accept"] != "*/*":  # as a kubelet does
+            return web.Response(status=406)
         websocket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
         await websocket.prepare(request)
         assert websocket.ws_protocol == "v4.channel.k8s.io"
