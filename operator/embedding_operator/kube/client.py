@@ -19,6 +19,7 @@ import msgspec
 
 from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.connection import TRANSPORT_ERRORS, Connection
+from embedding_operator.kube.encoding import encode
 from embedding_operator.kube.errors import ApiError, LeaseLost
 from embedding_operator.kube.resources import EVENTS, LEASES, Object, ObjectKey, Resource, by_kind, key_of
 from embedding_operator.metrics.calls import Calls
@@ -28,7 +29,6 @@ _MERGE: Final = "application/merge-patch+json"
 _CHUNK: Final = 100  # objects, of up to 10 kB as JSON and several times that as dicts
 _MAX_RESTARTS: Final = 5
 
-_encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -276,7 +276,7 @@ class KubeClient:
                 _METHODS[verb],
                 path,
                 query={name: _text(value) for name, value in (query or {}).items() if value is not None},
-                body=None if body is None else _encode(body),
+                body=None if body is None else encode(body),
                 content_type=content_type,
                 timeout=timeout,
                 begin=begin,
