@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.integration.kinds import REMOVE, Manifest, cache, profile
-from tests.integration.refused_services import FIXED, PATH, QUANTITY
+from tests.integration.refused_services import FIXED, KEYS, PATH, QUANTITY, VALUE
 
 HTTP_FILE = {"path": "config.json", "url": "https://x.example.com/config.json", "sha256": "a" * 64}
 
@@ -109,6 +109,29 @@ BAD: dict[str, tuple[Manifest, str]] = {
         profile(pod={"annotations": {"embedding-operator.io/x": "x"}}),
         "annotations of embedding-operator.io/ are the operator's",
     ),
+    "a RuntimeClass with a blank": (
+        profile(pod={"runtimeClassName": "my class"}),
+        "write the name of a RuntimeClass in lower case, such as ascend",
+    ),
+    "a label that is none": (profile(pod={"labels": {"a b": "x"}}), KEYS),
+    "an annotation that is none": (profile(pod={"annotations": {"/x": "x"}}), KEYS),
+    "a label of nodes that is none": (profile(pod={"nodeSelector": {"": "x"}}), KEYS),
+    "a label's value that is none": (profile(pod={"labels": {"a": "x y"}}), VALUE),
+    "a label's value that no node has": (profile(pod={"nodeSelector": {"a": "-x"}}), VALUE),
+    "a taint that no node has": (
+        profile(pod={"tolerations": [{"key": "a b"}]}),
+        "write the taint's key as nodes have it",
+    ),
+    "a taint's value that no node has": (
+        profile(pod={"tolerations": [{"key": "a", "value": "é"}]}),
+        "write the taint's value as nodes have it",
+    ),
+    "a profile's pull secret in capitals": (
+        profile(runtime__imagePullSecrets=[{"name": "Registry"}]),
+        "write the name of a Secret in lower case, such as registry-credentials",
+    ),
+    "a staging pod's node that is none": (cache(stager={"nodeSelector": {"a": "x y"}}), VALUE),
+    "a staging pod's label of nodes that is none": (cache(stager={"nodeSelector": {"a b": "x"}}), KEYS),
     "a share that is no quantity": (profile(pod={"resourcesPerDevice": {"memory": "lots"}}), QUANTITY),
     "shared memory that is no quantity": (profile(pod={"sharedMemory": "1GB"}), QUANTITY),
 }

@@ -16,6 +16,9 @@ FIELD_FLAGS = "these have fields: write spec.parallelism.tensor for --tensor-par
 NO_PLACE = "an instruction reaches no text that is passed on as it comes: write serving.promptFormat: Model beside"
 ONLY_VECTORS = "only vectors are pooled and cut: remove serving.dimensions and serving.pooling, or write task Embed"
 HOST = "write a host in lower case, without scheme and port, such as images.example.com"
+KEYS = "write keys as Kubernetes has them, such as team or example.com/team"
+VALUE = "write a label's value, which begins and ends with a letter or digit"
+RESOURCE = "write cpu, memory, ephemeral-storage, hugepages-2Mi, or a resource with its domain"
 SOURCE = {"modelScope": {"repo": "a/b"}}
 
 
@@ -200,7 +203,53 @@ BAD: dict[str, tuple[Manifest, str]] = {
         service(exposure__service={"type": "ExternalName"}),
         'supported values: "ClusterIP", "NodePort", "LoadBalancer"',
     ),
+    # names and labels as Kubernetes has them
+    "a pull secret in capitals": (
+        service(runtime__imagePullSecrets=[{"name": "Registry"}]),
+        "write the name of a Secret in lower case, such as registry-credentials",
+    ),
+    "a PriorityClass with a blank": (
+        service(scheduling__priorityClassName="very high"),
+        "write the name of a PriorityClass in lower case, such as serving",
+    ),
+    "a zone with a blank": (
+        service(scheduling__topologySpread=[{"topologyKey": "my zone"}]),
+        "write a label's key as nodes have it, such as topology.kubernetes.io/zone",
+    ),
+    "a label key with a blank": (
+        service(scheduling__topologySpread=[{"topologyKey": "zone", "labelSelector": {}, "matchLabelKeys": ["a b"]}]),
+        "write a label's key as pods have it, such as pod-template-hash",
+    ),
+    "a label of nodes that is none": (service(scheduling__nodeSelector={"a b": "x"}), KEYS),
+    "a label's value that no node has": (service(scheduling__nodeSelector={"a": "x y"}), VALUE),
+    "a label of pods that is none": (service(runtime__podTemplate={"metadata": {"labels": {"a b": "x"}}}), KEYS),
+    "a label's value that no pod has": (service(runtime__podTemplate={"metadata": {"labels": {"a": "x y"}}}), VALUE),
+    "an annotation of pods that is none": (
+        service(runtime__podTemplate={"metadata": {"annotations": {"a b": "x"}}}),
+        KEYS,
+    ),
+    "an annotation of a Service that is none": (service(exposure__service={"annotations": {"a b": "x"}}), KEYS),
+    "a load balancer's class with a blank": (
+        service(exposure__service={"type": "LoadBalancer", "loadBalancerClass": "a b"}),
+        "write the class as its controller names it, such as service.k8s.aws/nlb",
+    ),
+    "a Gateway in capitals": (
+        service(exposure__gateway={"parentRefs": [{"name": "Public"}]}),
+        "write the name of a Gateway in lower case, such as public",
+    ),
+    "a Gateway's namespace in capitals": (
+        service(exposure__gateway={"parentRefs": [{"name": "public", "namespace": "Gateways"}]}),
+        "write the name of a namespace in lower case, such as gateways",
+    ),
+    "a listener in capitals": (
+        service(exposure__gateway={"parentRefs": [{"name": "public", "sectionName": "HTTPS"}]}),
+        "write the name of a listener in lower case, such as https",
+    ),
+    "a resource without a domain": (service(runtime__resources={"requests": {"disk": "1"}}), RESOURCE),
+    "a limit without a domain": (service(runtime__resources={"limits": {"disk": "1"}}), RESOURCE),
     # tolerations
+    "a taint that no node has": (toleration(key="a b"), "write the taint's key as nodes have it"),
+    "a taint's value that no node has": (toleration(key="a", value="é"), "write the taint's value as nodes have it"),
     "Exists with a value": (toleration(key="a", operator="Exists", value="b"), "operator Exists takes no value"),
     "no key": (toleration(effect="NoSchedule"), "operator: Exists to accept every taint"),
     "seconds without NoExecute": (
