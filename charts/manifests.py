@@ -1,5 +1,5 @@
-"""Generates what is derived: the chart's copies of the CRDs, its dashboards, the schema of profiles among its values, the
-table of its values, and install.yaml. `python -m charts.manifests`
+"""Generates what is derived: the chart's copies of the CRDs, its dashboards, the schema of profiles, the table of
+values, and install.yaml. `python -m charts.manifests`
 
 crds/ is the source of truth. The copies differ in what Helm needs only: a switch, the wish to be kept, labels and
 annotations.
