@@ -15,7 +15,7 @@ from typing import Any
 
 from embedding_operator.cli import main
 from embedding_operator.kube.client import KubeClient
-from embedding_operator.kube.resources import EVENTS, LEASES, Object, Resource
+from embedding_operator.kube.resources import EVENTS, LEASES, Resource
 
 READS = ("get", "list")
 TAKING = 2  # a look at the Lease and the write that takes it
@@ -40,7 +40,7 @@ def die_after(number: int, is_counted: Callable[[str, Resource], bool]) -> None:
     """From now on, the N-th answer that counts is the last thing that this process sees."""
     exchange, left = KubeClient._exchange, number
 
-    async def counted(self: KubeClient, verb: str, resource: Resource, *rest: Any) -> Object:
+    async def counted(self: KubeClient, verb: str, resource: Resource, *rest: Any) -> bytes:
         nonlocal left
         try:
             return await exchange(self, verb, resource, *rest)

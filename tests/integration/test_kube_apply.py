@@ -40,7 +40,7 @@ async def test_the_second_apply_of_the_same_is_not_sent(applier, client, namespa
 async def test_the_answer_is_in_the_cache_before_any_watch_tells(applier, namespace, owner):
     desired = owned_by(deployment(namespace), owner)
     await applier.apply(desired)
-    [known] = applier._cache.owned(owner["metadata"]["uid"])
+    known = applier._cache.get(key_of(desired))
     assert unpacked(known)["spec"]["replicas"] == 0
 
 

@@ -7,6 +7,7 @@ compares the two. So two equal decisions make the same writes. Nothing is writte
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from embedding_operator.controllers.shared import built_in_keys, reconcile_scrip
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
+from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import Object, ObjectKey, Resource, key_of
@@ -42,12 +44,16 @@ class Asking(KubeClient):
         self.state: Mapping[ObjectKey, Object] = {}
         self.deleted: list[str] = []
 
-    async def _exchange(self, verb: str, resource: Resource, path: str, query: Any, *_: Any) -> Object:
+    async def _exchange(self, verb: str, resource: Resource, path: str, query: Any, *_: Any) -> bytes:
+        return json.dumps(self._found(verb, resource, path, query)).encode()
+
+    def _found(self, verb: str, resource: Resource, path: str, query: Any) -> Object:
         if verb == "delete":
             self.deleted.append(path)
             return {}
         if verb == "list":
-            return {"metadata": {}, "items": self._listed(resource, path, query["labelSelector"])}
+            items = self._listed(resource, path, query["labelSelector"])
+            return {"metadata": {}, "items": items}
         assert verb == "get", f"nothing is written here: {verb} {path}"
         for key, obj in self.state.items():
             if key.kind == resource.kind and resource.path(key.namespace or None, key.name) == path:
@@ -174,7 +180,7 @@ def waits_for_a_claim(decision: Decision) -> bool:
 
 def contents(mind: Mind) -> dict[ObjectKey, Object]:
     """Everything in the cache."""
-    return dict(mind.context.cache._objects)
+    return {key: unpacked(kept.object()) for key, kept in mind.context.cache._objects.items()}
 
 
 def _as_applied(child: Object | None) -> Object | None:
@@ -182,4 +188,4 @@ def _as_applied(child: Object | None) -> Object | None:
     if child is None:
         return None
     metadata = {name: value for name, value in child["metadata"].items() if name != "resourceVersion"}
-    return {name: value for name, value in child.items() if name != "status"} | {"metadata": metadata}
+    return {name: value for name, value in unpacked(child).items() if name != "status"} | {"metadata": metadata}

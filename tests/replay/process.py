@@ -8,6 +8,7 @@ clock jumps, so nothing waits.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -17,7 +18,7 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import SCRIPTS, Context, Settings
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.shared import built_in_keys
-from embedding_operator.controllers.watch import WATCHED, selector_of
+from embedding_operator.controllers.watch import BY_KOPF, WATCHED, selector_of
 from embedding_operator.controllers.workers import work
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
@@ -25,7 +26,7 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.events import Recorder
-from embedding_operator.kube.resources import OWN_KINDS, Object, ObjectKey, Resource, by_kind
+from embedding_operator.kube.resources import Object, ObjectKey, Resource, by_kind
 from tests.replay.apiserver import ApiServer, is_shown
 from tests.replay.deciding import SITE, NoConnection
 from tests.replay.recording import Event
@@ -65,10 +66,10 @@ class Gated(KubeClient):
 
     async def _exchange(
         self, verb: str, resource: Resource, path: str, query: Any, body: Any, content_type: str
-    ) -> Object:
+    ) -> bytes:
         answered: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
         self.sent.append(Request(verb, resource, path, query, body, answered))
-        return await answered
+        return json.dumps(await answered).encode()
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Process:
             recorder=Recorder(self.client, instance="x"),  # never run: Events are told, not needed
             http=cast(Any, None),  # the pods here have no addresses
         )
-        self.resync = Resync(self.context, {resource: selector_of(resource) for resource in WATCHED})
+        self.resync = Resync(self.context, {resource: selector_of(resource) for resource in WATCHED}, BY_KOPF)
         self.api.tell = self._news
         self._shown: set[ObjectKey] = set()
         self._told_of: set[str] = set()  # the kinds whose news are told
@@ -102,7 +103,7 @@ class Process:
     async def _lead(self) -> None:
         await self.resync.first()
         self.watching = True
-        for resource in OWN_KINDS:
+        for resource in BY_KOPF:
             self._begin_watch(resource.kind)
         for key in built_in_keys():
             self.context.queue.add(key)
@@ -152,7 +153,7 @@ class Process:
         """A watch ends, what it had not told is lost, and the server has forgotten where it was."""
         if not self.watching:
             return
-        if by_kind(kind) in OWN_KINDS:
+        if by_kind(kind) in BY_KOPF:
             self._begin_watch(kind)
         elif kind in self._told_of:
             self._told_of.remove(kind)
@@ -250,8 +251,8 @@ class Process:
             left, version = self._snapshots[token]  # two lists at one version have the same token
         else:
             whole = not request.key.namespace  # the operator asks for one namespace only to look once
-            if whole and request.resource not in OWN_KINDS and request.key.kind not in self._told_of:
-                self._show(request.key.kind)  # children are followed from their list on
+            if whole and request.resource not in BY_KOPF and request.key.kind not in self._told_of:
+                self._show(request.key.kind)  # children are followed from their list on, as services are
             objects = sorted(self.api.objects.items())
             left = [obj for key, obj in objects if key.kind == request.key.kind and _is_selected(obj, request.query)]
             version = str(self.api.version)

@@ -90,9 +90,9 @@ class RuntimeProfileSpec(View):
     rollout: ProfileRollout = ProfileRollout()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RuntimeProfile(View):
-    """A stored RuntimeProfile."""
+    """A stored RuntimeProfile. One is the same as itself alone, so that what is worked out of it can be remembered."""
 
     metadata: ObjectMeta
     spec: RuntimeProfileSpec

@@ -18,7 +18,8 @@ import aiohttp
 from embedding_operator import logs
 from embedding_operator.controllers import watch
 from embedding_operator.controllers.apart import keep_watching
-from embedding_operator.controllers.context import Context, Settings
+from embedding_operator.controllers.asking import ask_pods
+from embedding_operator.controllers.context import FIRST_ROUND, Context, Settings
 from embedding_operator.controllers.follow import follow
 from embedding_operator.controllers.health import serve_health
 from embedding_operator.controllers.heartbeat import Heartbeat
@@ -35,7 +36,7 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import Connection, connect
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.leader import Elector
-from embedding_operator.kube.resources import CHILD_KINDS
+from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.metrics.text import render
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ LEASE_LOST = 1  # the exit code
 # Calls. An API server keeps what is nested 10,000 deep (in an affinity, say), and a list shows everybody's objects: one
 # that cannot be read would stop the operator for all. Tried with twice that depth on a stack of 8 MiB.
 _DEEPEST = 50_000
+_ASKING = 4  # services whose pods are asked for vectors at a time
 
 
 async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
@@ -68,7 +70,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
         logs.identify(settings.identity, lambda: elector.held)
         _end_if_woken_too_late(elector)
         context = await _context(settings, client, stack)
-        resync = Resync(context, {resource: watch.selector_of(resource) for resource in watch.WATCHED})
+        resync = Resync(context, {resource: watch.selector_of(resource) for resource in watch.WATCHED}, watch.BY_KOPF)
         if settings.health_port is not None:
             runner = await serve_health(
                 settings.health_port,
@@ -114,6 +116,7 @@ async def _operate(
             task.result()  # a defect in a task ends the process with its traceback
     finally:
         context.queue.shut_down()
+        context.asks.shut_down()
         if elector.held:  # a standby's queue is full and has no workers
             await _within(20.0, context.queue.drained())
             await _within(2.0, context.recorder.flush())
@@ -129,17 +132,20 @@ async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
     logger.info("listed %d objects", len(context.cache))
     await elector.acquire()
     await make_profiles(context)
+    context.queue.add(ObjectKey(FIRST_ROUND, "", ""))
     async with asyncio.TaskGroup() as group:
         group.create_task(follow_files(context))
         for _ in range(context.settings.workers):
             group.create_task(work(context))
+        for _ in range(_ASKING):
+            group.create_task(ask_pods(context))
     await asyncio.Event().wait()  # workers end only with the queue
 
 
 async def _follow(context: Context, resync: Resync) -> None:
     await resync.synced.wait()
     async with asyncio.TaskGroup() as group:
-        for resource in CHILD_KINDS:
+        for resource in watch.FOLLOWED:
             for namespace in resync.scopes(resource):
                 group.create_task(follow(context, resync, resource, namespace, watch.selector_of(resource)))
 

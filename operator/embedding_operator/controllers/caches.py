@@ -1,10 +1,13 @@
 """The controller of ModelCaches: makes those that services ask for, and stages each once."""
 
+import json
 from dataclasses import replace
+from functools import lru_cache
 
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
@@ -123,14 +126,20 @@ def _wanted(context: Context, key: ObjectKey, obj: Object | None) -> Object | No
     """The ModelCache of that name that a service asks for by its source."""
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         return None
+    wanted = _cache_wanted(routing.as_asked(obj), tuple(profiles_known(context).values()))
+    return wanted if wanted is not None and wanted["metadata"]["name"] == key.name else None
+
+
+@lru_cache(maxsize=1024)
+def _cache_wanted(asked: str, profiles: tuple[RuntimeProfile, ...]) -> Object | None:
+    """Thousands of services may ask for the same, and each of their caches wants to know what for."""
     try:
-        service = EmbeddingService.from_dict(obj)  # no view is kept of what is many times as many
+        service = EmbeddingService.from_dict(json.loads(asked))
         if service.spec.model.source is None:
             return None
-        wanted = model_cache(service, choose_profile(service, profiles_known(context)).spec.pod)
+        return model_cache(service, choose_profile(service, {one.metadata.name: one for one in profiles}).spec.pod)
     except (ApiValueError, PlanError):
         return None  # the service's own status says so
-    return wanted if wanted["metadata"]["name"] == key.name else None
 
 
 async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> ObservedCache:

@@ -31,6 +31,7 @@ from embedding_operator.planning.stagejob import StagingSite
 
 COMPANY = 15.0  # seconds in which what is applied together has come: Flux applies a service before its ModelCache
 SCRIPTS = "Scripts"  # the queue's word for "the script ConfigMaps of a namespace"
+FIRST_ROUND = "FirstRound"  # and for the end of what a new leader found to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Context:
     queue: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)
     watches: Watches = field(default_factory=Watches)
     meters: Meters = field(default_factory=Meters)
+    asks: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)  # services whose pods are to be asked for vectors
     users: CacheUsers = field(default_factory=CacheUsers)
     following: Following = field(default_factory=Following)
     identity: Identity = field(default_factory=Identity)

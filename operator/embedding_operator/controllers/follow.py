@@ -1,8 +1,8 @@
-"""Follows the children of one kind: from a list on, all news since, for ever.
+"""Follows services or their children of one kind: from a list on, all news since, for ever.
 
-Kopf watches the kinds that users write (watch.py). Children are many times as many, and all that is asked of their news
-is to reach the cache and the queue: a task, a timer and a memory for each of them, which Kopf's handlers need, would
-cost more than all the rest of the operator does.
+Kopf watches profiles and ModelCaches (watch.py). Of these there may be ten thousands, and all that is asked of their
+news is to reach the cache and the queue: a task, a timer and a memory for each of them, which Kopf's handlers need,
+would cost more than all the rest of the operator does.
 """
 
 import asyncio
@@ -57,5 +57,5 @@ def _take(context: Context, news: News) -> str:
     if news.type == "DELETED":
         routing.deleted(context, news.object)
     elif news.type != "BOOKMARK":
-        routing.observed(context, news.object)
+        routing.observed(context, news.object, shaped=True)
     return str(news.object["metadata"]["resourceVersion"])

@@ -8,48 +8,59 @@ over the period.
 import asyncio
 import logging
 import random
+from collections.abc import Collection
 
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import OPTIONAL_KINDS, OWN_KINDS, ObjectKey, Resource, by_kind, key_of
+from embedding_operator.kube.resources import OPTIONAL_KINDS, ObjectKey, Resource, by_kind, key_of
 
 logger = logging.getLogger(__name__)
 
 _QUIET = 2.0  # seconds without news: a replay comes as a burst of events
+_TOGETHER = 3  # lists of different kinds; a page of each is in memory
 _SETTLED = 15.0  # seconds until all watches have begun
 
 
 class Resync:
     """Lists what is watched; `synced` is set once everything was listed once.
 
-    `versions` are the resourceVersions of the first lists, by kind and namespace, from where their news are followed.
+    `replaying` are the kinds of which a watch tells again what exists whenever it begins. `versions` are the
+    resourceVersions of the first lists, by kind and namespace, from where the news of the others are followed.
     """
 
-    def __init__(self, context: Context, selectors: dict[Resource, str]) -> None:
+    def __init__(self, context: Context, selectors: dict[Resource, str], replaying: Collection[Resource] = ()) -> None:
         self.synced = asyncio.Event()
         self.versions: dict[tuple[Resource, str | None], str] = {}
         self._context = context
         self._selectors = selectors
+        self._replaying = replaying
         self._replayed: dict[str, float] = {}  # when a kind's watch last listed something
         self._due: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
 
     async def first(self) -> None:
-        """Fill the cache, however long the API server lets us wait."""
-        for resource in self._selectors:
-            for namespace in self.scopes(resource):
-                delay = 0.5
-                while (resource, namespace) not in self.versions:
-                    try:
-                        self.versions[resource, namespace] = await self.list(resource, namespace)
-                    except ApiError as error:
-                        logger.warning("cannot list %s yet, trying again: %s", resource.plural, error)
-                        await asyncio.sleep(max(delay, error.retry_after or 0.0))
-                        delay = min(delay * 2, 15.0)
+        """Fill the cache, however long the API server lets us wait; some kinds together, since it takes its time."""
+        slots = asyncio.Semaphore(_TOGETHER)
+        async with asyncio.TaskGroup() as group:
+            for resource in self._selectors:
+                for namespace in self.scopes(resource):
+                    group.create_task(self._list_first(resource, namespace, slots))
         self.synced.set()
+
+    async def _list_first(self, resource: Resource, namespace: str | None, slots: asyncio.Semaphore) -> None:
+        delay = 0.5
+        while True:
+            try:
+                async with slots:
+                    self.versions[resource, namespace] = await self.list(resource, namespace)
+                return
+            except ApiError as error:
+                logger.warning("cannot list %s yet, trying again: %s", resource.plural, error)
+                await asyncio.sleep(max(delay, error.retry_after or 0.0))
+                delay = min(delay * 2, 15.0)
 
     def scopes(self, resource: Resource) -> tuple[str | None, ...]:
         """The namespaces in which a kind is listed and watched; None is all of them at once."""
@@ -70,7 +81,7 @@ class Resync:
         await asyncio.sleep(_SETTLED)
         for resource in self._selectors:
             # Kopf lists anew when its watch begins, and does not tell what has gone since our list
-            if resource in OWN_KINDS and resource.kind not in self._replayed:
+            if resource in self._replaying and resource.kind not in self._replayed:
                 await self._try(resource)
         while True:
             period = self._context.settings.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
@@ -112,10 +123,11 @@ class Resync:
         version = ""
         self._context.meters.lists[resource.plural] += 1
         try:
-            async for page in self._context.client.pages(resource, namespace, self._selectors[resource]):
+            selector = self._selectors[resource]
+            async for page in self._context.client.pages(resource, namespace, selector, shaped=True):
                 for obj in page.items:
-                    routing.observed(self._context, obj)
                     seen.add(key_of(obj))
+                    routing.observed(self._context, obj, shaped=True)
                 version = page.resource_version
         except ApiError as error:
             if resource not in OPTIONAL_KINDS or error.status not in (403, 404):

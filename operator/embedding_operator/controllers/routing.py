@@ -3,7 +3,8 @@
 The handlers of all watches come here: take the object into the cache, add keys to the queue, and nothing else.
 """
 
-from contextlib import suppress
+import json
+from functools import lru_cache
 from typing import Any
 
 from embedding_operator.api import names
@@ -22,19 +23,19 @@ _APPLIED = frozenset(
 _CHILDREN = _APPLIED | {"Pod", "Job"}
 
 
-def observed(context: Context, obj: Object) -> None:
-    """An object was added, changed or listed."""
+def observed(context: Context, obj: Object, *, shaped: bool = False) -> None:
+    """An object was added, changed or listed; with `shaped` it is given away (see kube/compact.py)."""
     key = key_of(obj)
-    known = context.cache.get(key)
-    if not context.cache.upsert(obj):
+    kobjn = context.cache.get(key)
+    if not context.cache.upsert(obj, shaped=shaped):
         return
-    _enqueue(context, key, obj, news=outcome(known) != outcome(context.cache.get(key)))
-    if key.kind == names.EMBEDDING_SERVICE and known is not None and _generation(known) != _generation(obj):
+    _enqueue(context, key, obj, news=outcome(kobjn) != outcome(obj))
+    if key.kind == names.EMBEDDING_SERVICE and kobjn is not None and _generation(kobjn) != _generation(obj):
         for cache in context.users.caches_of(key):  # it may want another stager or another end for its weights
             _count_users(context, cache)
-    if known is not None and key.kind in _CHILDREN:
-        for parent in _enqueue_parents(context, key, known):  # somebody may have taken the label off that says whose
-            if key.kind == "Pod" and _label(known) != _label(obj):
+    if kobjn is not None and key.kind in _CHILDREN:
+        for parent in _enqueue_parents(context, key, kobjn):  # somebody may have taken the label off that says whose
+            if key.kind == "Pod" and _label(kobjn) != _label(obj):
                 users_changed(context, parent)
 
 
@@ -100,10 +101,32 @@ def cache_of(stored: Object) -> ObjectKey | None:
 def caches_named(obj: Object) -> frozenset[ObjectKey]:
     """The ModelCaches that a stored EmbeddingService names: in its spec, and in its status."""
     namespace = obj["metadata"].get("namespace") or ""
-    used = {((obj.get("status") or {}).get("model") or {}).get("cache")}
-    with suppress(ApiValueError):  # its own reconcile says what is wrong with it
-        used.add(cache_name(EmbeddingService.from_dict(obj)))
+    asked = _cache_asked_for(as_asked(obj, "model", "cache"))
+    used = {((obj.get("status") or {}).get("model") or {}).get("cache"), asked}
     return frozenset(ObjectKey(names.MODEL_CACHE, namespace, name) for name in used if name)
+
+
+def as_asked(obj: Object, *fields: str) -> str:
+    """What a stored EmbeddingService says of its ModelCache, as text: the same for all that ask for the same. Of the
+    spec with these fields, or with all but the number of pods."""
+    metadata, spec = obj["metadata"], obj.get("spec") or {}
+    annotations = metadata.get("annotations") or {}
+    asked = {
+        # only what is made for one service is named after it
+        "name": "" if (spec.get("cache") or {}).get("claimName") else metadata["name"],
+        "namespace": metadata.get("namespace"),
+        "annotations": {one: annotations[one] for one in (names.REFRESH_ANNOTATION,) if one in annotations},
+    }
+    wanted = {field: spec[field] for field in fields or spec if field in spec and field not in ("replicas", "suspend")}
+    return json.dumps({"metadata": asked, "spec": wanted})
+
+
+@lru_cache(maxsize=1024)
+def _cache_asked_for(text: str) -> str | None:
+    try:
+        return cache_name(EmbeddingService.from_dict(json.loads(text)))
+    except ApiValueError:
+        return None  # the service's own reconcile says what is wrong with it
 
 
 def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exists: bool = True) -> None:
@@ -134,8 +157,12 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             context.bereft.update(parents)
         if key.kind == "Pod":
             _wake_waiting(context, key, obj)
+            read = (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION)
             for parent in parents if news else ():
-                users_changed(context, parent)
+                if not exists:
+                    users_changed(context, parent)
+                elif read and context.users.add(parent, cache := ObjectKey(names.MODEL_CACHE, key.namespace, read)):
+                    _count_users(context, cache)
         if key.kind == "ControllerRevision":
             if not exists:
                 add(ObjectKey(SCRIPTS, key.namespace, ""))

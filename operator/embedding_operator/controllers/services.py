@@ -9,6 +9,7 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing, turns
+from embedding_operator.controllers.asking import ask_before_unsaying, ask_when_due, recorded
 from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import write_status
@@ -25,16 +26,13 @@ from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.onenode import nodes
 from embedding_operator.planning.plan import Plan, plan_service
 from embedding_operator.planning.rolling import is_replacing, is_under_way
-from embedding_operator.planning.vectors import Record
 from embedding_operator.planning.weights import cache_name, is_one_node
 
-_SOON = 0.5  # seconds
 _EVICTION = 15.0  # seconds until it is tried again, if the disruption budget was against it
 
 
 async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     """Bring one service closer to its spec. Returns the seconds until it must be looked at again, or None."""
-    unasked = await _look_at_vectors(context, key)  # before anything else is read, for it waits
     obj = context.cache.get(key)
     if obj is None or obj["metadata"].get("deletionTimestamp"):
         context.bereft.discard(key)
@@ -42,6 +40,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         context.missing.look(key, False)
         if obj is None:
             turns.end(context, key)
+            context.spaces.forget(key)
         else:  # it may be there for long yet, and nobody's turn comes before all have been looked at
             turns.tell(context, key, APART)
         return None
@@ -53,12 +52,15 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         turns.tell(context, key, APART)
         await refuse(context, obj, str(error))
         return None
+    await ask_before_unsaying(context, key, obj)
     for lost in context.untold.take(key):
         context.recorder.emit(obj, "Warning", Reason.DRAIN_CUT_OFF, "Drain", lost)
     if service.status.observed_generation != service.metadata.generation:
         context.missing.look(key, False)  # it may refer to something else now
+    state = _state(context)
     seen = observe(context, service)
-    seen = replace(seen, may_follow=turns.take(context, key, standing(service, obj["spec"], seen)))
+    stands = standing(service, obj["spec"], seen)
+    seen = replace(seen, may_follow=turns.take(context, key, stands))
     plan = plan_service(service, obj["spec"], seen)
     again = until_stuck(seen.pods) if plan.evict is None else _EVICTION
     try:
@@ -68,34 +70,25 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         if problem is None:
             raise
         await _say(context, obj, service, plan_service(service, obj["spec"], replace(seen, refused=problem)))
+        ask_when_due(context, key, obj, seen)
         return try_again(error)
-    after = replace(observe(context, service), may_follow=seen.may_follow)
-    turns.done(context, key, standing(service, obj["spec"], after), took=seen.may_follow)
-    if after != seen:  # what the API server answered is in the cache by now: the status speaks of that
+    after = seen
+    if _state(context) != state:  # what the API server answered is in the cache by now: the status speaks of that
+        after = replace(observe(context, service), may_follow=seen.may_follow)
+        stands = standing(service, obj["spec"], after)
+    turns.done(context, key, stands, took=seen.may_follow)
+    if after != seen:
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)
     lacking = context.lacking.look(key, plan.lacks_device)
     missing = context.missing.look(key, plan.lacks_reference and not _has_stalled(service))
-    # held against other vectors from now on, pods may have to be asked once more
-    recorded_anew = _SOON if after.spaces != seen.spaces else None
-    return min((wait for wait in (again, lacking, missing, unasked, recorded_anew) if wait is not None), default=None)
+    ask_when_due(context, key, obj, after)
+    return min((wait for wait in (again, lacking, missing) if wait is not None), default=None)
 
 
-async def _look_at_vectors(context: Context, key: ObjectKey) -> float | None:
-    """Ask pods for what they measured. Returns when to ask those that did not answer."""
-    obj = context.cache.get(key)
-    asked = ((obj or {}).get("spec") or {}).get("rollout") or {}
-    if obj is None or (asked.get("embeddingSpace") or {}).get("policy") == "Off":
-        context.spaces.forget(key)
-        return None
-    pods = context.cache.list("Pod", key.namespace, {names.SERVICE_LABEL: key.name})
-    return await context.spaces.look(context.http, key, pods, recorded(context, key))
-
-
-def recorded(context: Context, key: ObjectKey) -> dict[str, Record | None]:
-    """The recorded vectors of a service, by the ConfigMap that holds them."""
-    labels = {names.SERVICE_LABEL: key.name, names.SPACE_LABEL: "true"}
-    return context.spaces.recorded(context.cache.list("ConfigMap", key.namespace, labels))
+def _state(context: Context) -> tuple[int, int]:
+    """What does not move while there is nothing new to be observed."""
+    return context.cache.changes, len(context.absent)
 
 
 async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
@@ -112,9 +105,10 @@ async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
 
 
 async def _say(context: Context, obj: Object, service: EmbeddingService, plan: Plan) -> None:
-    status = plan.status
+    state, status = _state(context), plan.status
     await write_status(context, obj, service.status.conditions, status.conditions, status.to_dict())
-    routing.users_changed(context, key_of(obj))
+    if _state(context) != state:  # it may name another ModelCache now
+        routing.users_changed(context, key_of(obj))
 
 
 def observe(context: Context, service: EmbeddingService) -> Observed:

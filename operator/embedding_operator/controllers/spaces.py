@@ -67,6 +67,16 @@ class Spaces:
         """It is gone, or wants nothing to be compared."""
         self._known.pop(service, None)
 
+    def has_looked(self, service: ObjectKey) -> bool:
+        """Whether its pods were asked, by this process."""
+        return service in self._known
+
+    def due(self, service: ObjectKey, pods: Iterable[Object], records: Records) -> float | None:
+        """In how many seconds pods are to be asked of which something must be known; None where all is known."""
+        known, now = self._known.get(service, {}), self._clock()
+        live = ((known.get(start_of(pod), _Known()), _record_of(pod, records)) for pod in pods if may_be_asked(pod))
+        return min((max(one.due - now, 0.0) for one, record in live if _is_wanted(one, record)), default=None)
+
     async def look(
         self, http: aiohttp.ClientSession, service: ObjectKey, pods: Iterable[Object], records: Records
     ) -> float | None:

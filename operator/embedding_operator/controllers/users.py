@@ -27,6 +27,15 @@ class CacheUsers:
             self._caches.pop(service, None)
         return before ^ caches
 
+    def add(self, service: ObjectKey, cache: ObjectKey) -> bool:
+        """Say that a service uses this one too. Returns whether that is new."""
+        before = self._caches.get(service, frozenset())
+        if cache in before:
+            return False
+        self._caches[service] = before | {cache}
+        self._users[cache].add(service)
+        return True
+
     def of(self, cache: ObjectKey) -> list[ObjectKey]:
         """The services that use a cache, by name."""
         return sorted(self._users.get(cache, ()))

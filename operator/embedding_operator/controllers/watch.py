@@ -1,8 +1,9 @@
-"""The watches of the kinds that users write, by Kopf: raw events, taken into the cache and the queue.
+"""The watches of profiles and ModelCaches, by Kopf: raw events, taken into the cache and the queue.
 
 Only `on.event` handlers, which write nothing: no finalizers, no annotations, no state of Kopf's in anybody's
-objects. Kopf replays what exists after a watch was cut; deletions in between are found by the resync. Children are
-followed by follow.py; apart.py runs Kopf, and runs it again when it ends.
+objects. Kopf replays what exists after a watch was cut; deletions in between are found by the resync. Of services and
+their children there may be ten thousands: those are followed by follow.py. apart.py runs Kopf, and runs it again when
+it ends.
 """
 
 import asyncio
@@ -17,11 +18,21 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.kube.access import AccessError
-from embedding_operator.kube.resources import CHILD_KINDS, OWN_KINDS, Resource, by_kind
+from embedding_operator.kube.resources import (
+    CHILD_KINDS,
+    EMBEDDING_SERVICES,
+    MODEL_CACHES,
+    OWN_KINDS,
+    RUNTIME_PROFILES,
+    Resource,
+    by_kind,
+)
 
 logger = logging.getLogger(__name__)
 
 Credentials = Callable[[], Awaitable[dict[str, Any]]]
+BY_KOPF = (MODEL_CACHES, RUNTIME_PROFILES)
+FOLLOWED = (EMBEDDING_SERVICES, *CHILD_KINDS)
 WATCHED = (*OWN_KINDS, *CHILD_KINDS)
 _LOGIN_PAUSE = 5.0  # seconds between two logins in a row, which say that what the last one brought was refused
 CHILD_SELECTOR = f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"
@@ -80,7 +91,7 @@ class _Begun:
 
     def __init__(self, begun: Callable[[Resource], None]) -> None:
         self._begun = begun
-        self._kinds = {resource.plural: resource for resource in OWN_KINDS}
+        self._kinds = {resource.plural: resource for resource in BY_KOPF}
 
     def collect(self, resource: kopf.Resource) -> list[str]:
         if resource.plural in self._kinds:
@@ -123,14 +134,14 @@ def _in_one_line(record: logging.LogRecord) -> bool:
 
 
 def registry(seen: Callable[[Any], None], credentials: Credentials) -> kopf.OperatorRegistry:
-    """One handler for all kinds that users write. Kopf authenticates as our client does, with its token of today."""
+    """One handler for both kinds. Kopf authenticates as our client does, with its token of today."""
     handlers = kopf.OperatorRegistry()
 
     async def handle(event: Any, **_: Any) -> None:
         seen(event)
 
     kopf.on.login(registry=handlers)(_login(credentials))
-    for resource in OWN_KINDS:
+    for resource in BY_KOPF:
         kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(handle)
     return handlers
 

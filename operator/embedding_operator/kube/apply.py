@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from embedding_operator.api.names import FIELD_MANAGER, MANAGED_BY_LABEL
@@ -23,14 +23,8 @@ from embedding_operator.kube.resources import Object, ObjectKey, key_of
 # etcd's first revision, before there was any object: a server-side apply with it creates, or is a conflict.
 NOBODYS_VERSION: Final = "1"
 _REPAIR: Final = f"{FIELD_MANAGER}-repair"
+_REMEMBERED: Final = 1024
 _STATUS_METADATA: Final = ("name", "namespace", "resourceVersion")
-
-
-class _Seen(NamedTuple):
-    """What was asked for, and what the object looked like when that was last known to be in force."""
-
-    desired: str
-    observed: str
 
 
 class Applier:
@@ -40,7 +34,9 @@ class Applier:
         self.counts: Counter[str] = Counter()
         self._client = client
         self._cache = cache
-        self._seen: dict[ObjectKey, _Seen] = {}
+        # By object: what was asked for, and what the object looked like when that was last known to be in force.
+        self._seen: dict[ObjectKey, bytes] = {}
+        self._digests: dict[ObjectKey, tuple[Mapping[str, Any], str]] = {}
         self._shared: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
         self._sweep_at = 1024
 
@@ -56,7 +52,7 @@ class Applier:
             return await self._apply(key, desired)
 
     async def _apply(self, key: ObjectKey, desired: Mapping[str, Any]) -> Object:
-        digest = digest_of(desired)
+        digest = self._digest_of(key, desired)
         observed = self._cache.get(key)
         if observed is not None and self._is_in_force(key, digest, desired, observed):
             self.counts["skipped"] += 1
@@ -69,6 +65,18 @@ class Applier:
             answer = await self._apply_seen(key, desired, digest)
         self.counts["applied"] += 1
         return self._learn(key, digest, desired, answer)
+
+    def _digest_of(self, key: ObjectKey, desired: Mapping[str, Any]) -> str:
+        """What has no owner is asked for by many, as the same object each time, and may be large."""
+        known = self._digests.get(key)
+        if known is not None and known[0] is desired:
+            return known[1]
+        digest = digest_of(desired)
+        if not desired["metadata"].get("ownerReferences"):
+            if len(self._digests) >= _REMEMBERED:
+                self._digests.clear()
+            self._digests[key] = desired, digest
+        return digest
 
     async def _apply_first(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
         """The first apply of a child needs no look: mostly there is none."""
@@ -206,7 +214,7 @@ class Applier:
         self, key: ObjectKey, digest: str, desired: Mapping[str, Any], observed: Mapping[str, Any]
     ) -> bool:
         seen = self._seen.get(key)
-        if seen == (digest, fingerprint(desired, observed)):
+        if seen is not None and seen == _told(digest, desired, observed):
             return True
         if not is_held(unpacked(observed), desired, digest):
             return False
@@ -221,12 +229,16 @@ class Applier:
         if len(self._seen) >= self._sweep_at:
             self._seen = {other: seen for other, seen in self._seen.items() if other in self._cache}
             self._sweep_at = max(1024, 2 * len(self._seen))
-        self._seen[key] = _Seen(digest, fingerprint(desired, observed))
+        self._seen[key] = _told(digest, desired, observed)
 
     def _observe(self, key: ObjectKey, answer: Mapping[str, Any]) -> Object:
         self._cache.upsert(answer)
         # The watch may have told of something newer, or of the deletion, while the answer was on its way.
         return self._cache.get(key) or dict(answer)
+
+
+def _told(digest: str, desired: Mapping[str, Any], observed: Mapping[str, Any]) -> bytes:
+    return bytes.fromhex(digest) + fingerprint(desired, observed)
 
 
 def is_ours(existing: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:

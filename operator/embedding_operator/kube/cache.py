@@ -1,17 +1,17 @@
 """What the operator knows of the cluster: one compact copy of each watched object, with indexes.
 
-Planners read from here and never from the API server. The objects handed out are the stored ones: read
+Planners read from here and never from the API server. The objects handed out may be the stored ones: read
 them, never change them. No I/O and no clock in here.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from embedding_operator.api.names import CACHE_LABEL, SERVICE_LABEL
-from embedding_operator.kube.compact import compact
+from embedding_operator.kube.compact import Examples, Kept, Packed, compact, kept
 from embedding_operator.kube.resources import OWN_KINDS, Object, ObjectKey, Objects, key_of
 
 INDEXED_LABELS: Final = (SERVICE_LABEL, CACHE_LABEL)
@@ -19,11 +19,14 @@ _REMEMBERED_DELETIONS: Final = 20_000
 _DEFAULTS_MAY_APPEAR: Final = frozenset(resource.kind for resource in OWN_KINDS)
 
 Keys = list[ObjectKey]
+Buckets = list[tuple[str, ...]]
 
 
 class Cache:
     def __init__(self) -> None:
-        self._objects: dict[ObjectKey, Object] = {}
+        self.changes = 0  # how often something changed that planners can see
+        self._objects: dict[ObjectKey, Kept] = {}
+        self._examples: Examples = {}
         # Buckets are dicts used as ordered sets. One kind of bucket per question that planners ask.
         self._buckets: defaultdict[tuple[str, ...], dict[ObjectKey, None]] = defaultdict(dict)
         # uid -> version at which it was deleted: a LIST begun before that must not bring the object back. News
@@ -38,25 +41,16 @@ class Cache:
         return key in self._objects
 
     def get(self, key: ObjectKey) -> Object | None:
-        return self._objects.get(key)
+        known = self._objects.get(key)
+        return None if known is None else known.object()
 
     def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> Objects:
         """Objects of a kind, by namespace and labels if given, sorted by namespace and name."""
         wanted = dict(labels or {})
         bucket = self._narrowest(kind, namespace, wanted)
-        found = (
-            self._objects[key]
-            for key in sorted(bucket)
-            if key.kind == kind and (namespace is None or key.namespace == namespace)
-        )
-        if not wanted:
-            return [*found]
-        return [obj for obj in found if _labels(obj).items() >= wanted.items()]
-
-    def owned(self, uid: str, kind: str | None = None) -> Objects:
-        """Objects with an ownerReference to `uid`, sorted by kind, namespace and name."""
-        keys = sorted(self._buckets.get(("owner", uid), ()))
-        return [self._objects[key] for key in keys if kind is None or key.kind == kind]
+        keys = sorted(key for key in bucket if key.kind == kind and (namespace is None or key.namespace == namespace))
+        found = [self._objects[key].object() for key in keys]
+        return [obj for obj in found if _labels(obj).items() >= wanted.items()] if wanted else found
 
     def keys(self, kind: str, namespace: str | None = None) -> Keys:
         return sorted(self._narrowest(kind, namespace, {}))
@@ -64,28 +58,36 @@ class Cache:
     def count(self, kind: str) -> int:
         return len(self._buckets.get((kind,), ()))
 
-    def upsert(self, obj: Mapping[str, Any]) -> bool:
+    def upsert(self, obj: Mapping[str, Any], *, shaped: bool = False) -> bool:
         """Take in what the API server says; True if something changed that planners can see.
 
         News that are older than what is known (a watch and our own writes overtake each other), or about
-        an object that is known to be deleted, change nothing.
+        an object that is known to be deleted, change nothing. With `shaped` the object is given away (see compact).
         """
         key = key_of(obj)
         old = self._objects.get(key)
-        uid = obj["metadata"].get("uid", "")
-        if uid in self._deleted and not _is_newer(obj, self._deleted[uid]):
+        metadata = obj["metadata"]
+        version, uid = metadata.get("resourceVersion"), metadata.get("uid", "")
+        if uid in self._deleted and not _is_newer_version(version, self._deleted[uid]):
             return False
-        if old is not None and (_is_older(obj, old) or _is_same(obj, old)):
+        if old is not None and (_is_older(version, old.version) or _is_same(key.kind, version, old.version)):
             return False
-        new = compact(obj, old)
-        if old is not None:
-            if _without_version(new) == _without_version(old):
-                old["metadata"]["resourceVersion"] = new["metadata"].get("resourceVersion", "")
+        before = None if old is None else old.object()
+        cut = compact(obj, before, self._examples, shaped=shaped)
+        buckets = _buckets_of(key, cut)
+        new = kept(cut, self._examples)
+        if old is not None and before is not None:
+            if new.says_what(old):
+                if not isinstance(old.content, Packed):  # others hold it, and may compare
+                    old.content["metadata"]["resourceVersion"] = version or ""
+                    new = old._replace(version=version)
+                self._objects[key] = new
                 return False
-            self._unlink(key, old)
+            self._unlink(key, before)
         self._objects[key] = new
-        for bucket in _buckets_of(key, new):
+        for bucket in buckets:
             self._buckets[bucket][key] = None
+        self.changes += 1
         return True
 
     def discard(self, key: ObjectKey, uid: str | None = None, version: str = "") -> bool:
@@ -93,7 +95,7 @@ class Cache:
 
         `version` is the resourceVersion that the deletion event carries, which is the deletion's own.
         """
-        old = self._objects.get(key)
+        old = self.get(key)
         known = old["metadata"] if old is not None else {}
         same = not uid or known.get("uid") == uid
         self._remember_deleted(uid or known.get("uid", ""), version or (same and known.get("resourceVersion")) or "")
@@ -101,6 +103,7 @@ class Cache:
             return False
         self._unlink(key, old)
         del self._objects[key]
+        self.changes += 1
         return True
 
     def prune(self, kind: str, seen: Iterable[ObjectKey], *, as_of: str = "", namespace: str | None = None) -> Keys:
@@ -109,9 +112,8 @@ class Cache:
         `as_of` is the LIST's resourceVersion: objects that are newer than it are kept.
         """
         present = seen if isinstance(seen, set | frozenset) else set(seen)
-        gone = [
-            key for key in self.keys(kind, namespace) if key not in present and not _is_newer(self._objects[key], as_of)
-        ]
+        missing = [key for key in self.keys(kind, namespace) if key not in present]
+        gone = [key for key in missing if not _is_newer_version(self._objects[key].version, as_of)]
         for key in gone:
             self.discard(key, version=as_of)
         return gone
@@ -120,7 +122,7 @@ class Cache:
         if namespace is not None:
             for label in INDEXED_LABELS:
                 if label in wanted:
-                    return self._buckets.get((kind, namespace, label, wanted[label]), ())
+                    return self._buckets.get((label, namespace, wanted[label]), ())
             return self._buckets.get((kind, namespace), ())
         return self._buckets.get((kind,), ())
 
@@ -146,20 +148,10 @@ def _labels(obj: Object) -> dict[str, str]:
     return labels
 
 
-def _buckets_of(key: ObjectKey, obj: Object) -> Iterator[tuple[str, ...]]:
-    yield (key.kind,)
-    yield (key.kind, key.namespace)
+def _buckets_of(key: ObjectKey, obj: Object) -> Buckets:
+    buckets: list[tuple[str, ...]] = [(key.kind,), (key.kind, key.namespace)]
     labels = _labels(obj)
-    for label in INDEXED_LABELS:
-        if label in labels:
-            yield (key.kind, key.namespace, label, labels[label])
-    for owner in obj["metadata"].get("ownerReferences") or ():
-        yield ("owner", owner["uid"])
-
-
-def _without_version(obj: Object) -> Object:
-    metadata = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
-    return {**obj, "metadata": metadata}
+    return buckets + [(label, key.namespace, labels[label]) for label in INDEXED_LABELS if label in labels]
 
 
 def _version(value: object) -> int | None:
@@ -168,24 +160,17 @@ def _version(value: object) -> int | None:
     return int(value) if isinstance(value, str) and value.isdecimal() else None
 
 
-def _is_older(obj: Mapping[str, Any], than: Object) -> bool:
-    new = _version(obj["metadata"].get("resourceVersion"))
-    old = _version(than["metadata"].get("resourceVersion"))
+def _is_older(version: object, than: object) -> bool:
+    new, old = _version(version), _version(than)
     return new is not None and old is not None and new < old
 
 
-def _is_same(obj: Mapping[str, Any], old: Object) -> bool:
-    """Spares the work of comparing, for what a LIST shows again.
+def _is_same(kind: str, version: str | None, known: str | None) -> bool:
+    """Spares the work of comparing, for what a LIST shows again: no two states of objects have the same version.
 
     Not for our own kinds: a new default in a CRD appears in stored objects without a new version.
     """
-    if obj["kind"] in _DEFAULTS_MAY_APPEAR or "resourceVersion" not in old["metadata"]:
-        return False
-    return all(obj["metadata"].get(field) == old["metadata"].get(field) for field in ("uid", "resourceVersion"))
-
-
-def _is_newer(obj: Mapping[str, Any], than: str) -> bool:
-    return _is_newer_version(obj["metadata"].get("resourceVersion"), than)
+    return kind not in _DEFAULTS_MAY_APPEAR and known is not None and version == known
 
 
 def _is_newer_version(version: object, than: str) -> bool:

@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import aiohttp
-import msgspec
 
 from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.connection import TRANSPORT_ERRORS, Connection
 from embedding_operator.kube.encoding import encode
 from embedding_operator.kube.errors import ApiError, LeaseLost
+from embedding_operator.kube.paging import WHOLE, Listing, decoded, page_decoder
 from embedding_operator.kube.resources import EVENTS, LEASES, Object, ObjectKey, Resource, by_kind, key_of
 from embedding_operator.metrics.calls import Calls
 
@@ -29,15 +29,9 @@ _MERGE: Final = "application/merge-patch+json"
 _CHUNK: Final = 100  # objects, of up to 10 kB as JSON and several times that as dicts
 _MAX_RESTARTS: Final = 5
 
-_decode: Final = msgspec.json.Decoder().decode
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 Query = Mapping[str, str | int | bool | None]
-
-
-class Listing(NamedTuple):
-    items: list[Object]
-    resource_version: str
 
 
 class KubeClient:
@@ -73,23 +67,30 @@ class KubeClient:
             raise
 
     async def pages(
-        self, resource: Resource, namespace: str | None = None, selector: str = "", chunk: int = _CHUNK
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        selector: str = "",
+        chunk: int = _CHUNK,
+        *,
+        shaped: bool = False,
     ) -> AsyncIterator[Listing]:
-        """The collection in chunks, so that ten thousand objects are never in memory at once.
+        """The collection in chunks, so that ten thousand objects are never in memory at once; with `shaped`, only what
+        planners read of each object (kube/shapes.py).
 
         Raises a 410 when the server forgot the snapshot in between; what was yielded by then is still true
         of that snapshot.
         """
         token: str | None = None
+        path, decode = resource.path(namespace or None), page_decoder(resource.kind if shaped else None)
         while True:
             query: Query = {"limit": chunk, "labelSelector": selector or None, "continue": token}
-            answer = await self._send("list", resource, namespace, query=query)
-            items: list[Object] = answer.get("items") or []
+            page = decoded(await self._answer("list", resource, path, query), decode, f"list {path}")
+            items: list[Object] = page.items or []
             for item in items:  # items of built-in kinds come without these
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-            metadata = answer.get("metadata") or {}
-            yield Listing(items, str(metadata.get("resourceVersion", "")))
-            token = metadata.get("continue")
+            yield Listing(items, page.metadata.resource_version)
+            token = page.metadata.token
             if not token:
                 return
 
@@ -219,6 +220,19 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> Object:
         path = resource.path(namespace or None, name, subresource)
+        data = await self._answer(verb, resource, path, query, body, content_type)
+        answer: Object = decoded(data, WHOLE, f"{verb} {path}")
+        return answer
+
+    async def _answer(
+        self,
+        verb: str,
+        resource: Resource,
+        path: str,
+        query: Query | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
         is_gated = verb not in ("get", "list") and resource != LEASES
         begin = partial(self._begin, f"{verb} {path}") if is_gated else None
         # The lease must be renewed however busy the workers are, and Events hold nobody up.
@@ -240,7 +254,7 @@ class KubeClient:
         body: Mapping[str, Any] | None,
         content_type: str,
         begin: Callable[[], None] | None = None,
-    ) -> Object:
+    ) -> bytes:
         try:
             response = await self._request(verb, resource, path, query, body, content_type, self._timeout, begin)
             data: bytes = await response.read()
@@ -250,13 +264,7 @@ class KubeClient:
             raise unreachable(f"{verb} {path}", error) from error
         if response.status >= 400:
             raise ApiError.from_response(response.status, response.headers, data)
-        try:
-            answer: Any = _decode(data)
-        except msgspec.DecodeError as error:
-            raise ApiError(0, "BadAnswer", f"{verb} {path}: the answer is not JSON") from error
-        if not isinstance(answer, dict):
-            raise ApiError(0, "BadAnswer", f"{verb} {path}: the answer is not an object")
-        return answer
+        return data
 
     async def _request(
         self,

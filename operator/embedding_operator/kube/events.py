@@ -60,7 +60,7 @@ class Recorder:
         client: KubeClient,
         *,
         instance: str,
-        capacity: int = 1000,
+        capacity: int = _REMEMBERED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dropped = 0

@@ -8,7 +8,6 @@ the object still holding all that is desired: so a restart writes nothing.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,8 +33,8 @@ def marked(desired: Mapping[str, Any], digest: str) -> Object:
     return {**desired, "metadata": {**metadata, "annotations": annotations}}
 
 
-def fingerprint(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str:
-    """What of `observed` would move if somebody undid `desired`.
+def fingerprint(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> bytes:
+    """A digest of what of `observed` would move if somebody undid `desired`.
 
     The spec is covered by the generation, because resourceVersion moves with every status update too; kinds
     without a generation (Service, ConfigMap) have only the latter. Metadata does not count in the generation,
@@ -51,7 +50,7 @@ def fingerprint(desired: Mapping[str, Any], observed: Mapping[str, Any]) -> str:
         ours.append([values.get(name) for name in sorted(wanted.get(field) or {})])
     owners = {owner["uid"] for owner in wanted.get("ownerReferences") or ()}
     ours.append(sorted(one for one in _owners(actual) if one[0] in owners))
-    return json.dumps(ours)
+    return hashlib.blake2b(_encode(ours), digest_size=16).digest()
 
 
 def is_held(observed: Mapping[str, Any], desired: Mapping[str, Any], digest: str) -> bool:
@@ -77,6 +76,8 @@ def _owners(metadata: Mapping[str, Any]) -> set[tuple[str, bool]]:
 
 def _holds(actual: Any, wanted: Any) -> bool:
     """Objects may have more fields (defaults, what others own); lists have the same items in the same order."""
+    if actual == wanted:  # mostly, and found out without Python's help
+        return True
     if isinstance(wanted, Mapping):
         return isinstance(actual, Mapping) and all(
             name in actual and _holds(actual[name], value) for name, value in wanted.items()
@@ -87,4 +88,4 @@ def _holds(actual: Any, wanted: Any) -> bool:
             and len(actual) == len(wanted)
             and all(_holds(*pair) for pair in zip(actual, wanted, strict=True))
         )
-    return bool(actual == wanted)
+    return False

@@ -7,7 +7,10 @@ and nesting. They say what is there, not of which type the values are: that is t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypedDict
+from functools import cache
+from typing import Any, Final, TypedDict, get_type_hints
+
+import msgspec
 
 
 class Owner(TypedDict, total=False):
@@ -242,6 +245,20 @@ SHAPES: Final[Mapping[str, type]] = {
     "Pod": Pod,
     "PersistentVolumeClaim": Claim,
 }
+
+
+LARGE: Final = {"Deployment": "spec", "ControllerRevision": "data"}
+"""What holds a pod template: decoded only where it is read."""
+
+
+@cache
+def decoded_shape_of(kind: str) -> Any:
+    """The shape as which JSON is decoded: what is large stays text (msgspec.Raw)."""
+    shape, large = shape_of(kind), LARGE.get(kind)
+    if large is None:
+        return shape
+    fields = {**get_type_hints(shape), large: msgspec.Raw}
+    return TypedDict(f"{kind}AsDecoded", fields, total=False)  # type: ignore[operator]
 
 
 def shape_of(kind: str) -> type:

@@ -16,7 +16,7 @@ import msgspec
 from embedding_operator.kube.client import KubeClient, Query
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import Object, Resource
-from embedding_operator.kube.shapes import shape_of
+from embedding_operator.kube.shapes import decoded_shape_of
 
 _WATCH_SECONDS: Final = 290  # then the server ends the watch, and it is asked again from where it was
 _SILENCE: Final = 150.0  # seconds: bookmarks come about every minute, so a longer silence is a dead connection
@@ -24,7 +24,7 @@ _CONNECT: Final = 10.0  # seconds, all that a proxy and TLS need included
 
 
 class News(NamedTuple):
-    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
+    """`type` is ADDED, MODIFIED, DELETED or BOOKMARK; the object has the shape of its kind (kube/shapes.py)."""
 
     type: str
     object: Object
@@ -76,7 +76,7 @@ async def in_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
 
 @cache
 def _decoder_of(kind: str) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(msgspec.defstruct("Event", [("type", str), ("object", shape_of(kind))]))
+    return msgspec.json.Decoder(msgspec.defstruct("Event", [("type", str), ("object", decoded_shape_of(kind))]))
 
 
 def _news(decoder: msgspec.json.Decoder[Any], line: bytes) -> News:

@@ -4,6 +4,7 @@ A new one is made of the spec, the profile and the weights, once these are prove
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Reason
@@ -44,6 +45,7 @@ def choose_profile(service: EmbeddingService, profiles: Mapping[str, RuntimeProf
     return defaults[0]
 
 
+@lru_cache(maxsize=256)
 def profile_hash(profile: RuntimeProfile) -> str:
     """What tells two contents of a profile apart, as far as pods are made of them."""
     return revision.content_hash({field: v for field, v in profile.spec.to_dict().items() if field != "rollout"})

@@ -6,6 +6,7 @@ a pod template keeps the scripts that it was rendered with, whatever operator ru
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
@@ -26,24 +27,42 @@ def _file_name(script: str) -> str:
 
 def config_map_name(sources: Mapping[str, str]) -> str:
     """The name that these sources get: same content, same name."""
-    digest = hashlib.sha256()
-    for script in sorted(sources):
-        digest.update(f"{script}\0{sources[script]}\0".encode())
-    return names.scripts_config_map_name(digest.hexdigest())
+    return _name(_content(sources))
 
 
 def config_map(namespace: str, sources: Mapping[str, str]) -> JsonObject:
-    """The ConfigMap of these sources ({"launch": "...", ...}) for one namespace."""
+    """The ConfigMap of these sources ({"launch": "...", ...}) for one namespace: for the same ones the same object,
+    since each service of the namespace asks for it each time. Read it, never change it."""
+    return _config_map(namespace, _content(sources))
+
+
+_Content = tuple[tuple[str, str], ...]
+
+
+def _content(sources: Mapping[str, str]) -> _Content:
+    return tuple(sorted(sources.items()))
+
+
+@lru_cache(maxsize=16)
+def _name(content: _Content) -> str:
+    digest = hashlib.sha256()
+    for script, source in content:
+        digest.update(f"{script}\0{source}\0".encode())
+    return names.scripts_config_map_name(digest.hexdigest())
+
+
+@lru_cache(maxsize=1024)
+def _config_map(namespace: str, content: _Content) -> JsonObject:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": config_map_name(sources),
+            "name": _name(content),
             "namespace": namespace,
             "labels": {names.MANAGED_BY_LABEL: names.FIELD_MANAGER, names.SCRIPTS_LABEL: "true"},
         },
         "immutable": True,
-        "data": {_file_name(script): source for script, source in sorted(sources.items())},
+        "data": {_file_name(script): source for script, source in content},
     }
 
 

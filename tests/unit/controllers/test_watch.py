@@ -46,12 +46,12 @@ class Refusing:
 
     async def until_watched(self, status: int, times: int = 1) -> None:
         self.watched.clear()
-        while any(self.watched[resource.plural, status] < times for resource in OWN_KINDS):  # noqa: ASYNC110 - Kopf's
+        while any(self.watched[resource.plural, status] < times for resource in watch.BY_KOPF):  # noqa: ASYNC110 - Kopf's
             await asyncio.sleep(0.01)
 
     async def until_listed(self) -> None:
         before = self.listed
-        while self.listed < before + len(OWN_KINDS):  # noqa: ASYNC110 - Kopf's
+        while self.listed < before + len(watch.BY_KOPF):  # noqa: ASYNC110 - Kopf's
             await asyncio.sleep(0.01)
 
 

@@ -11,7 +11,7 @@ SERVICE = "embedding-operator.io/service"
 CACHE = "embedding-operator.io/cache"
 
 
-def obj(name="x", *, kind="Pod", namespace="a", version=1, uid=None, labels=None, owner=None, phase="Running"):
+def obj(name="x", *, kind="Pod", namespace="a", version=1, uid=None, labels=None, phase="Running"):
     metadata = {
         "name": name,
         "namespace": namespace,
@@ -20,8 +20,6 @@ def obj(name="x", *, kind="Pod", namespace="a", version=1, uid=None, labels=None
     }
     if labels:
         metadata["labels"] = labels
-    if owner:
-        metadata["ownerReferences"] = [{"kind": "EmbeddingService", "name": owner, "uid": owner}]
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "status": {"phase": phase}}
 
 
@@ -178,26 +176,12 @@ def test_lists(arguments, expected):
     assert names(cache.list(**arguments)) == expected
 
 
-def test_what_an_owner_owns():
-    cache = Cache()
-    cache.upsert(obj("p", owner="u1"))
-    cache.upsert(obj("j", kind="Job", owner="u1"))
-    cache.upsert(obj("q", owner="u2"))
-    assert names(cache.owned("u1")) == ["j", "p"]
-    assert names(cache.owned("u1", "Pod")) == ["p"]
-    cache.upsert(obj("p", version=2, owner="u2"))
-    assert names(cache.owned("u1")) == ["j"]
-    assert names(cache.owned("u2")) == ["p", "q"]
-    assert cache.owned("nobody") == []
-
-
 objects = st.builds(
     obj,
     st.sampled_from("xyz"),
     kind=st.sampled_from(["Pod", "Job"]),
     namespace=st.sampled_from("ab"),
     labels=st.dictionaries(st.sampled_from([SERVICE, CACHE]), st.sampled_from("st")),
-    owner=st.sampled_from([None, "u1", "u2"]),
     phase=st.sampled_from(["Running", "Failed"]),
 )
 
@@ -230,10 +214,5 @@ def test_indexes_agree_with_a_search_through_everything(steps):
             for label in (SERVICE, CACHE):
                 matching = [k for k in inside if plain[k]["metadata"].get("labels", {}).get(label) == "s"]
                 assert [key_of(o) for o in cache.list(kind, namespace, {label: "s"})] == matching
-    for uid in ("u1", "u2"):
-        owned = [
-            k for k in sorted(plain) if any(o["uid"] == uid for o in plain[k]["metadata"].get("ownerReferences", []))
-        ]
-        assert [key_of(o) for o in cache.owned(uid)] == owned
     live_buckets = [bucket for bucket, members in cache._buckets.items() if members]
     assert len(live_buckets) == len(cache._buckets)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from embedding_operator.kube.compact import compact, unpacked
+from embedding_operator.kube.compact import compact, kept, unpacked
 
 METADATA = {
     "name": "x",
@@ -246,20 +246,38 @@ def test_the_original_is_neither_changed_nor_shared():
     assert whole == before
 
 
-def test_equal_strings_of_different_objects_are_one_string():
-    def pod(number):
-        metadata = {"name": f"p{number}", "labels": {"".join(["app", ".example/name"]): "".join(["vl", "lm"])}}
-        return compact({"kind": "Pod", "metadata": metadata, "status": {"phase": "".join(["Run", "ning"])}})
+def of_each_kind():
+    return [compact({"apiVersion": "v1", "metadata": METADATA, **whole}) for whole, _ in CASES.values()]
 
-    first, second = pod(1), pod(2)
-    assert first["status"]["phase"] is second["status"]["phase"]
-    [(label, value)], [(other_label, other_value)] = (
-        first["metadata"]["labels"].items(),
-        second["metadata"]["labels"].items(),
-    )
-    assert label is other_label
-    assert value is other_value
-    assert value is sys.intern("vllm")
+
+def test_an_object_is_kept_so_that_it_can_be_read_as_it_was():
+    examples = {}
+    for _ in range(2):  # the first of a kind is the example of the second
+        for cut, again in zip(of_each_kind(), of_each_kind(), strict=True):
+            assert kept(cut, examples).object() == again
+
+
+def test_what_differs_in_its_version_alone_says_the_same():
+    examples = {}
+    for first, same, other in zip(of_each_kind(), of_each_kind(), of_each_kind(), strict=True):
+        same["metadata"]["resourceVersion"] = "78"
+        other["metadata"]["labels"] = {}
+        one = kept(first, examples)
+        assert one.says_what(kept(same, examples))
+        assert not one.says_what(kept(other, examples))
+
+
+def test_of_thousands_that_are_alike_each_takes_little():
+    pod, _ = CASES["a running pod"]
+    examples = {}
+
+    def size(number):
+        metadata = {**METADATA, "name": f"pod-{number}", "uid": f"{number:032x}", "resourceVersion": str(number)}
+        one = kept(compact({"metadata": metadata, **pod}), examples)
+        return len(one.content._text)
+
+    assert size(1) > 0
+    assert max(size(number) for number in range(2, 100)) < 100
 
 
 DEPLOYED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": METADATA, "spec": {"replicas": 2}, "status": {}}
