@@ -32,6 +32,7 @@ COMMANDS = (
     Command("logs", "logs", LOOK, "the logs of all pods of a service, and of the stager of its weights"),
     Command("explain", "explain", CHANGE, "what would be made of a manifest, and why"),
     Command("render", "render", CHANGE, "the objects that would be made of a manifest, as YAML"),
+    Command("diff", "diff", CHANGE, "what a changed manifest would change, and whether pods are replaced"),
     Command("history", "history", CHANGE, "the stored revisions of a service, and what changed in each"),
     Command("rollback", "rollback", CHANGE, "go back to a stored revision"),
     Command("try", "trying", TRY, "embed, rank or classify texts, and see how similar they are"),

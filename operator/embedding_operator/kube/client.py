@@ -131,17 +131,19 @@ class KubeClient:
 
     # ---- writing
 
-    async def apply(self, obj: Mapping[str, Any], *, force: bool = True) -> Object:
+    async def apply(
+        self, obj: Mapping[str, Any], *, force: bool = True, manager: str = FIELD_MANAGER, dry_run: bool = False
+    ) -> Object:
         """Server-side apply: creates or patches; only the fields in `obj` become ours. Returns the object."""
-        return await self._apply(obj, None, force)
+        return await self._apply(obj, None, force, manager, dry_run)
 
     async def apply_status(self, obj: Mapping[str, Any]) -> Object:
         """Server-side apply of `obj`'s status; with metadata.resourceVersion, to that version only."""
         return await self._apply(obj, "status", True)
 
-    async def create(self, obj: Mapping[str, Any]) -> Object:
+    async def create(self, obj: Mapping[str, Any], *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Object:
         key = key_of(obj)
-        query: Query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        query: Query = {"fieldManager": manager, "fieldValidation": "Strict", "dryRun": "All" if dry_run else None}
         return await self._send("create", by_kind(key.kind), key.namespace, query=query, body=obj)
 
     async def replace(self, obj: Mapping[str, Any]) -> Object:
@@ -192,15 +194,23 @@ class KubeClient:
             raise
         return True
 
-    async def _apply(self, obj: Mapping[str, Any], subresource: str | None, force: bool) -> Object:
+    async def _apply(
+        self,
+        obj: Mapping[str, Any],
+        subresource: str | None,
+        force: bool,
+        manager: str = FIELD_MANAGER,
+        dry_run: bool = False,
+    ) -> Object:
         key = key_of(obj)
+        query: Query = {"fieldManager": manager, "fieldValidation": "Strict", "force": force}
         return await self._send(
             "apply",
             by_kind(key.kind),
             key.namespace,
             key.name,
             subresource,
-            query={"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": force},
+            query={**query, "dryRun": "All" if dry_run else None},
             body=obj,
             content_type=_APPLY,
         )
