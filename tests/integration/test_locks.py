@@ -5,6 +5,7 @@ Asks the package index, by uv, which wheels there are of what a lock names; noth
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tomllib
@@ -20,6 +21,7 @@ from packaging.utils import parse_wheel_filename
 from uv import find_uv_bin
 
 from images.cache import REPOSITORY
+from images.host import certificate_bundle
 
 PYTHONS = [(3, 11), (3, 12), (3, 13)]  # as pyproject.toml has them; the image's is the last
 MACHINES = {"aarch64": "arm64", "x86_64": "amd64"}
@@ -35,12 +37,17 @@ def wheels(lock: Path, directory: Path) -> dict[str, dict[str, set[Tag]]]:
     """The package index's wheels of each package of a lock: tags by hash."""
     found = directory / "pylock.toml"
     options = ["--universal", "--no-deps", "--python-version", "3.11", "--quiet", "--output-file", str(found)]
-    done = subprocess.run(
-        [find_uv_bin(), "pip", "compile", *options, str(lock)], capture_output=True, text=True, check=False
-    )
+    command = [find_uv_bin(), "pip", "compile", *options, str(lock)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | mirror())
     assert done.returncode == 0, done.stderr
     packages: list[dict[str, Any]] = tomllib.loads(found.read_text())["packages"]
     return {package["name"]: dict(map(_tags, package.get("wheels", ()))) for package in packages}
+
+
+def mirror() -> dict[str, str]:
+    """What pip knows of the package index that this machine reaches, in uv's words."""
+    known = {"UV_DEFAULT_INDEX": os.environ.get("PIP_INDEX_URL"), "SSL_CERT_FILE": certificate_bundle()}
+    return {name: str(value) for name, value in known.items() if value and name not in os.environ}
 
 
 def _tags(wheel: dict[str, Any]) -> tuple[str, set[Tag]]:

@@ -71,6 +71,13 @@ def values(schema: Schema) -> st.SearchStrategy[Any]:
             return _strings(schema)
 
 
+def alternatives(schema: Schema) -> tuple[set[str], dict[str, str]]:
+    """Fields of which a rule wants exactly one, and what goes together with which."""
+    one_of = [rule for rule in _rules(schema) if _EXACTLY_ONE.match(rule)]
+    choices = {name for rule in one_of[:1] for name in re.findall(r"has\(self\.(\w+)\)", rule)}
+    return choices, dict(found.groups() for rule in _rules(schema) if (found := _TOGETHER.match(rule)))
+
+
 def _objects(schema: Schema) -> st.SearchStrategy[Any]:
     if "additionalProperties" in schema:
         return st.dictionaries(st.text(min_size=1, max_size=63), values(schema["additionalProperties"]), max_size=2)
@@ -78,10 +85,7 @@ def _objects(schema: Schema) -> st.SearchStrategy[Any]:
         return OBJECTS
     fields = {name: values(field) for name, field in schema["properties"].items()}
     required = set(schema.get("required", []))
-    one_of = [rule for rule in _rules(schema) if _EXACTLY_ONE.match(rule)]
-    choices = {name for rule in one_of[:1] for name in re.findall(r"has\(self\.(\w+)\)", rule)}
-
-    together = dict(found.groups() for rule in _rules(schema) if (found := _TOGETHER.match(rule)))
+    choices, together = alternatives(schema)
 
     def with_choice(chosen: str) -> st.SearchStrategy[Any]:
         always = required | ({chosen, together.get(chosen, chosen)} if chosen else set())
@@ -108,9 +112,11 @@ def _strings(schema: Schema) -> st.SearchStrategy[str]:
     pattern = found[1].replace("\\\\", "\\") if found else schema.get("pattern")
     if pattern is None:
         return st.text(min_size=schema.get("minLength", 0), max_size=min(limit, 80))
-    if "[.]" in pattern:
+    if pattern.startswith("^[0-9]"):
         return _VERSIONS
-    return st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True).filter(lambda text: len(text) <= limit)
+    return st.from_regex(re.compile(pattern, re.ASCII), fullmatch=True).filter(
+        lambda text: schema.get("minLength", 0) <= len(text) <= limit
+    )
 
 
 def _rules(schema: Schema) -> list[str]:
