@@ -109,6 +109,10 @@ def test_a_kustomize_overlay_changes_namespace_image_and_replicas(overlay: list[
     assert {"name": "OPERATOR_IMAGE", "value": image} in container["env"]
     assert {one["metadata"].get("namespace", "ml-platform") for one in overlay} == {"ml-platform", "search"}
     assert {one["metadata"]["name"] for one in overlay if one["kind"] == "Namespace"} == {"ml-platform"}
+    policies = [one for one in overlay if one["kind"] == "ValidatingAdmissionPolicy"]
+    (exempt,) = {one["spec"]["matchConditions"][0]["expression"] for one in policies}
+    assert exempt == "request.userInfo.username != 'system:serviceaccount:ml-platform:embedding-operator'"
+    assert "embedding-operator-system" not in yaml.safe_dump_all(overlay)
 
 
 @pytest.mark.long
