@@ -15,13 +15,12 @@ KUBERNETES = re.compile(
     r"|should have at (least|most) \d+ (items|properties)",
     re.S,
 )
-# what the API server adds without a field: that it looked no further, numbers that are none, what kubectl scale reads
+# what the API server adds without a field: that it looked no further, and that a number is none
 _ASIDE = (
     "some validation rules were not checked because the object was invalid",
     "Checked value must be of type",
-    ".spec.replicas accessor error",
-    "should be less than or equal to 2147483647",
 )
+_SCALE = ".spec.replicas"  # read once more, for kubectl scale
 _UNKNOWN = re.compile(r'unknown field "(spec\.[^"]+)"')
 
 
@@ -48,7 +47,8 @@ def _causes(answer: Answer) -> list[tuple[str, str]]:
     """Fields, and what is said of them."""
     if answer.code == 400:  # there are no causes where the API server could not even read it
         return [(field, f"unknown field {field}") for field in _UNKNOWN.findall(str(answer))]
-    return [(field, message) for field, message in answer.causes if not any(words in message for words in _ASIDE)]
+    said = [(field, message) for field, message in answer.causes if not field.startswith(_SCALE)]
+    return [(field, message) for field, message in said if not any(words in message for words in _ASIDE)]
 
 
 def _is_useful(message: str) -> bool:
