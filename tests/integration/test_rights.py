@@ -204,6 +204,8 @@ def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
         staging_for_another_user_and_a_taken_job(tour)
         an_unhealthy_device(tour)
         a_whole_life(tour)
+        with operator_of(control_plane, tmp_path, name="standby"):
+            tour.uses("coordination.k8s.io", "leases", "watch")
     assert "Traceback" not in operator.log.read_text()
     assert trespasses(tour.log()) == []
     in_use = used(tour.log())
