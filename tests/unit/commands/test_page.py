@@ -25,3 +25,10 @@ def test_the_pages_of_all_commands_are_in_the_documentation(monkeypatch: pytest.
     pages += "".join(page(command.name, parser_of(command).format_help()) for command in COMMANDS)
     written = BLOCK.sub(lambda match: match[1] + pages + "\n" + match[2], PAGE.read_text())
     assert_as_reviewed(PAGE, written)
+
+
+def test_every_command_is_told_of() -> None:
+    told = PAGE.read_text().partition("<!-- pages -->")[0]
+    assert [
+        one.name for one in COMMANDS if f"{NAME} {one.name}" not in " ".join(told.split()) and one.name != "help"
+    ] == []
