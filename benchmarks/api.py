@@ -76,7 +76,7 @@ class Lines:
     What exists comes first, as ADDED, and so it does again then.
     """
 
-    def __init__(self, api: Api, path: str, accept: str) -> None:
+    def __init__(self, api: Api, path: str, accept: str = JSON) -> None:
         self._api, self._path, self._accept = api, path, accept
         self.begun = asyncio.Event()
 

@@ -28,6 +28,7 @@ class Arm:
     def __init__(self, name: str, command: list[str], log: Path) -> None:
         self.name = name
         self.log = log
+        self._began = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *command],
@@ -40,6 +41,10 @@ class Arm:
         """Raise if it has ended."""
         if self._process.poll() is not None:
             raise RuntimeError(f"the {self.name} ended: {self.log.read_text()[-3000:]}")
+
+    def said(self) -> str:
+        """What it has logged since it began."""
+        return self.log.read_bytes()[self._began :].decode(errors="replace")
 
     def usage(self) -> Usage:
         """CPU and memory by now."""
@@ -56,12 +61,16 @@ class Arm:
             self._process.wait()
 
 
-def start_operator(site: Site, *, runner: tuple[str, ...] = ("-m", "embedding_operator.cli"), workers: int) -> Arm:
-    """Start it with the chart's rights and leader election; returns when its cache is full."""
+def start_operator(
+    site: Site, *, runner: tuple[str, ...] = ("-m", "embedding_operator.cli"), workers: int, wait: bool = True
+) -> Arm:
+    """Start it with the chart's rights and leader election; returns when its cache is full, or at once."""
     (port,) = free_ports(1)
     command = [*runner, "run", f"--kubeconfig={site.operator_kubeconfig}", f"--image={IMAGE}"]
     command += [f"--health-port={port}", f"--lease-namespace={OPERATOR_NAMESPACE}", f"--workers={workers}"]
     arm = Arm(OPERATOR, command, site.directory / "operator.log")
+    if not wait:
+        return arm
     try:
         wait_until("the operator is ready", lambda: _is_ready(arm, port), timeout=120)
     except BaseException:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import picture, profiling, report
 from benchmarks.arms import BARE, OPERATOR
-from benchmarks.measure import Plan, Restart, Run, make_recording, measure, measure_profiled, measure_restart
+from benchmarks.measure import Plan, Run, make_recording, measure, measure_profiled
 from tests.cluster.errors import ClusterError
 
 
@@ -43,7 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--settle", type=float, default=15, metavar="S", help="at rest before the clock starts (default: %(default)s)")
     add("--timeout", type=float, default=900, metavar="S", help="until services must be ready (default: %(default)s)")
     add("--arm", choices=("both", "operator", "bare"), default="both", help="default: %(default)s")
-    add("--restart", action="store_true", help="also kill the operator with all services ready, and start it again")
     add("--profile", action="store_true", help="only this: one run of the operator under cProfile")
     add("--markdown", action="store_true", help="print Markdown, for docs/performance.md")
     add("--output", type=Path, metavar="FILE", help="write all runs as JSON")
@@ -65,16 +64,10 @@ def _run(arguments: argparse.Namespace, directory: Path) -> None:
             print(profiling.summary(stats))
         return
     runs = _rounds(arguments, directory)
-    restarts: list[Restart] = []
-    if arguments.restart:
-        for services in arguments.services:
-            _say(f"{services} services: the operator killed and started again")
-            restarts.append(measure_restart(directory / f"restart-{services}", _plan(arguments, services)))
-    print(report.text(runs, restarts, markdown=arguments.markdown))
+    print(report.text(runs, markdown=arguments.markdown))
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         kept = {"machine": report.machine(), "runs": [run.to_dict() for run in runs]}
-        kept |= {"restarts": [vars(restart) for restart in restarts]}
         arguments.output.write_text(json.dumps(kept, indent=1) + "\n")
     if arguments.picture:
         arguments.picture.write_text(picture.draw(report.summaries(runs)))

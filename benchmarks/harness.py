@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks.api import METADATA, METADATA_LIST, TABLE, Api, Lines
-from benchmarks.manifests import NAMESPACE, service, service_name
+from benchmarks.api import JSON, METADATA, METADATA_LIST, TABLE, Api, Lines
+from benchmarks.manifests import CACHES, NAMESPACE, SERVICES, service, service_name
 
-_CREATING: Final = 16
-_SELECTOR: Final = "?labelSelector=app.kubernetes.io/managed-by=embedding-operator"
-SERVICES: Final = f"/apis/embedding-operator.io/v1alpha1/namespaces/{NAMESPACE}/embeddingservices"
-CACHES: Final = f"/apis/embedding-operator.io/v1alpha1/namespaces/{NAMESPACE}/modelcaches"
-_CHILDREN: Final = {
+_CONNECTIONS: Final = 16
+SELECTOR: Final = "?labelSelector=app.kubernetes.io/managed-by=embedding-operator"
+CHILDREN: Final = {
     "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments",
     "Service": f"/api/v1/namespaces/{NAMESPACE}/services",
     "ControllerRevision": f"/apis/apps/v1/namespaces/{NAMESPACE}/controllerrevisions",
@@ -40,29 +38,30 @@ class Times:
 
 def expected_children(services: int, replicas: int) -> dict[str, int]:
     """How many of each kind must be there in the end; the scripts' ConfigMap is shared by all."""
-    counts = dict.fromkeys(_CHILDREN, services) | {"ConfigMap": 1}
+    counts = dict.fromkeys(CHILDREN, services) | {"ConfigMap": 1}
     if replicas < 2:
         counts["PodDisruptionBudget"] = 0
     return counts
 
 
 async def create_and_wait(
-    api: Api, *, existing: int, services: int, replicas: int, seconds: float, check: Callable[[], None]
+    api: Api, indexes: Sequence[int], *, existing: int, replicas: int, seconds: float, check: Callable[[], None]
 ) -> Times:
     """Create them and wait until every child exists and every status is true; `check` raises if the arm has died.
 
-    `existing` services are there already, numbered from 0, and ready.
+    `existing` services are there already, and ready.
     """
-    wanted = {kind: number for kind, number in expected_children(existing + services, replicas).items() if number}
+    everything = existing + len(indexes)
+    wanted = {kind: number for kind, number in expected_children(everything, replicas).items() if number}
     children = {kind: asyncio.Event() for kind in wanted}
     ready = asyncio.Event()
     stamps: dict[str, float] = {}
     async with asyncio.TaskGroup() as group:
         rows = Lines(api, f"{SERVICES}?includeObject=None", TABLE)
-        watching = [group.create_task(_all_ready(rows, existing + services, replicas, ready))]
+        watching = [group.create_task(all_ready(rows, everything, replicas, ready))]
         begun = [rows.begun]
         for kind, number in wanted.items():
-            lines = Lines(api, _CHILDREN[kind] + _SELECTOR, METADATA)
+            lines = Lines(api, CHILDREN[kind] + SELECTOR, METADATA)
             watching.append(group.create_task(_count(lines, number, children[kind])))
             begun.append(lines.begun)
         for event in begun:
@@ -76,7 +75,7 @@ async def create_and_wait(
 
         waiting = [asyncio.create_task(stamp("children", *children.values()))]
         waiting.append(asyncio.create_task(stamp("ready", ready)))
-        await _create(api, existing, services, replicas)
+        await at_once([("POST", SERVICES, json.dumps(service(index, replicas))) for index in indexes], api)
         stamps["created"] = time.monotonic() - began
         await _until_done(waiting, began + seconds, check)
         for task in watching:
@@ -93,14 +92,15 @@ async def _until_done(waiting: list[asyncio.Task[None]], deadline: float, check:
         _, pending = await asyncio.wait(pending, timeout=1.0)
 
 
-async def _create(api: Api, first: int, services: int, replicas: int) -> None:
-    bodies = iter([json.dumps(service(index, replicas)) for index in range(first, first + services)])
+async def at_once(requests: Iterable[tuple[str, str, str]], api: Api, content_type: str = JSON) -> None:
+    """Send them (method, path and body) through some connections."""
+    waiting = iter(list(requests))
 
     async def worker() -> None:
-        for body in bodies:
-            await api.send("POST", SERVICES, body)
+        for method, path, body in waiting:
+            await api.send(method, path, body, content_type)
 
-    await asyncio.gather(*(worker() for _ in range(_CREATING)))
+    await asyncio.gather(*(worker() for _ in range(_CONNECTIONS)))
 
 
 async def _count(lines: Lines, number: int, done: asyncio.Event) -> None:
@@ -112,7 +112,8 @@ async def _count(lines: Lines, number: int, done: asyncio.Event) -> None:
             done.set()
 
 
-async def _all_ready(lines: Lines, services: int, replicas: int, done: asyncio.Event) -> None:
+async def all_ready(lines: Lines, services: int, replicas: int, done: asyncio.Event) -> None:
+    """Say when so many services are ready with so many replicas, and each time that one becomes so again."""
     ready: set[str] = set()
     columns: dict[str, int] = {}
     async for line in lines:
@@ -129,20 +130,20 @@ async def _all_ready(lines: Lines, services: int, replicas: int, done: asyncio.E
 
 async def verify(api: Api, *, services: int, replicas: int) -> None:
     """List everything once: each child is there, each status is true. Raises with what is not."""
-    listed = await _list(api, SERVICES)
+    services_now = await listed(api, SERVICES)
     names = {service_name(index) for index in range(services)}
-    wrong = names - {item["metadata"]["name"] for item in listed if _is_true(item, replicas)}
+    wrong = names - {item["metadata"]["name"] for item in services_now if _is_true(item, replicas)}
     if wrong:
         raise RuntimeError(f"the statuses of {len(wrong)} services are not true, of {min(wrong)} for one")
     for kind, number in expected_children(services, replicas).items():
-        found = len(await _list(api, _CHILDREN[kind] + _SELECTOR, METADATA_LIST))
+        found = len(await listed(api, CHILDREN[kind] + SELECTOR, METADATA_LIST))
         if found != number:
             raise RuntimeError(f"{found} {kind}s are there instead of {number}")
 
 
 async def caches_are_ready(api: Api) -> bool:
     """Whether the operator has looked at every staged ModelCache."""
-    return all(_condition(item, "Ready") == "True" for item in await _list(api, CACHES))
+    return all(_condition(item, "Ready") == "True" for item in await listed(api, CACHES))
 
 
 def _is_true(item: dict[str, Any], replicas: int) -> bool:
@@ -156,6 +157,7 @@ def _condition(item: dict[str, Any], kind: str) -> str:
     return next((str(condition["status"]) for condition in conditions if condition["type"] == kind), "")
 
 
-async def _list(api: Api, path: str, accept: str = "application/json") -> list[dict[str, Any]]:
+async def listed(api: Api, path: str, accept: str = JSON) -> list[dict[str, Any]]:
+    """The items of a collection."""
     items: list[dict[str, Any]] = json.loads(await api.send("GET", path, accept=accept))["items"]
     return items

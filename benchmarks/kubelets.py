@@ -1,7 +1,9 @@
 """`python -m benchmarks.kubelets KUBECONFIG`: all simulated kubelets, in one process.
 
 Each pod that the scheduler has bound is patched to Running and Ready, once and at once: one write where a real
-kubelet makes three or more. The API server filters (`spec.nodeName` set, phase Pending) and sends metadata only.
+kubelet makes three or more. The API server filters (`spec.nodeName` set, phase Pending) and sends metadata only. A pod
+that is deleted is gone at once, as if it had ended.
+Each node's Lease is renewed every ten seconds, as kubelets do, or its pods would be taken away.
 """
 
 from __future__ import annotations
@@ -16,23 +18,55 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks.api import METADATA, STRATEGIC, Api, Lines, Object, connected
+from benchmarks.api import MERGE, METADATA, STRATEGIC, Api, Lines, Object, RequestRefusedError, connected
+from benchmarks.manifests import NODES, node_name
 
 _WORKERS: Final = 8
+_HEARTBEAT: Final = 10.0  # seconds
+_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _BOUND: Final = "/api/v1/pods?fieldSelector=spec.nodeName!=,status.phase=Pending"
+_RUNNING: Final = "/api/v1/pods?fieldSelector=spec.nodeName!=,status.phase=Running"
 
 
 async def simulate(kubeconfig: Path) -> None:
     """Until cancelled."""
     waiting: asyncio.Queue[str] = asyncio.Queue()
+    deleted: asyncio.Queue[str] = asyncio.Queue()
     addresses = (f"10.{64 + n // 62500}.{n // 250 % 250}.{n % 250 + 1}" for n in itertools.count())
     async with connected(kubeconfig) as api, asyncio.TaskGroup() as group:
         for _ in range(_WORKERS):
             group.create_task(_start_pods(api, waiting, addresses))
+            group.create_task(_end_pods(api, deleted))
+        await _make_leases(api)
+        for index in range(NODES):
+            group.create_task(_live(api, index))
         lines = Lines(api, _BOUND, METADATA)
         group.create_task(_bound(lines, waiting))
+        running_pods = Lines(api, _RUNNING, METADATA)
+        group.create_task(_ending(running_pods, deleted))
         await lines.begun.wait()
+        await running_pods.begun.wait()
         print("ready", flush=True)
+
+
+async def _make_leases(api: Api) -> None:
+    for index in range(NODES):
+        spec = {"holderIdentity": node_name(index), "leaseDurationSeconds": 40, "renewTime": _micro_time()}
+        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": node_name(index)}}
+        await api.send("POST", _LEASES, json.dumps({**body, "spec": spec}))
+
+
+async def _live(api: Api, index: int) -> None:
+    """Renew a node's Lease; all nodes spread over the period."""
+    await asyncio.sleep(_HEARTBEAT * index / NODES)
+    while True:
+        body = json.dumps({"spec": {"renewTime": _micro_time()}})
+        await api.send("PATCH", f"{_LEASES}/{node_name(index)}", body, MERGE)
+        await asyncio.sleep(_HEARTBEAT)
+
+
+def _micro_time() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 async def _bound(lines: Lines, waiting: asyncio.Queue[str]) -> None:
@@ -46,10 +80,28 @@ async def _bound(lines: Lines, waiting: asyncio.Queue[str]) -> None:
                 waiting.put_nowait(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status")
 
 
+async def _ending(lines: Lines, deleted: asyncio.Queue[str]) -> None:
+    seen: set[str] = set()
+    async for line in lines:
+        if b'"deletionTimestamp"' in line and not line.startswith(b'{"type":"DELETED"'):
+            metadata = json.loads(line)["object"]["metadata"]
+            if "deletionTimestamp" in metadata and metadata["uid"] not in seen:
+                seen.add(metadata["uid"])
+                deleted.put_nowait(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}")
+
+
+async def _end_pods(api: Api, deleted: asyncio.Queue[str]) -> None:
+    while True:
+        path = await deleted.get()
+        with contextlib.suppress(RequestRefusedError):  # gone already
+            await api.send("DELETE", path, json.dumps({"gracePeriodSeconds": 0}))
+
+
 async def _start_pods(api: Api, waiting: asyncio.Queue[str], addresses: Iterator[str]) -> None:
     while True:
         path = await waiting.get()
-        await api.send("PATCH", path, json.dumps({"status": running(next(addresses))}), STRATEGIC)
+        with contextlib.suppress(RequestRefusedError):  # deleted before it ran
+            await api.send("PATCH", path, json.dumps({"status": running(next(addresses))}), STRATEGIC)
 
 
 def running(address: str) -> Object:

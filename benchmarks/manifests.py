@@ -13,10 +13,13 @@ from embedding_operator.planning.weights import model_cache
 
 Object = dict[str, Any]
 NAMESPACE: Final = "embeddings"
+SERVICES: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/embeddingservices"
+CACHES: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/modelcaches"
 CLAIM: Final = "model-weights"
 PROFILE: Final = str(ASCEND_910B["metadata"]["name"])
 SERVICES_PER_CACHE: Final = 20
-_PODS_PER_NODE: Final = 64
+NODES: Final = 100
+_ROOM: Final = 1.25  # of what the pods of all services need
 
 
 def service_name(index: int) -> str:
@@ -93,13 +96,13 @@ def volume() -> list[Object]:
 
 
 def nodes(pods: int) -> list[Object]:
-    """Few and large, since the scheduler is not what is measured; a real node has eight NPUs."""
-    count = max(2, math.ceil(1.25 * pods / _PODS_PER_NODE))
+    """As many as a big site has, and each large enough for its part of the pods; a real one has eight NPUs."""
+    each = max(8, math.ceil(_ROOM * pods / NODES))
     space = {
-        "cpu": str(32 * _PODS_PER_NODE),
-        "memory": f"{128 * _PODS_PER_NODE}Gi",
-        "pods": str(2 * _PODS_PER_NODE),
-        ASCEND_910B["spec"]["accelerator"]["resourceName"]: str(_PODS_PER_NODE),
+        "cpu": str(32 * each),
+        "memory": f"{128 * each}Gi",
+        "pods": str(2 * each),
+        ASCEND_910B["spec"]["accelerator"]["resourceName"]: str(each),
     }
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "simulated"}
     labels = {**ASCEND_910B["spec"]["pod"]["nodeSelector"], "kubernetes.io/arch": "arm64", "kubernetes.io/os": "linux"}
@@ -107,8 +110,13 @@ def nodes(pods: int) -> list[Object]:
         {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": f"node-{index}", "labels": labels | {"kubernetes.io/hostname": f"node-{index}"}},
+            "metadata": {"name": name, "labels": labels | {"kubernetes.io/hostname": name}},
             "status": {"capacity": space, "allocatable": space, "conditions": [ready]},
         }
-        for index in range(count)
+        for name in map(node_name, range(NODES))
     ]
+
+
+def node_name(index: int) -> str:
+    """Of one of the simulated nodes."""
+    return f"node-{index}"

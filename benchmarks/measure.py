@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +16,8 @@ from benchmarks import recording
 from benchmarks.api import Api, connected
 from benchmarks.arms import BARE, OPERATOR, Arm, start_bare, start_operator
 from benchmarks.audit import AuditLog, Requests
-from benchmarks.harness import SERVICES, Times, caches_are_ready, create_and_wait, verify
-from benchmarks.manifests import service_name
+from benchmarks.harness import Times, caches_are_ready, create_and_wait, verify
+from benchmarks.manifests import SERVICES, service_name
 from benchmarks.site import Site, running_site
 from benchmarks.usage import usage_of
 
@@ -64,29 +63,15 @@ class Run:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Restart:
-    """What a killed operator's successor did."""
-
-    services: int
-    synced_seconds: float
-    rest_seconds: float
-    cpu_seconds: float
-    peak_mb: float
-    writes: dict[str, int]
-    reads: dict[str, int]
-    failed: dict[str, int]
-
-
 def make_recording(directory: Path, plan: Plan) -> Path:
     """Let the operator serve one service, and keep what it wrote."""
     raw, kept = directory / "writes.jsonl", directory / "recording.json"
 
     async def run(site: Site) -> None:
         arm = start_operator(site, runner=("-m", "benchmarks.recorder", str(raw)), workers=plan.workers)
-        async with _until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
-            await _serve(api, arm, plan, existing=0, services=1)
-            await _rested(audit, plan.rest)
+        async with until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
+            await serve(api, arm, plan, [0])
+            await rested(audit, plan.rest)
             stored = json.loads(await api.send("GET", f"{SERVICES}/{service_name(0)}"))
             kept.write_text(recording.to_text(recording.load(raw, stored["metadata"]["uid"])))
 
@@ -110,12 +95,6 @@ def measure_profiled(directory: Path, plan: Plan) -> tuple[Run, Path]:
     return run, stats
 
 
-def measure_restart(directory: Path, plan: Plan) -> Restart:
-    """Services ready, the operator killed, a fresh one started: what it does until it rests."""
-    with running_site(directory, services=WARM + plan.services, replicas=plan.replicas) as site:
-        return asyncio.run(_restart(site, plan))
-
-
 def _start(site: Site, arm: str, plan: Plan, recorded: Path) -> Arm:
     if arm == BARE:
         return start_bare(site, recorded)
@@ -124,7 +103,7 @@ def _start(site: Site, arm: str, plan: Plan, recorded: Path) -> Arm:
 
 
 @contextlib.asynccontextmanager
-async def _until_rested(site: Site, arm: Arm, plan: Plan) -> AsyncIterator[AuditLog]:
+async def until_rested(site: Site, arm: Arm, plan: Plan) -> AsyncIterator[AuditLog]:
     """The arm at rest, with its requests counted from here; it is ended in any case."""
     try:
         audit = AuditLog(site.audit_log)
@@ -133,7 +112,7 @@ async def _until_rested(site: Site, arm: Arm, plan: Plan) -> AsyncIterator[Audit
                 while not await caches_are_ready(api):
                     arm.check()
                     await asyncio.sleep(0.2)
-        await _rested(audit, plan.rest)
+        await rested(audit, plan.rest)
         yield audit
     finally:
         arm.end()
@@ -141,16 +120,16 @@ async def _until_rested(site: Site, arm: Arm, plan: Plan) -> AsyncIterator[Audit
 
 async def _measure(site: Site, start: Callable[[], Arm], plan: Plan) -> Run:
     arm = start()
-    async with _until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
+    async with until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
         server = site.control_plane.programs["kube-apiserver"].pid
-        await _serve(api, arm, plan, existing=0, services=WARM)
-        await _rested(audit, plan.settle if arm.name == OPERATOR else plan.rest)
+        await serve(api, arm, plan, range(WARM))
+        await rested(audit, plan.settle if arm.name == OPERATOR else plan.rest)
         before, server_before = arm.usage(), usage_of(server)
-        times = await _serve(api, arm, plan, existing=WARM, services=plan.services)
+        times = await serve(api, arm, plan, range(WARM, WARM + plan.services), existing=WARM)
         after, server_after = arm.usage(), usage_of(server)
-        requests = await _rested(audit, plan.rest)
+        requests = await rested(audit, plan.rest)
         await verify(api, services=WARM + plan.services, replicas=plan.replicas)
-        rested = arm.usage()
+        at_rest = arm.usage()
         quiet = await _quiet(audit, arm, plan.quiet) if plan.quiet else {}
         return Run(
             arm=arm.name,
@@ -160,42 +139,23 @@ async def _measure(site: Site, start: Callable[[], Arm], plan: Plan) -> Run:
             children_seconds=times.children,
             ready_seconds=times.ready,
             cpu_seconds=after.cpu_seconds - before.cpu_seconds,
-            rss_mb=rested.rss_mb,
+            rss_mb=at_rest.rss_mb,
             peak_mb=arm.usage().peak_mb,
             apiserver_cpu_seconds=server_after.cpu_seconds - server_before.cpu_seconds,
-            **_told(requests),
+            **told(requests),
             lease_requests=requests.leases,
             quiet=quiet,
         )
 
 
-async def _restart(site: Site, plan: Plan) -> Restart:
-    arm = start_operator(site, workers=plan.workers)
-    async with _until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
-        await _serve(api, arm, plan, existing=0, services=plan.services)
-        await _rested(audit, plan.rest)
-        arm.end(signal.SIGKILL)
-        audit.skip()
-        began = time.monotonic()
-        heir = start_operator(site, workers=plan.workers)
-        try:
-            synced = time.monotonic() - began
-            requests = await _rested(audit, seconds=25.0)  # it waits for its predecessor's Lease to run out
-            rest = time.monotonic() - began - 25.0
-            usage = heir.usage()
-            await verify(api, services=plan.services, replicas=plan.replicas)
-        finally:
-            heir.end()
-    return Restart(plan.services, synced, rest, usage.cpu_seconds, usage.peak_mb, **_told(requests))
-
-
-async def _serve(api: Api, arm: Arm, plan: Plan, *, existing: int, services: int) -> Times:
+async def serve(api: Api, arm: Arm, plan: Plan, indexes: Sequence[int], *, existing: int = 0) -> Times:
+    """Create services and wait until they are ready."""
     return await create_and_wait(
-        api, existing=existing, services=services, replicas=plan.replicas, seconds=plan.timeout, check=arm.check
+        api, indexes, existing=existing, replicas=plan.replicas, seconds=plan.timeout, check=arm.check
     )
 
 
-async def _rested(audit: AuditLog, seconds: float) -> Requests:
+async def rested(audit: AuditLog, seconds: float) -> Requests:
     """Wait until nothing but the Lease was asked for in so many seconds; returns all that was asked until then."""
     counts: Counter[str] = Counter()
     failed: Counter[str] = Counter()
@@ -215,10 +175,11 @@ async def _quiet(audit: AuditLog, arm: Arm, seconds: float) -> dict[str, Any]:
     await asyncio.sleep(seconds)
     requests = audit.requests()
     cpu = arm.usage().cpu_seconds - before.cpu_seconds
-    return {"seconds": seconds, **_told(requests), "lease_requests": requests.leases, "cpu_seconds": cpu}
+    return {"seconds": seconds, **told(requests), "lease_requests": requests.leases, "cpu_seconds": cpu}
 
 
-def _told(requests: Requests) -> dict[str, dict[str, int]]:
+def told(requests: Requests) -> dict[str, dict[str, int]]:
+    """For the results file."""
     return {
         "writes": dict(requests.writes().most_common()),
         "reads": dict(requests.reads().most_common()),

@@ -33,7 +33,7 @@ def record(path: Path) -> None:
 
 def _told(method: str, url: URL, options: dict[str, Any]) -> dict[str, str]:
     data = options.get("data")
-    text = data.decode() if isinstance(data, bytes) else str(data or "")
+    text = data.decode() if isinstance(data, bytes | aiohttp.BytesPayload) else str(data or "")
     whole = url.update_query(options["params"]) if options.get("params") else url
     headers = {name.lower(): value for name, value in (options.get("headers") or {}).items()}
     return {"method": method, "path": whole.raw_path_qs, "body": text, "content_type": headers.get("content-type", "")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.arms import BARE, OPERATOR
-from benchmarks.measure import Restart, Run
+from benchmarks.measure import Run
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def requests_per_service(run: Run) -> list[list[str]]:
     return found
 
 
-def text(runs: Sequence[Run], restarts: Sequence[Restart] = (), *, markdown: bool = False) -> str:
+def text(runs: Sequence[Run], *, markdown: bool = False) -> str:
     """Everything, as a person reads it."""
     table = _markdown if markdown else _plain
     parts = [machine(), ""]
@@ -141,7 +141,6 @@ def text(runs: Sequence[Run], restarts: Sequence[Restart] = (), *, markdown: boo
             parts += [f"Requests of the {run.arm}, {run.services} services:", ""]
             parts += [table(head, requests_per_service(run)), ""]
         parts += [_at_rest(run) for run in summary.operator if run.quiet]
-    parts += [_restarted(restart, table) for restart in restarts]
     return "\n".join(parts)
 
 
@@ -160,16 +159,6 @@ def _at_rest(run: Run) -> str:
         f"At rest with {run.services} services, {quiet['seconds']:.0f} s: writes {writes}; "
         f"{quiet['lease_requests']} requests for the Lease; reads {reads}; {quiet['cpu_seconds']:.2f} s of CPU\n"
     )
-
-
-def _restarted(restart: Restart, table: Callable[[Sequence[str], list[list[str]]], str]) -> str:
-    counts = [[*key.split(" ", 1), str(n)] for key, n in (*restart.writes.items(), *restart.reads.items())]
-    told = (
-        f"Killed and started again with {restart.services} services: synced after {restart.synced_seconds:.1f} s, "
-        f"at rest after {restart.rest_seconds:.1f} s (its predecessor's Lease must run out first); "
-        f"{restart.cpu_seconds:.1f} s of CPU, {restart.peak_mb:.0f} MB"
-    )
-    return f"{told}\n\n{table(('verb', 'kind', 'times'), counts)}\n"
 
 
 def _plain(header: Sequence[str], table: list[list[str]]) -> str:

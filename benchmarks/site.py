@@ -6,6 +6,7 @@ that the operator and its peer share; its cost is the same for both.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sys
@@ -16,7 +17,8 @@ from typing import Any, Final
 
 import yaml
 
-from benchmarks.manifests import CLAIM, NAMESPACE, nodes, staged_caches, volume
+from benchmarks.api import MERGE, connected
+from benchmarks.manifests import CACHES, CLAIM, NAMESPACE, nodes, staged_caches, volume
 from benchmarks.usage import usage_of
 from charts.manifests import INSTALL
 from charts.manifests import NAMESPACE as OPERATOR_NAMESPACE
@@ -28,7 +30,7 @@ from tests.cluster.waiting import wait_until
 ACCOUNT: Final = "embedding-operator"
 USER: Final = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{ACCOUNT}"
 _FAST: Final = ("--kube-api-qps=5000", "--kube-api-burst=10000")
-_NO_HEARTBEATS: Final = ("--node-monitor-grace-period=24h",)
+_PATIENT: Final = ("--node-monitor-grace-period=5m",)  # a machine as busy as this may be late with 100 Leases
 _PODS_OF_ITS_OWN: Final = ("Deployment", "PodDisruptionBudget")
 _IDLE: Final = 0.4  # seconds of CPU in two seconds, of all its parts
 _PLURALS: Final = ("embeddingservices", "modelcaches", "runtimeprofiles")
@@ -65,7 +67,7 @@ def running_site(directory: Path, *, services: int, replicas: int) -> Iterator[S
     control_plane = ControlPlane(
         directory,
         apiserver_args=[f"--audit-policy-file={_audit_policy(directory)}", "--max-requests-inflight=800"],
-        controller_manager_args=[*_FAST, *_NO_HEARTBEATS],
+        controller_manager_args=[*_FAST, *_PATIENT],
     )
     with control_plane:
         scheduler = control_plane.write_kubeconfig(directory / "scheduler.kubeconfig", "system:kube-scheduler")
@@ -108,17 +110,20 @@ def _install(control_plane: ControlPlane) -> None:
 
 def _prepare(control_plane: ControlPlane, services: int, replicas: int) -> None:
     kubectl = control_plane.kubectl
-    caches = staged_caches(services)
-    objects = [*volume(), *nodes(services * replicas), *(cache for cache, _ in caches)]
+    objects = [*volume(), *nodes(services * replicas)]
     wait_until("the kinds are served", lambda: "modelcaches" in kubectl("api-resources", "-o", "name"))
     kubectl("create", "-f", "-", input="\n---\n".join(json.dumps(each) for each in objects))
-    for cache, status in caches:
-        name, patch = cache["metadata"]["name"], json.dumps(status)
-        where = ("-n", NAMESPACE, "patch", "modelcache", name)
-        kubectl(*where, "--subresource=status", "--type=merge", "-p", patch)
+    asyncio.run(_stage(control_plane.kubeconfig, services))
     claim = ("-n", NAMESPACE, "get", "pvc", CLAIM, "-o", "jsonpath={.status.phase}")
     wait_until("the claim is bound", lambda: kubectl(*claim) == "Bound")
     wait_until("the nodes are taken as ready", lambda: "not-ready" not in kubectl("get", "nodes", "-o", "json"))
+
+
+async def _stage(kubeconfig: Path, services: int) -> None:
+    async with connected(kubeconfig) as api:
+        for cache, status in staged_caches(services):
+            await api.send("POST", CACHES, json.dumps(cache))
+            await api.send("PATCH", f"{CACHES}/{cache['metadata']['name']}/status", json.dumps(status), MERGE)
 
 
 def _wait_for_idle(control_plane: ControlPlane) -> None:

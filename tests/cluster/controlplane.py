@@ -105,14 +105,18 @@ class ControlPlane:
         if self._etcd_data:
             remove_memory_directory(self._etcd_data)
 
+    def stop_program(self, name: str) -> None:
+        """End one of the parts; it stays away."""
+        processes.stop([self.programs.pop(name)])
+
     def stop_apiserver(self) -> None:
         """Take the API away at once; its data stays."""
         processes.stop([self.programs["kube-apiserver"]])
 
-    def start_apiserver(self) -> None:
+    def start_apiserver(self, timeout: float = 60) -> None:
         """Start it (again) on the same port; returns when it is ready."""
         program = self.launch("kube-apiserver", self._apiserver())
-        wait_until("the API server is ready", lambda: self._ready(program))
+        wait_until("the API server is ready", lambda: self._ready(program), timeout)
 
     def launch(self, name: str, arguments: Sequence[str]) -> Program:
         """Start one of the binaries where the control plane lives, to be stopped with it."""
@@ -135,7 +139,8 @@ class ControlPlane:
     def _choose_ports(self) -> None:
         api, etcd, peer, manager = free_ports(4) if self.site.loopback else [6443, 2379, 2380, 10257]
         self._api_port = self.site.api_port or api
-        self._etcd_port, self._peer_port, self._manager_port = etcd, peer, manager
+        self._peer_port, self._manager_port = peer, manager
+        self.etcd_url = f"http://127.0.0.1:{etcd}"
         self.url = f"https://{self.site.address}:{self._api_port}"
         owner = processes.myself() if self.site.die_with_parent else None
         self._etcd_data = memory_directory(self.directory, owner)
@@ -158,7 +163,7 @@ class ControlPlane:
         self._ssl = ssl.create_default_context(cafile=str(self.ca))
 
     def _etcd(self) -> list[str]:
-        client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{self._peer_port}"
+        client, peer = self.etcd_url, f"http://127.0.0.1:{self._peer_port}"
         return [
             "--name=etcd",
             f"--data-dir={self._etcd_data}",
@@ -180,7 +185,7 @@ class ControlPlane:
             else [f"--advertise-address={self.site.address}"]
         )
         return [
-            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            f"--etcd-servers={self.etcd_url}",
             f"--bind-address={self.site.address}",
             f"--secure-port={self._api_port}",
             *reach,

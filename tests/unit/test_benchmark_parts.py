@@ -1,0 +1,88 @@
+"""What the benchmarks work out by themselves, so that their tables can be believed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.flames import draw, stacks_of
+from benchmarks.seeding import Copies, FreeAddresses, applied_by_digest
+from benchmarks.waves import Seen, most_at_once
+from embedding_operator.kube.inforce import APPLIED_ANNOTATION, digest_of, marked
+
+A, B = "a", "b"
+
+
+def rollout(service: str, begin: int, end: int) -> list[Seen]:
+    """A service with one pod of revision 1, whose Deployment asks for revision 2 at `begin`; it is ready at `end`."""
+    return [
+        Seen(1, service, "", "1"),
+        Seen(2, service, f"{service}-old", "1", is_ready=True),
+        Seen(begin, service, "", "2"),
+        Seen(begin + 1, service, f"{service}-new", "2"),
+        Seen(end, service, f"{service}-old", ""),
+        Seen(end, service, f"{service}-new", "2", is_ready=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("states", "most"),
+    [
+        ([], 0),
+        (rollout(A, 10, 20), 1),
+        (rollout(A, 10, 20) + rollout(B, 21, 30), 1),
+        (rollout(A, 10, 20) + rollout(B, 15, 30), 2),
+        (rollout(B, 21, 30) + rollout(A, 10, 20) + rollout(A, 10, 20), 1),  # told late, and twice
+    ],
+)
+def test_rollouts_at_a_time_are_counted_in_the_order_in_which_they_were_stored(states: list[Seen], most: int) -> None:
+    assert most_at_once(states) == most
+
+
+def test_a_cluster_ip_is_given_once_and_is_as_long_as_the_one_that_it_replaces() -> None:
+    free = FreeAddresses("10.96.0.0/24", [b"10.96.0.1", b"10.96.0.100"])
+    found = [free.like(b"10.96.0.1") for _ in range(8)]
+    assert set(found) == {b"10.96.0.%d" % last for last in range(2, 10)}
+    assert len(free.like(b"10.96.0.100")) == len(b"10.96.0.100")
+
+
+UID = "12345678-1234-4234-8234-123456789012"
+
+
+def wanted(name: str, uid: str) -> dict[str, Any]:
+    return {"kind": "Service", "metadata": {"name": name, "ownerReferences": [{"uid": uid}]}}
+
+
+def test_a_copy_bears_the_digest_that_the_operator_would_leave(tmp_path: Path) -> None:
+    desired = wanted("bench-00000", UID)
+    sent = marked(desired, digest_of(desired))
+    sent["metadata"]["resourceVersion"] = "1"
+    (tmp_path / "writes").write_text(json.dumps({"body": json.dumps(sent)}) + "\n" + json.dumps({"body": '{"x":1}'}))
+    applied = applied_by_digest(tmp_path / "writes")
+    assert applied == {digest_of(desired): desired}
+
+    stored = f"k8s bench-00000 {UID} {APPLIED_ANNOTATION}\x12\x20{digest_of(desired)} 10.96.0.1".encode()
+    key = b"/registry/services/specs/embeddings/bench-00000"
+    addresses = {b"10.96.0.1": b"bench-00000 has 10.96.0.1"}
+    copies = Copies(applied, addresses, FreeAddresses("10.96.0.0/29", addresses))
+    service, address = copies.of([(key, stored)], "bench-00000", 7)
+    uid = f"00000007{UID[8:]}"
+    copied = f"{APPLIED_ANNOTATION}\x12\x20{digest_of(wanted('bench-00007', uid))}"
+    assert service == (
+        b"/registry/services/specs/embeddings/bench-00007",
+        f"k8s bench-00007 {uid} {copied} 10.96.0.6".encode(),
+    )
+    assert address == (b"/registry/ipaddresses/10.96.0.6", b"bench-00007 has 10.96.0.6")
+
+
+def test_what_is_drawn_is_as_wide_as_it_took_long(tmp_path: Path) -> None:
+    stacks = "built-in:run;embedding_operator.kube.cache:get;kopf:x 3\nembedding_operator.planning.plan:plan 1\n"
+    (tmp_path / "samples").write_text(stacks)
+    picture = draw(stacks_of(tmp_path / "samples"), "A & B")
+    assert "A &amp; B" in picture
+    assert "<title>embedding_operator.kube.cache:get: 75.0%</title>" in picture
+    assert "<title>embedding_operator.planning.plan:plan: 25.0%</title>" in picture
+    assert "built-in:run" not in picture
