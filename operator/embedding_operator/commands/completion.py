@@ -1,7 +1,7 @@
 """`completion`: scripts by which a shell completes commands, options and the names of services.
 
-The scripts ask `complete`, and kubectl asks the program `kubectl_complete-embeddings`: one candidate a line, then `:` and
-a number, as programs do that are made with cobra.
+The scripts ask `complete`, kubectl the program `kubectl_complete-embeddings`: one candidate a line, then `:` and a
+number, as programs do that are made with cobra.
 """
 
 from __future__ import annotations
