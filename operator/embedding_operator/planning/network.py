@@ -15,7 +15,7 @@ CA_VOLUME = "ca-bundle"
 CA_MOUNT = "/etc/embedding-operator/ca"
 CA_FILE = "ca.crt"
 CA_VARIABLE = "EXTRA_CA_FILE"
-_FASTEST = Decimal(2**62)  # a quantity may be more than any number that the stager's JSON should hold
+FASTEST = Decimal(2**62)  # a quantity may be more than any number that the stager's JSON should hold
 _BY_PROXY = ("HTTP_PROXY", "HTTPS_PROXY")
 _PROXY = (*_BY_PROXY, "NO_PROXY", "ALL_PROXY")
 
@@ -42,7 +42,7 @@ def bytes_per_second(site: int | None, download: Download) -> int | None:
     """How fast the Job may fetch, over all its connections; None for as fast as it can."""
     if download.bytes_per_second is None:
         return site
-    return int(min(parse_quantity(download.bytes_per_second), _FASTEST)) or None
+    return int(min(parse_quantity(download.bytes_per_second), FASTEST)) or None
 
 
 def with_ca_bundle(pod: JsonObject, bundle: ConfigMapKeyRef | None) -> JsonObject:

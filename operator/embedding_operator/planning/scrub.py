@@ -25,6 +25,7 @@ from embedding_operator.planning.cachestate import (
     of_task,
     said,
 )
+from embedding_operator.planning.network import FASTEST
 from embedding_operator.planning.stagejob import CACHE_MOUNT, StagingSite, mending_job, reading_job
 from embedding_operator.planning.stagereport import Report, newest_report
 from embedding_operator.planning.verdict import Verdict
@@ -155,7 +156,7 @@ def _reading_job(cache: ModelCache, site: StagingSite) -> JsonObject:
         "root": CACHE_MOUNT,
         "digest": cache.status.digest,
         "parallelism": 1,
-        "readBytesPerSecond": max(1, int(parse_quantity(rate))) if rate else DEFAULT_RATE,
+        "readBytesPerSecond": max(1, int(min(parse_quantity(rate), FASTEST))) if rate else DEFAULT_RATE,
         "progressPort": None,
     }
     return reading_job(cache, site, job_names(cache)[0], json.dumps(spec, sort_keys=True))

@@ -69,7 +69,10 @@ def test_nothing_is_read_before_its_time_nor_without_an_interval() -> None:
     assert (never.create, never.requeue_after) == ((), None)
 
 
-@pytest.mark.parametrize(("rate", "bytes_per_second"), [(None, 100 * 2**20), ("1Mi", 2**20), ("0.5", 1), (2000, 2000)])
+@pytest.mark.parametrize(
+    ("rate", "bytes_per_second"),
+    [(None, 100 * 2**20), ("1Mi", 2**20), ("0.5", 1), (2000, 2000), ("1E5000", 2**62)],
+)
 def test_when_it_is_time_a_job_reads_what_was_staged_slowly_and_can_do_nothing_else(
     rate: Any, bytes_per_second: int
 ) -> None:
