@@ -24,7 +24,12 @@ GROUP = "embedding-operator.io"
 GATEWAY = {"parentRefs": [{"name": "public"}]}
 POLICY: Object = {"from": []}
 # What no request needs: the API server asks for it where the plugin OwnerReferencesPermissionEnforcement is on.
-ASKED_IN_ADMISSION = {Right(GROUP, f"{plural}/finalizers", "update") for plural in ("embeddingservices", "modelcaches")}
+# Deletion is asked for where an owner is put back (tests/integration/test_children.py).
+ASKED_IN_ADMISSION = {
+    *(Right(GROUP, f"{plural}/finalizers", "update") for plural in ("embeddingservices", "modelcaches")),
+    Right("apps", "deployments", "delete"),
+    Right("", "services", "delete"),
+}
 # What only a watch that lags behind makes it ask for: an answer spoke of an object that it does not know.
 ASKED_IN_A_RACE = {Right(GROUP, "modelcaches", "get")}
 # Children that are found by name, each with a service whose child of this kind somebody else has made.

@@ -17,11 +17,9 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
 - apiGroups: [embedding-operator.io]
   resources: [embeddingservices/finalizers, modelcaches/finalizers]
   verbs: [update]
+# deployments and services are not deleted; clusters that guard blockOwnerDeletion ask for it where an owner is put back
 - apiGroups: [apps]
-  resources: [deployments]
-  verbs: [get, list, watch, create, patch]
-- apiGroups: [apps]
-  resources: [controllerrevisions]
+  resources: [deployments, controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
 # a Job is made once and never changed
 - apiGroups: [batch]
@@ -37,12 +35,9 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [""]
-  resources: [services]
-  verbs: [get, list, watch, create, patch]
 # config maps of its own label only are listed, which no rule can say
 - apiGroups: [""]
-  resources: [configmaps]
+  resources: [services, configmaps]
   verbs: [get, list, watch, create, patch, delete]
 # claims are made, never changed or deleted: they hold weights
 - apiGroups: [""]
