@@ -13,7 +13,7 @@ from embedding_operator.kube.resources import Object
 from tests.cluster.controlplane import ControlPlane
 from tests.gateway import crd
 from tests.installed import operator_of
-from tests.integration.kinds import install_kinds
+from tests.integration.kinds import install_crd, install_kinds
 from tests.integration.kube_support import client_of, config_map, namespace_of
 from tests.integration.people import People, guarded
 from tests.operator_process import OperatorProcess
@@ -62,8 +62,6 @@ def people(control_plane: ControlPlane) -> Iterator[People]:
 @pytest.fixture(scope="module")
 def gateway_api(control_plane: ControlPlane) -> Iterator[None]:
     """The Gateway API is installed, and gone again afterwards: most clusters are without."""
-    kubectl, manifest = control_plane.kubectl, str(crd("httproutes"))
-    kubectl("apply", "--server-side", "-f", manifest)
-    kubectl("wait", "--for=condition=Established", "-f", manifest)
+    install_crd(control_plane.kubectl, crd("httproutes"))
     yield
-    kubectl("delete", "-f", manifest)
+    control_plane.kubectl("delete", "-f", str(crd("httproutes")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,13 @@ def install_kinds(kubectl: Kubectl) -> None:
 def install_crd(kubectl: Kubectl, path: Path) -> None:
     """Apply somebody else's CRD, and wait until the API serves it; `kubectl wait` fails while it has no conditions."""
     kubectl("apply", "--server-side", "-f", str(path))
-    said = "{.status.conditions[?(@.type=='Established')].status}"
-    until(lambda: kubectl("get", "-f", str(path), "-o", f"jsonpath={said}") == "True")
+
+    def is_served() -> bool:
+        found = json.loads(kubectl("get", "-f", str(path), "-o", "json"))
+        conditions = (found.get("status") or {}).get("conditions") or ()
+        return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+    until(is_served)
 
 
 def service(**changes: Any) -> Manifest:

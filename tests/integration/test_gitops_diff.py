@@ -40,6 +40,10 @@ def examples() -> list[Object]:
         for manifest in yaml.safe_load_all(file.read_text()):
             if manifest["kind"] == "EmbeddingService":
                 manifest["metadata"]["name"] = re.sub("[^a-z0-9-]", "", file.stem)
+            elif manifest["kind"] == "PersistentVolume":  # in no namespace, so that it would be in others' way
+                manifest["metadata"]["name"] += "-of-gitops"
+            elif "volumeName" in (manifest.get("spec") or {}):
+                manifest["spec"]["volumeName"] += "-of-gitops"
             found.append(manifest)
     return found
 

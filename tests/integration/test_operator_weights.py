@@ -249,5 +249,5 @@ def test_status_is_shown_on_the_command_line(
     name = served(namespace)
     assert main(["status", "--kubeconfig", str(control_plane.kubeconfig), "--namespace", namespace.name]) == 0
     told = capsys.readouterr().out
-    assert f"{namespace.name}/mcache/{name}  Verified" in told
-    assert re.search(rf"^{namespace.name}/emb/qwen +Starting +0 of 2 replicas serving", told, re.MULTILINE)
+    assert re.search(rf"^{name} +Verified .* qwen$", told, re.MULTILINE)
+    assert re.search(r"^qwen +0/2 +Starting .*\n +0 of 2 replicas serving", told, re.MULTILINE)

@@ -16,6 +16,7 @@ import yaml
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.operating import Namespace, own_profile, until
 from tests.operator_process import OperatorProcess
+from tests.rights import SOMEBODY
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ENV = [{"name": "SECOND", "value": "1"}]
@@ -146,19 +147,22 @@ def test_it_takes_no_other_right_than_to_change_the_service(
     namespace: Namespace, control_plane: ControlPlane, command: Command, tmp_path: Path
 ) -> None:
     first = two_revisions(namespace)
+    namespace.kubectl("create", "serviceaccount", SOMEBODY)
     somebody = tmp_path / "kubeconfig"
     somebody.write_text(somebodys_kubeconfig(namespace, control_plane.kubeconfig))
     as_somebody = f"--kubeconfig={somebody}"
     namespace.kubectl("create", "role", "read", "--verb=get,list", "--resource=embeddingservices,modelcaches,pods")
     namespace.kubectl("create", "role", "history", "--verb=list", "--resource=controllerrevisions.apps")
     for role in ("read", "history"):
-        namespace.kubectl("create", "rolebinding", role, f"--role={role}", f"--serviceaccount={namespace.name}:default")
+        namespace.kubectl(
+            "create", "rolebinding", role, f"--role={role}", f"--serviceaccount={namespace.name}:{SOMEBODY}"
+        )
     assert command("history", as_somebody).returncode == 0
     refused = command("rollback", as_somebody)
     assert refused.returncode == 1
     assert 'cannot patch resource "embeddingservices"' in refused.stderr
     namespace.kubectl("create", "role", "write", "--verb=patch", "--resource=embeddingservices")
-    namespace.kubectl("create", "rolebinding", "write", "--role=write", f"--serviceaccount={namespace.name}:default")
+    namespace.kubectl("create", "rolebinding", "write", "--role=write", f"--serviceaccount={namespace.name}:{SOMEBODY}")
     until(lambda: command("rollback", as_somebody).returncode == 0)
     until(lambda: template(namespace) == first)
 
@@ -166,5 +170,5 @@ def test_it_takes_no_other_right_than_to_change_the_service(
 def somebodys_kubeconfig(namespace: Namespace, administrators: Path) -> str:
     config = yaml.safe_load(administrators.read_text())
     (user,) = config["users"]
-    user["user"] = {"token": namespace.kubectl("create", "token", "default").strip()}
+    user["user"] = {"token": namespace.kubectl("create", "token", SOMEBODY).strip()}
     return yaml.safe_dump(config)
