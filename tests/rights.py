@@ -75,7 +75,7 @@ def used(log: Iterable[Event], user: str = OPERATOR) -> frozenset[Right]:
     """The rights by which the requests of a user were let in. An apply that made its object took two."""
     rights = set()
     for event in log:
-        if event["user"]["username"] != user or "impersonatedUser" in event or (right := _right(event)) is None:
+        if _user(event) != user or "impersonatedUser" in event or (right := _right(event)) is None:
             continue
         rights.add(right)
         if right.verb == "patch" and (event.get("responseStatus") or {}).get("code") == 201:
@@ -94,11 +94,16 @@ def trespasses(log: Iterable[Event]) -> list[str]:
     """What nobody of ours may do: ask for what he has no right to, for a Secret, or, as a pod of a Job or server, which
     are to have no token, for anything at all."""
     found = [event for event in log if _is_one(event)]
-    return sorted({f"{event['user']['username']}: {event['verb']} {event['requestURI']}" for event in found})
+    return sorted({f"{_user(event)}: {event['verb']} {event['requestURI']}" for event in found})
+
+
+def _user(event: Event) -> str:
+    """Who asked; nobody, where a request was refused because it did not say who."""
+    return str(event["user"].get("username", ""))
 
 
 def _is_one(event: Event) -> bool:
-    user, right = event["user"]["username"], _right(event)
+    user, right = _user(event), _right(event)
     if "impersonatedUser" in event or not user.startswith(_ACCOUNTS) or user.startswith(_MACHINERY):
         return False
     if user.endswith(f":{SOMEBODY}"):
