@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from charts.manifests import NAMESPACE
 from embedding_operator.planning.profiles import CPU
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
@@ -201,6 +202,8 @@ def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
     name = f"tour-{secrets.token_hex(4)}"
     (site / "site.yaml").write_text(yaml.safe_dump(CPU | {"metadata": {"name": name}}))
     tour = Tour(control_plane, site / "site.yaml")
+    # that of an operator of another test, so that this one makes its own
+    control_plane.kubectl("delete", "lease", "--all", "--namespace", NAMESPACE, "--ignore-not-found")
     with operator_of(control_plane, tmp_path, f"--profiles={site}") as operator:
         profiles_of_the_site(tour)
         the_same_told_twice(tour)

@@ -40,7 +40,7 @@ def test_a_subresource_is_a_right_of_its_own_and_what_others_ask_is_none_of_ours
     "request_",
     [
         asked("get", "nodes", code=403),
-        asked("delete", "deployments", "apps", code=403),
+        asked("update", "deployments", "apps", code=403),
         asked("get", "secrets", code=403),
         asked("get", "secrets"),
         asked("get", "pods", user="system:serviceaccount:search:default"),
