@@ -7,14 +7,15 @@ RUN apt-get update -q \
  && apt-get install -q -y --no-install-recommends python3 python3-venv \
  && rm -rf /var/lib/apt/lists/*
 # A mirror of the package index. One with a certificate authority of its own: pass the bundle as the secret `certificates`.
-ARG INDEX=https://pypi.org/simple
-ENV UV_DEFAULT_INDEX=${INDEX} UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy \
+ARG INDEX=
+ENV UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy \
     UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH PATH=/opt/build/bin:/usr/sbin:/usr/bin:/sbin:/bin
 COPY requirements.lock images/requirements-build.lock /src/
 RUN --mount=type=secret,id=certificates \
     if [ -s /run/secrets/certificates ]; then export PIP_CERT=/run/secrets/certificates SSL_CERT_FILE=/run/secrets/certificates; fi \
+ && if [ -n "${INDEX}" ]; then export PIP_INDEX_URL="${INDEX}" UV_DEFAULT_INDEX="${INDEX}"; fi \
  && python3 -m venv /opt/build \
- && pip install -q --no-cache-dir --disable-pip-version-check --no-compile --index-url "${INDEX}" \
+ && pip install -q --no-cache-dir --disable-pip-version-check --no-compile \
       --require-hashes --only-binary :all: -r /src/requirements-build.lock \
  && uv venv -q --python /usr/bin/python3 /opt/venv \
  && uv pip install -q --python /opt/venv/bin/python --require-hashes --only-binary :all: -r /src/requirements.lock
