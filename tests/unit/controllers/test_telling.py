@@ -10,7 +10,7 @@ from embedding_operator.controllers.meters import Meters
 from embedding_operator.controllers.staged import count_staging
 from embedding_operator.controllers.telling import METRICS, families
 from embedding_operator.controllers.telling.operator import Standing
-from embedding_operator.kube.resources import DEPLOYMENTS, PODS
+from embedding_operator.kube.resources import DEPLOYMENTS, PODS, ObjectKey
 from embedding_operator.metrics.calls import Calls
 from embedding_operator.metrics.text import render
 from tests.unit.controllers.given import context
@@ -71,6 +71,19 @@ def test_services_are_counted_by_condition_and_told_one_by_one() -> None:
     ]
     assert of(lines, "service_replicas") == [f'{{{name}"a"}} 4', f'{{{name}"b"}} 0', f'{{{name}"c"}} 1']
     assert of(lines, "service_ready_replicas") == [f'{{{name}"a"}} 4', f'{{{name}"b"}} 0', f'{{{name}"c"}} 0']
+
+
+def test_services_are_read_as_they_are_told_and_one_that_goes_meanwhile_is_told_of_nowhere() -> None:
+    context = parts()
+    for number in range(2000):
+        context.cache.upsert(obj("EmbeddingService", f"s-{number:04}", ("Ready", "True", "Serving"), readyReplicas=4))
+    pieces = render(families(context, LEADER))
+    begun = next(piece for piece in pieces if b"service_condition{" in piece)
+    context.cache.discard(ObjectKey("EmbeddingService", "search", "s-1999"))
+    lines = (begun + b"".join(pieces)).decode().splitlines()
+    for name in ("service_condition", "service_replicas", "service_ready_replicas"):
+        assert len(of(lines, name)) == 1999
+    assert of(lines, "services") == ['{condition="Ready",status="True",reason="Serving"} 1999']
 
 
 def test_weights_are_told_with_their_size_age_users_and_how_far_they_are() -> None:

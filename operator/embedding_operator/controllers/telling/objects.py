@@ -4,14 +4,15 @@ No series has a message, a time or a pod's name in its labels. The reasons are t
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Type
 from embedding_operator.controllers.context import Context
-from embedding_operator.kube.resources import Object, Objects
+from embedding_operator.kube.cache import Cache
+from embedding_operator.kube.resources import Object
 from embedding_operator.metrics.text import Family, Metric, Sample
 
 _P: Final = "embedding_operator"
@@ -44,7 +45,7 @@ DONE: Final = Metric(f"{_P}_cache_staging_bytes", "gauge", "Bytes that are stage
 ALL: Final = Metric(f"{_P}_cache_staging_size_bytes", "gauge", "Bytes that are to be staged, while staging.", _CACHE)
 RATE: Final = Metric(f"{_P}_cache_staging_bytes_per_second", "gauge", "How fast, while staging.", _CACHE)
 
-METRICS: Final = (SERVICES, SERVICE, WANTED, READY, CACHES, CACHE, BYTES, VERIFIED, USERS, DONE, ALL, RATE)
+METRICS: Final = (SERVICE, SERVICES, WANTED, READY, CACHES, CACHE, BYTES, VERIFIED, USERS, DONE, ALL, RATE)
 
 _WHATEVER: Final = frozenset({Type.READY, Type.ROUTED})  # shown true or not
 _WHILE_TRUE: Final = frozenset({Type.STALLED, Type.DEGRADED, Type.UPDATE_AVAILABLE, Type.KNOWN_PROBLEMS})
@@ -52,13 +53,13 @@ _WHILE_TRUE: Final = frozenset({Type.STALLED, Type.DEGRADED, Type.UPDATE_AVAILAB
 
 def families(context: Context) -> Iterator[Family]:
     """All of METRICS, in that order."""
-    services = context.cache.list(names.EMBEDDING_SERVICE)
-    yield Family(SERVICES, _counted(services))
-    yield Family(SERVICE, _conditions(services))
-    yield Family(WANTED, ((_named(one), _replicas(one)) for one in services))
-    yield Family(READY, ((_named(one), _status(one).get("readyReplicas") or 0) for one in services))
+    services = _Services(context.cache)
+    yield Family(SERVICE, _conditions(services.read()))
+    yield Family(SERVICES, sorted(services.counts.items()))
+    yield Family(WANTED, services.wanted)
+    yield Family(READY, services.ready)
     caches = context.cache.list(names.MODEL_CACHE)
-    yield Family(CACHES, _counted(caches))
+    yield Family(CACHES, sorted(Counter(said for one in caches for said in _said(one)).items()))
     yield Family(CACHE, _conditions(caches))
     staged = [one for one in caches if _status(one).get("digest")]
     yield Family(BYTES, ((_named(one), _status(one).get("bytes") or 0) for one in staged))
@@ -67,6 +68,30 @@ def families(context: Context) -> Iterator[Family]:
     under_way = [(_named(one), found) for one in caches if (found := _status(one).get("progress"))]
     for metric, field in ((DONE, "bytes"), (ALL, "totalBytes"), (RATE, "bytesPerSecond")):
         yield Family(metric, ((name, found[field]) for name, found in under_way if found.get(field) is not None))
+
+
+class _Services:
+    """There may be ten thousand, and the cache keeps them packed: each is unpacked once, and let go once it is told.
+
+    What is told of all of them is there STRICTLY AFTER `read` has come to its end.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self.wanted: list[Sample] = []
+        self.ready: list[Sample] = []
+        self._cache = cache
+
+    def read(self) -> Iterator[Object]:
+        for key in self._cache.keys(names.EMBEDDING_SERVICE):
+            service = self._cache.get(key)
+            if service is None:  # it has gone, while somebody else had a turn
+                continue
+            name = _named(service)
+            self.counts.update(_said(service))
+            self.wanted.append((name, _replicas(service)))
+            self.ready.append((name, _status(service).get("readyReplicas") or 0))
+            yield service
 
 
 def _named(obj: Object) -> tuple[str, str]:
@@ -90,12 +115,7 @@ def _said(obj: Object) -> Iterator[tuple[str, str, str]]:
         yield str(one.get("type")), str(one.get("status")), str(one.get("reason"))
 
 
-def _counted(objects: Objects) -> list[Sample]:
-    counts: Counter[tuple[str, ...]] = Counter(said for obj in objects for said in _said(obj))
-    return [(labels, count) for labels, count in sorted(counts.items())]
-
-
-def _conditions(objects: Objects) -> Iterator[Sample]:
+def _conditions(objects: Iterable[Object]) -> Iterator[Sample]:
     for obj in objects:
         name = _named(obj)
         for condition, status, reason in _said(obj):
