@@ -65,7 +65,7 @@ class Gated(KubeClient):
         self.sent: list[Request] = []
 
     async def _exchange(
-        self, verb: str, resource: Resource, path: str, query: Any, body: Any, content_type: str, begin: Any = None
+        self, verb: str, resource: Resource, path: str, query: Any, body: Any, content_type: str
     ) -> bytes:
         answered: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
         self.sent.append(Request(verb, resource, path, query, body, answered))

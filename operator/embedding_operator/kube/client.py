@@ -7,54 +7,25 @@ It retries nothing itself: the work queue does, with backoff and Retry-After.
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
-from functools import partial
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal
 
-import aiohttp
-
 from embedding_operator.api.names import FIELD_MANAGER
-from embedding_operator.kube.connection import TRANSPORT_ERRORS, Connection
-from embedding_operator.kube.encoding import encode
-from embedding_operator.kube.errors import ApiError, LeaseLost
-from embedding_operator.kube.paging import WHOLE, Listing, decoded, page_decoder
-from embedding_operator.kube.resources import EVENTS, LEASES, Object, ObjectKey, Resource, by_kind, key_of
-from embedding_operator.metrics.calls import Calls
+from embedding_operator.kube.errors import ApiError
+from embedding_operator.kube.paging import Listing, decoded, page_decoder
+from embedding_operator.kube.resources import Object, ObjectKey, Resource, by_kind, key_of
+from embedding_operator.kube.sending import Query, Sender
 
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE: Final = "application/merge-patch+json"
 _CHUNK: Final = 100  # objects, of up to 10 kB as JSON and several times that as dicts
 _MAX_RESTARTS: Final = 5
 
-
 Propagation = Literal["Background", "Foreground", "Orphan"]
-Query = Mapping[str, str | int | bool | None]
 
 
-class KubeClient:
-    """`gate` tells whether writes may begin now (the lease); the Lease itself is exempt from it. It is asked before a
-    write takes a connection, and again when its first byte is about to leave.
-
-    `requests` counts what was sent, by (verb, kind), and `calls` what became of it.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        *,
-        concurrency: int = 32,
-        timeout: float = 30.0,
-        connect_timeout: float = 5.0,
-    ) -> None:
-        self.gate: Callable[[], bool] | None = None
-        self.requests: Counter[tuple[str, str]] = Counter()
-        self.calls = Calls()
-        self._connection = connection
-        self._slots = asyncio.Semaphore(concurrency)
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout)
+class KubeClient(Sender):
+    """The verbs of Kubernetes; how their requests travel is Sender's."""
 
     # ---- reading
 
@@ -113,21 +84,6 @@ class KubeClient:
             else:
                 return Listing(items, version)
         raise AssertionError("unreachable: the last attempt returns or raises")
-
-    @asynccontextmanager
-    async def streaming(
-        self, resource: Resource, namespace: str | None, query: Query, timeout: aiohttp.ClientTimeout
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The answer to a watch, as it comes. It takes none of the slots that requests wait for."""
-        path = resource.path(namespace)
-        try:
-            response = await self._request("watch", resource, path, query, None, "application/json", timeout)
-            async with response:
-                if response.status != 200:  # a redirect would look like a watch that has ended
-                    raise ApiError.from_response(response.status, response.headers, await response.read())
-                yield response.content.iter_any()
-        except TRANSPORT_ERRORS as error:
-            raise unreachable(f"watch {path}", error) from error
 
     # ---- writing
 
@@ -214,113 +170,3 @@ class KubeClient:
             body=obj,
             content_type=_APPLY,
         )
-
-    # ---- the one place where bytes move
-
-    async def _send(
-        self,
-        verb: str,
-        resource: Resource,
-        namespace: str | None,
-        name: str | None = None,
-        subresource: str | None = None,
-        *,
-        query: Query | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
-    ) -> Object:
-        path = resource.path(namespace or None, name, subresource)
-        data = await self._answer(verb, resource, path, query, body, content_type)
-        answer: Object = decoded(data, WHOLE, f"{verb} {path}")
-        return answer
-
-    async def _answer(
-        self,
-        verb: str,
-        resource: Resource,
-        path: str,
-        query: Query | None = None,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = "application/json",
-    ) -> bytes:
-        is_gated = verb not in ("get", "list") and resource != LEASES
-        begin = partial(self._begin, f"{verb} {path}") if is_gated else None
-        # The lease must be renewed however busy the workers are, and Events hold nobody up.
-        async with nullcontext() if resource in (LEASES, EVENTS) else self._slots:
-            if begin is not None:
-                begin()
-            return await self._exchange(verb, resource, path, query, body, content_type, begin)
-
-    def _begin(self, what: str) -> None:
-        if self.gate is not None and not self.gate():
-            raise LeaseLost(what)
-
-    async def _exchange(
-        self,
-        verb: str,
-        resource: Resource,
-        path: str,
-        query: Query | None,
-        body: Mapping[str, Any] | None,
-        content_type: str,
-        begin: Callable[[], None] | None = None,
-    ) -> bytes:
-        try:
-            response = await self._request(verb, resource, path, query, body, content_type, self._timeout, begin)
-            data: bytes = await response.read()
-        except TRANSPORT_ERRORS as error:
-            if isinstance(error.__cause__, LeaseLost):
-                raise error.__cause__ from None
-            raise unreachable(f"{verb} {path}", error) from error
-        if response.status >= 400:
-            raise ApiError.from_response(response.status, response.headers, data)
-        return data
-
-    async def _request(
-        self,
-        verb: str,
-        resource: Resource,
-        path: str,
-        query: Query | None,
-        body: Mapping[str, Any] | None,
-        content_type: str,
-        timeout: aiohttp.ClientTimeout,
-        begin: Callable[[], None] | None = None,
-    ) -> aiohttp.ClientResponse:
-        """Send it and return the response as soon as its head is there."""
-        self.requests[verb, resource.kind] += 1
-        with self.calls.timed(verb, resource.plural) as call:
-            response = await self._connection.request(
-                _METHODS[verb],
-                path,
-                query={name: _text(value) for name, value in (query or {}).items() if value is not None},
-                body=None if body is None else encode(body),
-                content_type=content_type,
-                timeout=timeout,
-                begin=begin,
-            )
-            call.status = response.status
-        return response
-
-
-def unreachable(what: str, error: Exception) -> ApiError:
-    """What the transport says, as an ApiError without a status."""
-    reason = "Timeout" if isinstance(error, TimeoutError) else "Unreachable"
-    return ApiError(0, reason, f"{what}: {error or type(error).__name__}")
-
-
-_METHODS: Final = {
-    "get": "GET",
-    "list": "GET",
-    "watch": "GET",
-    "apply": "PATCH",
-    "patch": "PATCH",
-    "create": "POST",
-    "evict": "POST",
-    "replace": "PUT",
-    "delete": "DELETE",
-}
-
-
-def _text(value: str | int | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -21,9 +21,10 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from embedding_operator.kube.client import KubeClient, Query
+from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import LEASES, Object, ObjectKey
+from embedding_operator.kube.sending import Query
 from embedding_operator.kube.watching import in_lines
 
 logger = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from typing import Final
 
 import aiohttp
 
-from embedding_operator.kube.client import unreachable
 from embedding_operator.kube.connection import TRANSPORT_ERRORS, Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import PODS
+from embedding_operator.kube.sending import unreachable
 
 _LONGEST: Final = 64 * 1024  # bytes of a line; what is longer comes in pieces
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=30.0)

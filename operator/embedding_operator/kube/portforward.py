@@ -18,10 +18,10 @@ from typing import Final
 
 import aiohttp
 
-from embedding_operator.kube.client import unreachable
 from embedding_operator.kube.connection import TRANSPORT_ERRORS, Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import PODS
+from embedding_operator.kube.sending import unreachable
 
 _PROTOCOL: Final = "v4.channel.k8s.io"
 _DATA: Final = 0

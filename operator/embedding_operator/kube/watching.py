@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 import aiohttp
 import msgspec
 
-from embedding_operator.kube.client import KubeClient, Query
+from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import Object, Resource
+from embedding_operator.kube.sending import Query
 from embedding_operator.kube.shapes import decoded_shape_of
 
 _WATCH_SECONDS: Final = 290  # then the server ends the watch, and it is asked again from where it was
