@@ -26,16 +26,16 @@ _CHILDREN = _APPLIED | {"Pod", "Job"}
 def observed(context: Context, obj: Object, *, shaped: bool = False) -> None:
     """An object was added, changed or listed; with `shaped` it is given away (see kube/compact.py)."""
     key = key_of(obj)
-    kobjn = context.cache.get(key)
+    known = context.cache.get(key)
     if not context.cache.upsert(obj, shaped=shaped):
         return
-    _enqueue(context, key, obj, news=outcome(kobjn) != outcome(obj))
-    if key.kind == names.EMBEDDING_SERVICE and kobjn is not None and _generation(kobjn) != _generation(obj):
+    _enqueue(context, key, obj, news=outcome(known) != outcome(obj))
+    if key.kind == names.EMBEDDING_SERVICE and known is not None and _generation(known) != _generation(obj):
         for cache in context.users.caches_of(key):  # it may want another stager or another end for its weights
             _count_users(context, cache)
-    if kobjn is not None and key.kind in _CHILDREN:
-        for parent in _enqueue_parents(context, key, kobjn):  # somebody may have taken the label off that says whose
-            if key.kind == "Pod" and _label(kobjn) != _label(obj):
+    if known is not None and key.kind in _CHILDREN:
+        for parent in _enqueue_parents(context, key, known):  # somebody may have taken the label off that says whose
+            if key.kind == "Pod" and _label(known) != _label(obj):
                 users_changed(context, parent)
 
 
