@@ -6,6 +6,7 @@ file any more stays: services may be served by it.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.refusal import problem_of, try_again
 from embedding_operator.controllers.site import Wish
+from embedding_operator.kube.encoding import encode
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning import siteprofiles
@@ -104,9 +106,12 @@ def _read(files: Mapping[str, bytes], installation: str, problems: dict[str, str
     found: dict[str, str] = {}
     for file, text in files.items():
         try:
-            documents = list(yaml.safe_load_all(text.decode()))
-        except (ValueError, yaml.YAMLError) as error:
+            documents = _documents(text)
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
             problems[file] = f"cannot be read: {' '.join(str(error).split())}"
+            continue
+        except TypeError:
+            problems[file] = "a key in it is true, false or null to YAML: put it into quotes, such as 'on'"
             continue
         for document in documents:
             problem = _problem(document, found)
@@ -116,6 +121,11 @@ def _read(files: Mapping[str, bytes], installation: str, problems: dict[str, str
                 name = str(document["metadata"]["name"])
                 found[name] = file
                 yield name, Wish(file, siteprofiles.desired(name, document, installation))
+
+
+def _documents(text: bytes) -> list[Any]:
+    """As the API server will have them: YAML knows more than JSON does. Raises what is against one of them."""
+    return [json.loads(encode(document)) for document in yaml.safe_load_all(text.decode())]
 
 
 def _problem(document: Any, found: Mapping[str, str]) -> str:

@@ -62,6 +62,12 @@ def test_only_what_changed_is_looked_at_again(context: Context, tmp_path: Path) 
         ),
         (manifest("gold"), "RuntimeProfile gold is in a.yaml, too: keep one of them"),
         (b"\xff", "cannot be read: 'utf-8' codec can't decode"),
+        (
+            yaml.safe_dump({**PROFILE, "metadata": {"name": "x"}, "spec": {"nodeSelector": {True: "x"}}}),
+            "a key in it is true, false or null to YAML: put it into quotes, such as 'on'",
+        ),
+        (f'{manifest("x")}more: "\\uD800"', "cannot be read: 'utf-8' codec can't encode"),
+        (f"{manifest('x')}more: &more [*more]", "cannot be read: maximum recursion depth exceeded"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_once_and_the_others_count(
