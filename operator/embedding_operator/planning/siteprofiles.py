@@ -4,7 +4,7 @@ They are written whole, so that what is taken out of the values goes out of the 
 one that another installation brought, or that a person made or edited, is theirs until they hand it over.
 """
 
-from collections.abc import Mapping
+from collections.abc import ItemsView, Mapping
 from typing import Any
 
 from embedding_operator.api import names
@@ -62,9 +62,10 @@ def replacement(existing: Mapping[str, Any], wish: Mapping[str, Any]) -> JsonObj
     return {**existing, "metadata": metadata, "spec": wish["spec"]}
 
 
-def _told(metadata: Mapping[str, Any]) -> set[tuple[str, Any]]:
-    annotations = metadata.get("annotations") or {}
-    return {one for one in annotations.items() if one[0] != names.INSTALLED_BY_ANNOTATION}
+def _told(metadata: Mapping[str, Any]) -> ItemsView[str, Any]:
+    annotations = dict(metadata.get("annotations") or {})
+    annotations.pop(names.INSTALLED_BY_ANNOTATION, None)
+    return annotations.items()
 
 
 def _is_default(metadata: Mapping[str, Any]) -> bool:

@@ -59,6 +59,7 @@ def test_without_a_record_of_who_wrote_it_a_profile_is_somebody_elses() -> None:
         (stored(**{DEFAULT: "true"}), wish(), False),
         (stored(), wish(annotations={DEFAULT: "true"}), False),
         (stored(), wish(labels={"team": "b"}), False),
+        (stored(), wish(annotations={"note": ["x"]}), False),  # what is against it is the API server's to say
         ({**stored(), "spec": {}}, wish(), False),
     ],
 )
