@@ -1,6 +1,7 @@
 """What belongs to nobody alone: profiles that the operator brings, and the script ConfigMaps that revisions share."""
 
 import logging
+from collections.abc import Iterator
 
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
@@ -8,7 +9,7 @@ from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.controllers.siteprofiles import look, reconcile_site_profile
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import ObjectKey
+from embedding_operator.kube.resources import REVISIONS, ObjectKey
 from embedding_operator.planning import scripts
 from embedding_operator.planning.profiles import BUILT_IN
 
@@ -46,14 +47,20 @@ async def reconcile_scripts(context: Context, key: ObjectKey) -> float | None:
     """Delete the script ConfigMaps of a namespace that no revision refers to."""
     labels = {names.SCRIPTS_LABEL: "true"}
     existing = {obj["metadata"]["name"]: obj for obj in context.cache.list("ConfigMap", key.namespace, labels)}
-    # read leniently: a revision of a newer operator, met after a downgrade, keeps its scripts too
-    revisions = map(unpacked, context.cache.list("ControllerRevision", key.namespace))
     unused = scripts.unused(
         existing,
         scripts.config_map_name(script_sources()),
-        referred=[str((stored.get("data") or {}).get("scripts")) for stored in revisions],
+        referred=_referred(context, key.namespace),
         has_services=bool(context.cache.keys(names.EMBEDDING_SERVICE, key.namespace)),
     )
     for name in unused:
         await context.applier.delete(existing[name])
     return None
+
+
+def _referred(context: Context, namespace: str) -> Iterator[str]:
+    """The script ConfigMaps that revisions name; there may be thousands of these, and each is unpacked for it."""
+    for revision in context.cache.keys(REVISIONS.kind, namespace):
+        stored = unpacked(context.cache.get(revision) or {})
+        # read leniently: a revision of a newer operator, met after a downgrade, keeps its scripts too
+        yield str((stored.get("data") or {}).get("scripts"))

@@ -69,9 +69,10 @@ def _config_map(namespace: str, content: _Content) -> JsonObject:
 def unused(existing: Iterable[str], current: str, *, referred: Iterable[str], has_services: bool) -> list[str]:
     """The names of script ConfigMaps that nothing in the namespace refers to any more.
 
-    The current one stays while there is any service, since a revision that will name it may be about to be made.
+    The current one stays while there is any service, since a revision that will name it may be about to be made. Mostly
+    there is no other, and nobody asks for what is `referred`.
     """
-    keep = set(referred)
+    found = set(existing)
     if has_services:
-        keep.add(current)
-    return sorted(set(existing) - keep)
+        found.discard(current)
+    return sorted(found.difference(referred)) if found else []

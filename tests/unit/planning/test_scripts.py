@@ -1,6 +1,7 @@
 """Script ConfigMaps: named by their content, and kept for as long as anything in the namespace may need them."""
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
@@ -28,3 +29,11 @@ def test_scripts_go_with_the_last_revision_that_names_them(
     existing: list[str], referred: list[str], has_services: bool, gone: list[str]
 ) -> None:
     assert unused(existing, "now", referred=referred, has_services=has_services) == gone
+
+
+def test_where_the_current_one_is_all_that_there_is_no_revision_is_read() -> None:
+    def referred() -> Iterator[str]:
+        pytest.fail("thousands of revisions were read")
+        yield ""
+
+    assert unused(["now"], "now", referred=referred(), has_services=True) == []
