@@ -9,7 +9,6 @@ from typing import Final
 from embedding_operator import __version__
 from embedding_operator.controllers.context import Context
 from embedding_operator.kube.resources import ALL
-from embedding_operator.kube.watches import Watch
 from embedding_operator.metrics.text import Family, Metric
 
 _P: Final = "embedding_operator"
@@ -131,12 +130,13 @@ def families(context: Context, standing: Standing) -> Iterator[Family]:
     yield Family(CALLS, sorted(calls.counts.items()))
     yield Family(CALL_SECONDS, [((verb,), seconds) for verb, seconds in sorted(calls.seconds.items())])
     yield Family(WRITES, [((result,), count) for result, count in sorted(context.applier.counts.items())])
-    kinds = [(plural, [one for one in all_ if one.expected]) for plural, all_ in watches.by_kind()]
+    kinds = list(watches.by_kind())
+    expected = [(kind, [one for one in known if one.expected]) for kind, known in kinds]
     since = time.time() - watches.clock()  # the clock of the watches is not the time of day
-    yield Family(HEARD, [((kind,), since + min(one.heard for one in known)) for kind, known in kinds if known])
-    yield Family(STARTS, [((kind,), _sum(known, "starts")) for kind, known in watches.by_kind()])
-    yield Family(FAILURES, [((kind,), _sum(known, "errors")) for kind, known in watches.by_kind()])
-    yield Family(EVENTS, [((kind,), _sum(known, "events")) for kind, known in watches.by_kind()])
+    yield Family(HEARD, [((kind,), since + min(one.heard for one in known)) for kind, known in expected if known])
+    yield Family(STARTS, [((kind,), sum(one.starts for one in known)) for kind, known in kinds])
+    yield Family(FAILURES, [((kind,), sum(one.errors for one in known)) for kind, known in kinds])
+    yield Family(EVENTS, [((kind,), sum(one.events for one in known)) for kind, known in kinds])
     yield Family(LISTS, [((kind,), count) for kind, count in sorted(meters.lists.items())])
     counted = ((one.kind, context.cache.count(one.kind)) for one in ALL)
     yield Family(CACHED, [((kind,), count) for kind, count in counted if count])
@@ -150,7 +150,3 @@ def families(context: Context, standing: Standing) -> Iterator[Family]:
 
 def _one(metric: Metric, value: float) -> Family:
     return Family(metric, [((), int(value) if isinstance(value, bool) else value)])
-
-
-def _sum(watches: list[Watch], field: str) -> int:
-    return sum(getattr(watch, field) for watch in watches)
