@@ -1,8 +1,7 @@
-"""Helm renders the chart, a real API server takes it, and its rights are those that the operator needs."""
+"""Helm renders the chart, what it is told reaches the operator, and a real API server takes it."""
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +11,14 @@ import yaml
 from charts.manifests import CHART, INSTALL, NAMESPACE, NAMESPACE_MANIFEST, install_manifest
 from embedding_operator import cli
 from embedding_operator.planning.profiles import CPU
+from tests.chart import container, only, render
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.controlplane import ControlPlane
-
-Render = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def helm() -> Path:
     return ensure_binaries(["helm"])["helm"]
-
-
-@pytest.fixture(scope="module")
-def render(helm: Path) -> Render:
-    """The objects of the chart with those values."""
-
-    def run(release: str = "embedding-operator", namespace: str = "default", **values: Any) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            [helm, "template", release, CHART, "--namespace", namespace, "--values", "-"],
-            input=json.dumps(values),
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise ValueError(done.stderr)
-        return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-    return run
-
-
-def only(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    [found] = [item for item in objects if item["kind"] == kind]
-    return found
-
-
-def container(objects: list[dict[str, Any]]) -> dict[str, Any]:
-    [found] = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
-    return dict(found)
 
 
 def test_lint_finds_nothing(helm: Path) -> None:
@@ -70,12 +40,12 @@ def test_install_yaml_is_current(helm: Path) -> None:
         ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the existing ServiceAccount"),
     ],
 )
-def test_wrong_values_are_refused_with_their_place(render: Render, values: dict[str, Any], message: str) -> None:
+def test_wrong_values_are_refused_with_their_place(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         render(**values)
 
 
-def test_the_operator_understands_its_arguments(render: Render) -> None:
+def test_the_operator_understands_its_arguments() -> None:
     objects = render(
         namespace="platform",
         watchNamespaces=["search", "ads"],
@@ -106,14 +76,14 @@ def test_the_operator_understands_its_arguments(render: Render) -> None:
     assert arguments.staging_bytes_per_second == 100 * 2**20
 
 
-def test_a_proxy_with_a_password_is_named_by_its_secret(render: Render) -> None:
+def test_a_proxy_with_a_password_is_named_by_its_secret() -> None:
     objects = render(staging={"proxy": {"secret": {"name": "site-proxy"}, "noProxy": ".svc"}})
     arguments = cli.parsed(container(objects)["args"])
     assert arguments.staging_proxy_secret == ("site-proxy", "proxy")
     assert arguments.staging_env == [("NO_PROXY", ".svc")]
 
 
-def test_nothing_is_said_of_the_network_by_default(render: Render) -> None:
+def test_nothing_is_said_of_the_network_by_default() -> None:
     assert [argument for argument in container(render())["args"] if argument.startswith("--staging")] == []
 
 
@@ -125,19 +95,19 @@ def test_nothing_is_said_of_the_network_by_default(render: Render) -> None:
         ({"repository": "mirror/op", "tag": "1.2.3", "digest": f"sha256:{'a' * 64}"}, f"mirror/op@sha256:{'a' * 64}"),
     ],
 )
-def test_staging_jobs_run_the_operators_own_image(render: Render, image: dict[str, str], expected: str) -> None:
+def test_staging_jobs_run_the_operators_own_image(image: dict[str, str], expected: str) -> None:
     operator = container(render(image=image))
     assert operator["image"] == expected
     assert {"name": "OPERATOR_IMAGE", "value": expected} in operator["env"]
 
 
-def test_a_disruption_budget_needs_more_than_one_replica(render: Render) -> None:
+def test_a_disruption_budget_needs_more_than_one_replica() -> None:
     assert "PodDisruptionBudget" in {item["kind"] for item in render(replicas=2)}
     assert "PodDisruptionBudget" not in {item["kind"] for item in render(replicas=1)}
     assert "PodDisruptionBudget" not in {item["kind"] for item in render(podDisruptionBudget={"enabled": False})}
 
 
-def test_crds_can_be_left_to_another_pipeline(render: Render) -> None:
+def test_crds_can_be_left_to_another_pipeline() -> None:
     assert "CustomResourceDefinition" not in {item["kind"] for item in render(crds={"install": False})}
     kept = [item for item in render() if item["kind"] == "CustomResourceDefinition"]
     assert {item["metadata"]["annotations"]["helm.sh/resource-policy"] for item in kept} == {"keep"}
@@ -183,7 +153,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("watch", [[], ["watched"]], ids=["all namespaces", "one"])
-def test_a_real_api_server_takes_every_value(control_plane: ControlPlane, render: Render, watch: list[str]) -> None:
+def test_a_real_api_server_takes_every_value(control_plane: ControlPlane, watch: list[str]) -> None:
     namespace = f"everything-{len(watch)}"
     for name in [namespace, *watch]:
         control_plane.kubectl("create", "namespace", name)
@@ -192,14 +162,14 @@ def test_a_real_api_server_takes_every_value(control_plane: ControlPlane, render
     control_plane.kubectl(*arguments, input=manifest)
 
 
-def test_labels_and_annotations_are_on_every_object(render: Render) -> None:
+def test_labels_and_annotations_are_on_every_object() -> None:
     for name, metadata in metadata_of(render(**EVERYTHING)).items():
         assert metadata["labels"]["cost-centre"] == "42", name
         assert name == "the pods" or metadata["annotations"]["team"] == ("b" if "ServiceAccount" in name else "a"), name
     assert metadata_of(render(**EVERYTHING))["the pods"]["labels"]["mesh"] == "off"
 
 
-def test_what_is_said_of_the_pods_reaches_them(render: Render) -> None:
+def test_what_is_said_of_the_pods_reaches_them() -> None:
     objects = render(**EVERYTHING)
     deployment = only(objects, "Deployment")["spec"]
     pod = deployment["template"]["spec"]
@@ -217,14 +187,14 @@ def test_what_is_said_of_the_pods_reaches_them(render: Render) -> None:
     assert cli.parsed(operator["args"]).workers == 32
 
 
-def test_pods_are_spread_over_nodes_by_default(render: Render) -> None:
+def test_pods_are_spread_over_nodes_by_default() -> None:
     deployment = only(render(), "Deployment")["spec"]
     (spread,) = deployment["template"]["spec"]["topologySpreadConstraints"]
     assert spread["topologyKey"] == "kubernetes.io/hostname"
     assert spread["labelSelector"]["matchLabels"] == deployment["selector"]["matchLabels"]
 
 
-def test_the_profiles_of_the_values_lie_where_the_operator_looks_for_them(render: Render, tmp_path: Path) -> None:
+def test_the_profiles_of_the_values_lie_where_the_operator_looks_for_them(tmp_path: Path) -> None:
     big = CPU["spec"] | {"pod": {"resourcesPerDevice": {"memory": 107374182400, "cpu": 4}}}
     objects = render(profiles={"gold": CPU["spec"], "silver": big}, defaultProfile="silver")
     files = only(objects, "ConfigMap")
@@ -240,15 +210,15 @@ def test_the_profiles_of_the_values_lie_where_the_operator_looks_for_them(render
     assert silver["spec"] == big
 
 
-def test_without_profiles_there_is_no_config_map(render: Render) -> None:
+def test_without_profiles_there_is_no_config_map() -> None:
     assert "ConfigMap" not in {one["kind"] for one in render()}
 
 
-def test_rights_can_be_left_to_somebody_else(render: Render) -> None:
+def test_rights_can_be_left_to_somebody_else() -> None:
     assert not any("Role" in one["kind"] for one in render(rbac={"create": False}))
 
 
-def test_all_objects_can_be_called_otherwise(render: Render) -> None:
+def test_all_objects_can_be_called_otherwise() -> None:
     objects = render("prod", fullnameOverride="embeddings")
     assert {one["metadata"]["name"] for one in objects if one["kind"] in ("Deployment", "ServiceAccount")} == {
         "embeddings"
@@ -264,7 +234,7 @@ def test_a_real_api_server_takes_install_yaml(control_plane: ControlPlane) -> No
     assert len(answer.splitlines()) == len(documents)
 
 
-def test_the_pod_is_admitted_where_only_restricted_ones_are(control_plane: ControlPlane, render: Render) -> None:
+def test_the_pod_is_admitted_where_only_restricted_ones_are(control_plane: ControlPlane) -> None:
     kubectl = control_plane.kubectl
     kubectl("apply", "-f", "-", input=NAMESPACE_MANIFEST)
     objects = render(namespace=NAMESPACE)
@@ -274,90 +244,3 @@ def test_the_pod_is_admitted_where_only_restricted_ones_are(control_plane: Contr
     pod["metadata"] = {**pod["metadata"], "name": "operator", "namespace": NAMESPACE}
     admitted = kubectl("create", "--dry-run=server", "-f", "-", "-o", "json", input=json.dumps(pod))
     assert json.loads(admitted)["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
-
-
-def can(control_plane: ControlPlane, account: str, verb: str, resource: str, namespace: str, name: str = "") -> bool:
-    """What the API server's authorizer says of a ServiceAccount."""
-    kind, _, subresource = resource.partition("/")
-    plural, _, group = kind.partition(".")
-    attributes = {"verb": verb, "resource": plural, "group": group, "namespace": namespace, "name": name}
-    attributes["subresource"] = subresource
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": f"system:serviceaccount:{account}", "resourceAttributes": attributes},
-    }
-    answer = control_plane.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(review))
-    return bool(json.loads(answer)["status"]["allowed"])
-
-
-NEEDED = [
-    ("list", "embeddingservices.embedding-operator.io"),
-    ("patch", "embeddingservices.embedding-operator.io/status"),
-    ("create", "modelcaches.embedding-operator.io"),
-    ("patch", "modelcaches.embedding-operator.io/status"),
-    ("patch", "deployments.apps"),
-    ("create", "controllerrevisions.apps"),
-    ("delete", "jobs.batch"),
-    ("patch", "poddisruptionbudgets.policy"),
-    ("patch", "services"),
-    ("delete", "configmaps"),
-    ("create", "persistentvolumeclaims"),
-    ("watch", "pods"),
-    ("create", "events.events.k8s.io"),
-]
-FORBIDDEN = [
-    ("get", "secrets"),
-    ("list", "nodes"),
-    ("patch", "embeddingservices.embedding-operator.io"),
-    ("delete", "embeddingservices.embedding-operator.io"),
-    ("delete", "persistentvolumeclaims"),
-    ("create", "pods"),
-    ("create", "pods/exec"),
-    ("create", "rolebindings.rbac.authorization.k8s.io"),
-    ("get", "customresourcedefinitions.apiextensions.k8s.io"),
-]
-
-
-def install_rights(control_plane: ControlPlane, objects: list[dict[str, Any]]) -> None:
-    wanted = [item for item in objects if "Role" in item["kind"] or item["kind"] == "ServiceAccount"]
-    control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(wanted))
-
-
-def test_its_rights_reach_all_namespaces_and_no_secret(control_plane: ControlPlane, render: Render) -> None:
-    objects = render("wide", crds={"install": False})
-    install_rights(control_plane, objects)
-    account = f"default:{only(objects, 'ServiceAccount')['metadata']['name']}"
-    missing = [right for right in NEEDED if not can(control_plane, account, *right, namespace="kube-system")]
-    excess = [right for right in FORBIDDEN if can(control_plane, account, *right, namespace="kube-system")]
-    assert (missing, excess) == ([], [])
-
-
-def test_a_release_has_a_lease_of_its_own_and_reaches_no_other(control_plane: ControlPlane, render: Render) -> None:
-    objects = render("second", crds={"install": False})
-    install_rights(control_plane, objects)
-    name = cli.parsed(container(objects)["args"]).lease_name
-    assert name == "second-embedding-operator"
-    account = f"default:{only(objects, 'ServiceAccount')['metadata']['name']}"
-    lease = "leases.coordination.k8s.io"
-    for verb in ("get", "update"):
-        assert can(control_plane, account, verb, lease, "default", name)
-        assert not can(control_plane, account, verb, lease, "default", "embedding-operator")
-        assert not can(control_plane, account, verb, lease, "kube-system", name)
-    assert can(control_plane, account, "create", lease, "default")
-    assert not can(control_plane, account, "delete", lease, "default", name)
-
-
-def test_with_named_namespaces_its_rights_end_there(control_plane: ControlPlane, render: Render) -> None:
-    for namespace in ("watched-a", "watched-b"):
-        control_plane.kubectl("create", "namespace", namespace)
-    objects = render("narrow", crds={"install": False}, watchNamespaces=["watched-a", "watched-b"])
-    install_rights(control_plane, objects)
-    account = f"default:{only(objects, 'ServiceAccount')['metadata']['name']}"
-    for namespace in ("watched-a", "watched-b"):
-        assert [right for right in NEEDED if not can(control_plane, account, *right, namespace=namespace)] == []
-        assert [right for right in FORBIDDEN if can(control_plane, account, *right, namespace=namespace)] == []
-    assert [right for right in NEEDED if can(control_plane, account, *right, namespace="kube-system")] == []
-    in_its_own = [right for right in NEEDED if can(control_plane, account, *right, namespace="default")]
-    assert in_its_own == [("create", "events.events.k8s.io")]  # about its own pod
-    assert can(control_plane, account, "update", "runtimeprofiles.embedding-operator.io", "")

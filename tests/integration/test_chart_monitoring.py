@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
-from charts.manifests import CHART, dashboards
-from tests.cluster.binaries import ensure_binaries
+from charts.manifests import dashboards
+from tests.chart import render
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import install_crd
 from tests.prometheus_operator import crd
@@ -28,20 +26,13 @@ ALL = {
 }
 
 
-def rendered(**values: Any) -> list[Object]:
-    command = [ensure_binaries(["helm"])["helm"], "template", "embedding-operator", CHART, "--values", "-"]
-    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
-
-
 @pytest.fixture(scope="module")
 def objects() -> dict[tuple[str, str], Object]:
-    return {(one["kind"], one["metadata"]["name"]): one for one in rendered(**ALL)}
+    return {(one["kind"], one["metadata"]["name"]): one for one in render(**ALL)}
 
 
 def test_nothing_of_it_is_there_by_default() -> None:
-    kinds = {one["kind"] for one in rendered(crds={"install": False})}
+    kinds = {one["kind"] for one in render(crds={"install": False})}
     assert kinds & {"PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap", "Service"} == set()
 
 
