@@ -1,4 +1,4 @@
-"""The chart as Helm renders it."""
+"""The chart as Helm renders it, read as strictly as the strictest of those who apply it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ from tests.cluster.binaries import ensure_binaries
 Object = dict[str, Any]
 
 
+class Strict(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which Helm and kubectl would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"twice in one map: {', '.join(twice)}{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def render(release: str = "embedding-operator", namespace: str = "default", **values: Any) -> list[Object]:
     """The objects of the chart with those values; ValueError with what Helm complains of."""
     helm = ensure_binaries(["helm"])["helm"]
@@ -26,7 +36,7 @@ def render(release: str = "embedding-operator", namespace: str = "default", **va
     )
     if done.returncode:
         raise ValueError(done.stderr)
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return [document for document in yaml.load_all(done.stdout, Strict) if document]
 
 
 def only(objects: list[Object], kind: str) -> Object:

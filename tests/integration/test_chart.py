@@ -11,7 +11,7 @@ import yaml
 from charts.manifests import CHART, INSTALL, NAMESPACE, NAMESPACE_MANIFEST, install_manifest
 from embedding_operator import cli
 from embedding_operator.planning.profiles import CPU
-from tests.chart import container, only, render
+from tests.chart import Strict, container, only, render
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.controlplane import ControlPlane
 
@@ -113,6 +113,11 @@ def test_crds_can_be_left_to_another_pipeline() -> None:
     assert {item["metadata"]["annotations"]["helm.sh/resource-policy"] for item in kept} == {"keep"}
     dropped = [item for item in render(crds={"keep": False}) if item["kind"] == "CustomResourceDefinition"]
     assert not any("annotations" in item["metadata"] for item in dropped)
+
+
+def test_a_key_that_is_there_twice_would_be_seen() -> None:
+    with pytest.raises(ValueError, match=r"twice in one map: a"):
+        yaml.load("b: {a: 1, c: 2, a: 3}", Strict)
 
 
 def metadata_of(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

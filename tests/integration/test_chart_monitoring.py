@@ -64,6 +64,17 @@ def test_monitors_find_the_pods_and_the_port(objects: dict[tuple[str, str], Obje
     assert (by_service["spec"]["endpoints"][0]["port"], endpoint["honorLabels"]) == ("metrics", True)
 
 
+def test_a_label_that_is_said_of_all_objects_and_of_one_is_there_once_as_of_the_one() -> None:
+    of_one = {"enabled": True, "labels": {"team": "one", "app.kubernetes.io/part-of": "prometheus"}}
+    monitoring = dict.fromkeys(("podMonitor", "serviceMonitor", "prometheusRule"), of_one)
+    said = render(labels={"team": "all"}, monitoring=monitoring, dashboards=of_one, crds={"install": False})
+    for one in said:
+        labels = one["metadata"]["labels"]
+        is_one = one["kind"] in ("PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap")
+        assert labels["team"] == ("one" if is_one else "all"), one["kind"]
+        assert labels["app.kubernetes.io/component"] == ("metrics" if one["kind"] == "Service" else "operator")
+
+
 def test_the_rules_are_those_of_the_file_but_for_where_they_are_explained(
     objects: dict[tuple[str, str], Object],
 ) -> None:

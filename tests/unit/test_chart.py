@@ -199,6 +199,7 @@ def test_the_network_policy_names_the_ports_of_the_pods() -> None:
         {"profiles": {"gold": BUILT_IN[0]["spec"] | {"nodeSelector": {}}}},
         {"profiles": {"Gold": BUILT_IN[0]["spec"]}},
         {"labels": {"app.kubernetes.io/name": "mine"}},
+        {"labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}},  # the operator's own role would be, too
         {"annotations": {"helm.sh/hook": "pre-install"}},
         {"tolerations": [{"key": "a", "operator": "exists"}]},
         {"topologySpreadConstraints": [{"topologyKey": "zone"}]},

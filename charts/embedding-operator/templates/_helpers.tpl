@@ -24,6 +24,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{/* Of an object that has some of its own, which come before those of all objects: a list of the root and them. */}}
+{{- define "embedding-operator.ownLabels" -}}
+{{- merge (dict) (last . | default dict) (include "embedding-operator.labels" (first .) | fromYaml) | toYaml -}}
+{{- end -}}
+
 {{/* Of all objects, below their labels. */}}
 {{- define "embedding-operator.annotations" -}}
 {{- with .Values.annotations }}
