@@ -115,6 +115,19 @@ def test_crds_can_be_left_to_another_pipeline() -> None:
     assert not any("annotations" in item["metadata"] for item in dropped)
 
 
+def test_a_value_that_is_taken_out_leaves_no_trace() -> None:
+    nothing: dict[str, Any] = dict.fromkeys(("annotations", "labels", "podLabels", "livenessProbe", "readinessProbe"))
+    objects = render(**nothing, dashboards={"enabled": True, "labels": {"grafana_dashboard": None}})
+    assert container(objects)["livenessProbe"] == {"httpGet": {"path": "/healthz", "port": "health"}}
+    assert not any(
+        "annotations" in one["metadata"] for one in objects if one["kind"] in ("ConfigMap", "ServiceAccount")
+    )
+
+
+def test_a_strategy_without_a_rolling_update_has_no_settings_of_one() -> None:
+    assert only(render(updateStrategy={"type": "Recreate"}), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_a_key_that_is_there_twice_would_be_seen() -> None:
     with pytest.raises(ValueError, match=r"twice in one map: a"):
         yaml.load("b: {a: 1, c: 2, a: 3}", Strict)
