@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from embedding_operator.api.json import JsonObject
 
 
+def literal(word: str) -> str:
+    """A word as it is, whatever a user wrote in it: a kubelet puts a variable of the container in for `$(NAME)`."""
+    return word.replace("$", "$$")
+
+
 def flag_of(word: str) -> str | None:
     """The long flag that a word gives: `--no-x`, `--x.y` and `--x_y=1` are `--x`, `--x` and `--x-y`. None for a value
     or a short flag."""

@@ -9,7 +9,7 @@ setting of a reranker's configuration does not lose the others.
 import json
 from collections.abc import Mapping, Sequence
 
-from embedding_operator.planning.commandline import as_object, flag_of, name_of, object_at, positive
+from embedding_operator.planning.commandline import as_object, flag_of, literal, name_of, object_at, positive
 from embedding_operator.planning.flag import Flag, joined
 from embedding_operator.planning.modelflags import model_flags
 from embedding_operator.planning.resolve import Resolution
@@ -25,7 +25,7 @@ def serve_args(resolved: Resolution, model_path: str) -> list[str]:
     ours = {flag.name: flag for flag in serve_flags(resolved)}
     theirs, merged = _merged(ours, resolved.extra_args)
     words = [word for name, flag in ours.items() if name not in merged for word in flag.words]
-    return ["vllm", "serve", model_path, *words, *theirs]
+    return ["vllm", "serve", *map(literal, (model_path, *words)), *theirs]
 
 
 def serve_flags(resolved: Resolution) -> tuple[Flag, ...]:

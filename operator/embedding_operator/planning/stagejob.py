@@ -11,6 +11,7 @@ from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import ConfigMapKeyRef, SecretKeyRef
 from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.planning.commandline import literal
 from embedding_operator.planning.network import bytes_per_second, environment, with_ca_bundle
 from embedding_operator.planning.onenode import beside
 from embedding_operator.planning.owner import owner_reference
@@ -157,7 +158,7 @@ def volume_container(cache: ModelCache, name: str, image: str, args: list[str], 
         "name": name,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "args": args,
+        "args": [literal(arg) for arg in args],  # one variable is the site's proxy, with its password
         "resources": {
             "requests": {"cpu": "100m", "memory": "128Mi"},
             "limits": {"memory": "1Gi"},  # page cache of what is written counts, and is reclaimed

@@ -8,6 +8,7 @@ from embedding_operator.planning.commandline import flag_of
 from embedding_operator.planning.releases import RELEASES
 from tests.releases.read import recorded
 from tests.standins.vllm import flags
+from tests.unit.planning import given
 from tests.unit.planning.combinations import VERSIONS, command_lines
 
 # the double speaks for releases since 0.18; older ones are rendered without what came then
@@ -50,3 +51,15 @@ def test_a_releases_own_parser_takes_them(version: str) -> None:
 def test_a_release_is_not_given_what_came_after_it(version: str) -> None:
     newer = {"--shutdown-timeout", "--safetensors-load-strategy", "--disable-access-log-for-endpoints"}
     assert [line for line in command_lines(version) if newer & set(line)] == []
+
+
+def test_a_name_cannot_ask_for_a_variable_of_its_pod_and_arguments_may() -> None:
+    """A kubelet puts a variable's value in for `$(NAME)`, and reads `$$` as `$`."""
+    model = {"source": {"modelScope": {"repo": "Qwen/Qwen3-Embedding-0.6B"}}, "servedName": "$(KEY)"}
+    service = given.service(model=model, runtime={"profile": "cpu", "args": ["--seed=$(SEED)"]})
+    (container,) = given.child(
+        given.plan(service, given.seen(cache=given.cache(repo="Qwen/Qwen3-Embedding-0.6B"))), "Deployment"
+    )["spec"]["template"]["spec"]["containers"]
+    words = [*container.get("command", ()), *container["args"]]
+    assert words[words.index("--served-model-name") + 1] == "$$(KEY)"
+    assert words[-1] == "--seed=$(SEED)"

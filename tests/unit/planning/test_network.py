@@ -1,6 +1,7 @@
 """How staging Jobs reach the network: the site's word, and the cache's in its place."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -130,3 +131,21 @@ def test_jobs_that_need_no_network_get_neither_bundle_nor_identity() -> None:
 
 def test_the_stager_looks_for_the_bundle_where_the_planner_puts_it() -> None:
     assert usage.CA_VARIABLE == CA_VARIABLE
+
+
+def test_a_source_cannot_ask_for_a_variable_of_its_job() -> None:
+    """Its server would get the site's proxy with the password, which comes out of a Secret."""
+    url = "https://example.com/$(HTTPS_PROXY)/$$(HTTPS_PROXY)"
+    site = replace(SITE, proxy=SecretKeyRef("site-proxy", "proxy"))
+    made = job(cache(source={"http": {"url": url, "sha256": "a" * 64}}), site)
+    *_, spec = pod(made)["containers"][0]["args"]
+    assert json.loads(expanded(spec, {"HTTPS_PROXY": "secret"}))["source"]["http"]["url"] == url
+
+
+def expanded(word: str, variables: dict[str, str]) -> str:
+    """What a kubelet makes of a word: `$$` is `$`, and `$(NAME)` the value of a variable that there is."""
+
+    def value(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else variables.get(found[1], found[0])
+
+    return re.sub(r"\$\$|\$\(([^)]*)\)", value, word)
