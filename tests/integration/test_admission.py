@@ -145,6 +145,29 @@ def test_a_secret_that_is_sent_already_is_not_sent_elsewhere(
 
 
 @pytest.mark.parametrize(
+    "edit",
+    [
+        {"model__source__modelScope__repo": "evil/b"},
+        {"model__source__modelScope__revision": "v2"},
+        {"model": {"cacheRef": {"name": "evil"}}, "cache": REMOVE},
+        {"cache__claimName": "mine"},
+        {"cache__subPath": "mine"},
+    ],
+    ids=lambda edit: next(iter(edit)),
+)
+def test_weights_whose_code_arguments_may_run_are_chosen_by_who_may_write_arguments(
+    people: People, edit: dict[str, Any]
+) -> None:
+    written = service(runtime__args=["--trust-remote-code"])
+    object_, edited = stored(people, written), changed(written, edit)
+    refused = people.update(AUTHOR, object_, edited)
+    assert not refused.allowed
+    assert "spec.runtime.args may have code of the weights run: to choose others beside it needs" in refused.message
+    assert people.update(people.holder(create_right("deployments.apps")), object_, edited).allowed
+    assert people.update(AUTHOR, stored(people, service()), changed(service(), edit)).allowed
+
+
+@pytest.mark.parametrize(
     ("kind", "field"),
     [
         ("embeddingservices", "exposure.apiKeySecretRef"),

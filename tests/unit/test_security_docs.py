@@ -46,6 +46,8 @@ def guarded(guard: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
     found = [("get on that Secret", tuple(source)), ("get on that Secret", tuple(guard["secrets"]))]
     if profile := guard.get("profile"):
         found.append(("use on that RuntimeProfile", (profile,)))
+    if loads := guard.get("loads"):
+        found.append(("create on deployments.apps", (*loads, guard["arguments"].partition("=")[0])))
     for resource, fields in guard["create"].items():
         found.append((f"create on {resource}", tuple(field.partition("=")[0] for field in fields)))
     return found

@@ -9,6 +9,9 @@ embeddingservices:
   sentBy: [model.source, cache.claimName, cache.claimTemplate, cache.subPath]
   secrets: [exposure.apiKeySecretRef, exposure.tls.secretRef]
   profile: runtime.profile
+  # arguments may have code of the weights run: who chooses weights for them needs what they need
+  arguments: runtime.args=[]
+  loads: [model.source, model.cacheRef, cache.claimName, cache.claimTemplate, cache.subPath]
   create:
     deployments.apps:
       - runtime.image
