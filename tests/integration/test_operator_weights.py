@@ -251,3 +251,25 @@ def test_status_is_shown_on_the_command_line(
     told = capsys.readouterr().out
     assert re.search(rf"^{name} +Verified .* qwen$", told, re.MULTILINE)
     assert re.search(r"^qwen +0/2 +Starting .*\n +0 of 2 replicas serving", told, re.MULTILINE)
+
+
+def test_weights_that_somebody_put_under_the_name_of_a_service_s_own_are_not_served(namespace: Namespace) -> None:
+    namespace.claim()
+    namespace.service()
+    until(lambda: len(namespace.items("modelcache")) == 1)
+    kept = {key: cache_of(namespace)[key] for key in ("apiVersion", "kind", "spec")}
+    name = cache_of(namespace)["metadata"]["name"]
+    namespace.kubectl("delete", "emb", "qwen")
+    namespace.kubectl("delete", "modelcache", name)
+    other = kept["spec"] | {"source": {"modelScope": {"repo": "somebody/else"}}}
+    namespace.apply(kept | {"metadata": {"name": name}, "spec": other})
+    namespace.service()
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "NameTaken")
+    told = namespace.condition("emb", "qwen")["message"]
+    assert told == f"ModelCache {name} has another source or storage than this service: delete it, and it is made anew"
+    namespace.stage()
+    assert namespace.get("deployment", "qwen") is None
+    namespace.kubectl("delete", "modelcache", name)
+    until(lambda: [one["spec"]["source"] for one in namespace.items("modelcache")] == [kept["spec"]["source"]])
+    namespace.stage()
+    until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")

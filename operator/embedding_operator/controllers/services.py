@@ -26,7 +26,7 @@ from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.onenode import nodes
 from embedding_operator.planning.plan import Plan, plan_service
 from embedding_operator.planning.rolling import is_replacing, is_under_way
-from embedding_operator.planning.weights import cache_name, is_one_node
+from embedding_operator.planning.weights import cache_name, holds, is_one_node
 
 _EVICTION = 15.0  # seconds until it is tried again, if the disruption budget was against it
 
@@ -120,7 +120,7 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
     pods = context.cache.list("Pod", namespace, labels)
     deployment = context.cache.get(ObjectKey("Deployment", namespace, name))
     spaces = recorded(context, key)
-    cache, unreadable = _cache_of(context, ObjectKey(names.MODEL_CACHE, namespace, cache_name(service)))
+    cache, unusable = _cache_of(context, service)
     return Observed(
         profiles=profiles_known(context),
         cache=cache,
@@ -143,7 +143,7 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
         spaces=spaces,
         measured=context.spaces.of(key, pods, spaces),
         may_come=not context.missing.is_over(key) and not _has_stalled(service),
-        refused=unreadable,
+        refused=unusable,
     )
 
 
@@ -163,12 +163,17 @@ def holders(context: Context, cache: ModelCache | None) -> list[str]:
     return nodes(context.cache.list("Pod", cache.metadata.namespace, labels))
 
 
-def _cache_of(context: Context, key: ObjectKey) -> tuple[ModelCache | None, PlanError | None]:
-    obj = context.cache.get(key)
+def _cache_of(context: Context, service: EmbeddingService) -> tuple[ModelCache | None, PlanError | None]:
+    name = cache_name(service)
+    obj = context.cache.get(ObjectKey(names.MODEL_CACHE, service.metadata.namespace or "", name))
     try:
-        return (context.views.of(obj, ModelCache) if obj else None), None
+        cache = context.views.of(obj, ModelCache) if obj else None
     except ApiValueError as error:
-        return None, PlanError(Reason.CACHE_STALLED, f"ModelCache {key.name} cannot be read: {error}")
+        return None, PlanError(Reason.CACHE_STALLED, f"ModelCache {name} cannot be read: {error}")
+    if cache is not None and not holds(cache, service):
+        message = f"ModelCache {name} has another source or storage than this service: delete it, and it is made anew"
+        return None, PlanError(Reason.NAME_TAKEN, message)
+    return cache, None
 
 
 def profiles_known(context: Context) -> dict[str, RuntimeProfile]:

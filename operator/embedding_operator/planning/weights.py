@@ -39,6 +39,16 @@ def cache_name(service: EmbeddingService) -> str:
     return names.model_cache_name(model.source, storage(service), refresh(service))
 
 
+def holds(cache: ModelCache, service: EmbeddingService) -> bool:
+    """Whether a cache is of the source and on the volume that the service names: somebody else, who may not say what
+    it serves, can have made one of the name that these derive, or another source of the same name.
+    """
+    source = service.spec.model.source
+    if source is None:
+        return True
+    return cache.spec.source.canonical() == source.canonical() and cache.spec.storage == storage(service)
+
+
 def refresh(service: EmbeddingService) -> str:
     """What the service's annotation says: a value that is new asks for a new look at a branch, for it alone."""
     return (service.metadata.annotations or {}).get(names.REFRESH_ANNOTATION) or ""
