@@ -1,5 +1,6 @@
 """The workers: take a key, reconcile it, decide when to look again. One key, one worker at a time."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -48,6 +49,7 @@ async def work(context: Context) -> None:
             context.queue.done(key)
             context.meters.reconciles[key.kind, result] += 1
             context.meters.seconds[key.kind].observe(time.monotonic() - began)
+        await asyncio.sleep(0)  # where all is in force nobody is waited for: the Lease and the probes need their turn
 
 
 async def _once(context: Context, key: ObjectKey) -> str:
