@@ -62,9 +62,7 @@ class Module:
 
 def kubernetes(version: str) -> Module:
     """The module of one Kubernetes version; the default's directory carries no version in its name."""
-    if version not in (KUBERNETES_VERSION, *OTHER_KUBERNETES_VERSIONS):
-        pinned = ", ".join(sorted((KUBERNETES_VERSION, *OTHER_KUBERNETES_VERSIONS)))
-        raise ClusterError(f"Kubernetes {version} is not pinned here (only {pinned} are): see tests/cluster/README.md")
+    _check_pinned(version)
     name = "kubernetes" if version == KUBERNETES_VERSION else f"kubernetes-{version}"
     stamp = "k8s.io/component-base/version"
     major, minor, _ = version.split(".")
@@ -99,8 +97,15 @@ def chosen_version() -> str:
 
 def check_skew(version: str) -> None:
     """Refuse a control plane that is older than its nodes would be, which Kubernetes does not support."""
+    _check_pinned(version)
     if _numbers(version) < _numbers(KUBERNETES_VERSION):
         raise ClusterError(f"nodes are {KUBERNETES_VERSION} here, and a control plane of {version} is older than they")
+
+
+def _check_pinned(version: str) -> None:
+    if version not in (KUBERNETES_VERSION, *OTHER_KUBERNETES_VERSIONS):
+        pinned = ", ".join(sorted((KUBERNETES_VERSION, *OTHER_KUBERNETES_VERSIONS)))
+        raise ClusterError(f"Kubernetes {version} is not pinned here (only {pinned} are): see tests/cluster/README.md")
 
 
 def _numbers(version: str) -> list[int]:

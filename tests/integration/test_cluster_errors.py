@@ -13,6 +13,7 @@ import pytest
     ("arguments", "message"),
     [
         (["build", "--kubernetes", "1.2.3"], "Kubernetes 1.2.3 is not pinned here"),
+        (["up", "--kubernetes", "v1.37.2"], "Kubernetes v1.37.2 is not pinned here"),
         (["up", "--kubernetes", "1.34.4"], "a control plane of 1.34.4 is older than they"),
         (["up", "--name", "Not_A_Name"], "use up to 20 small letters, digits and inner dashes"),
         (["kubeconfig", "--name", "absent"], "no cluster absent is up"),
