@@ -47,7 +47,8 @@ class Arm:
         return self.log.read_bytes()[self._began :].decode(errors="replace")
 
     def usage(self) -> Usage:
-        """CPU and memory by now."""
+        """CPU and memory by now; raises if it has ended."""
+        self.check()
         return usage_of(self._process.pid)
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:

@@ -6,35 +6,26 @@ docs/performance.md says what is measured and how to read it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from benchmarks import picture, profiling, report
+from benchmarks import command, picture, profiling, report
 from benchmarks.arms import BARE, OPERATOR
 from benchmarks.measure import Plan, Run, make_recording, measure, measure_profiled
-from tests.cluster.errors import ClusterError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for, print it, keep it."""
     arguments = _parser().parse_args(argv)
-    try:
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            directory = arguments.logs or Path(scratch)
-            _run(arguments, directory.absolute())
-    except (ClusterError, RuntimeError, TimeoutError) as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.run(partial(_run, arguments), arguments.logs)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.control_plane", description=__doc__)
     add = parser.add_argument
-    add("--services", type=_sizes, default=[100, 500, 2000], metavar="N,N", help="default: 100,500,2000")
+    add("--services", type=command.sizes, default=[100, 500, 2000], metavar="N,N", help="default: 100,500,2000")
     add("--runs", type=int, default=3, metavar="R", help="rounds of operator and bare client (default: %(default)s)")
     add("--replicas", type=int, default=2, metavar="R", help="of each service (default: %(default)s)")
     add("--workers", type=int, default=16, metavar="W", help="of the operator; the peer has 16 (default: %(default)s)")
@@ -51,12 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sizes(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
-
-
 def _run(arguments: argparse.Namespace, directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
     if arguments.profile:
         for services in arguments.services:
             run, stats = measure_profiled(directory / f"profile-{services}", _plan(arguments, services))
@@ -65,10 +51,7 @@ def _run(arguments: argparse.Namespace, directory: Path) -> None:
         return
     runs = _rounds(arguments, directory)
     print(report.text(runs, markdown=arguments.markdown))
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        kept = {"machine": report.machine(), "runs": [run.to_dict() for run in runs]}
-        arguments.output.write_text(json.dumps(kept, indent=1) + "\n")
+    command.keep(arguments.output, {"machine": report.machine(), "runs": [run.to_dict() for run in runs]})
     if arguments.picture:
         arguments.picture.write_text(picture.draw(report.summaries(runs)))
 
@@ -77,7 +60,7 @@ def _rounds(arguments: argparse.Namespace, directory: Path) -> list[Run]:
     arms = {"both": (OPERATOR, BARE), "operator": (OPERATOR,), "bare": (BARE,)}[arguments.arm]
     recording = directory / "recording.json"
     if BARE in arms:
-        _say("recording the operator's writes for one service")
+        command.say("recording the operator's writes for one service")
         recording = make_recording(directory, _plan(arguments, 1))
     runs = []
     for services in arguments.services:
@@ -88,7 +71,7 @@ def _rounds(arguments: argparse.Namespace, directory: Path) -> list[Run]:
                 plan = _plan(arguments, services, quiet if arm == OPERATOR else 0.0)
                 run = measure(where, arm, plan, recording)
                 told = f"children after {run.children_seconds:.1f} s, ready after {run.ready_seconds:.1f} s"
-                _say(f"{services} services, round {number}, {arm}: {told}, {run.cpu_seconds:.1f} s of CPU")
+                command.say(f"{services} services, round {number}, {arm}: {told}, {run.cpu_seconds:.1f} s of CPU")
                 runs.append(run)
     return runs
 
@@ -97,10 +80,6 @@ def _plan(arguments: argparse.Namespace, services: int, quiet: float = 0.0) -> P
     return Plan(
         services, arguments.replicas, arguments.workers, arguments.timeout, arguments.rest, arguments.settle, quiet
     )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

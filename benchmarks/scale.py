@@ -6,36 +6,34 @@ docs/performance.md says what is measured and how to read it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from benchmarks import flames, report, scalereport
+from benchmarks import command, flames, report, scalereport
 from benchmarks.measure import Plan
 from benchmarks.restart import Restart, measure_restart
 from benchmarks.scenarios import Step, measure_scenarios
-from tests.cluster.errors import ClusterError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for, print it, keep it."""
     arguments = _parser().parse_args(argv)
-    try:
-        with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            _run(arguments, (arguments.logs or Path(scratch)).absolute())
-    except (ClusterError, RuntimeError, TimeoutError) as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.run(partial(_run, arguments), arguments.logs)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     add = parser.add_argument
-    add("--restart", type=_sizes, default=[500, 2000, 10000], metavar="N,N", help="default: 500,2000,10000; 0: none")
-    add("--life", type=_sizes, default=[2000], metavar="N,N", help="default: 2000; 0: none")
+    add(
+        "--restart",
+        type=command.sizes,
+        default=[500, 2000, 10000],
+        metavar="N,N",
+        help="default: 500,2000,10000; 0: none",
+    )
+    add("--life", type=command.sizes, default=[2000], metavar="N,N", help="default: 2000; 0: none")
     add("--turns", type=int, default=20, metavar="N", help="services that adopt a profile at a time (%(default)s)")
     add("--quiet", type=float, default=60, metavar="S", help="seconds left alone (default: %(default)s)")
     add("--rest", type=float, default=4, metavar="S", help="without a request: at rest (default: %(default)s)")
@@ -48,38 +46,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sizes(text: str) -> list[int]:
-    return [size for size in map(int, text.split(",")) if size]
-
-
 def _run(arguments: argparse.Namespace, directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
     restarts: list[Restart] = []
     steps: list[Step] = []
     for services in sorted(arguments.restart):
         last = services == max(arguments.restart)
         samples = directory / "samples" if arguments.flames and last else None
         restarts.append(measure_restart(directory / f"restart-{services}", _plan(arguments, services), samples))
-        _say(f"started with {services:,} services: caught up after {restarts[-1].seconds:.1f} s")
+        command.say(f"started with {services:,} services: caught up after {restarts[-1].seconds:.1f} s")
         if samples:
             title = f"An operator that starts with {services:,} services: where its CPU time goes"
             arguments.flames.write_text(flames.draw(flames.stacks_of(samples), title))
     for services in arguments.life:
         steps += measure_scenarios(directory / f"life-{services}", _plan(arguments, services), arguments.turns)
-        _say(f"{services:,} services: created, changed, rolled and deleted")
+        command.say(f"{services:,} services: created, changed, rolled and deleted")
     print(report.machine(), scalereport.text(restarts, steps, markdown=arguments.markdown), sep="\n\n")
-    if arguments.output:
-        kept = {"machine": report.machine(), "restarts": [vars(one) for one in restarts]}
-        arguments.output.write_text(json.dumps(kept | {"steps": [vars(one) for one in steps]}, indent=1) + "\n")
+    figures = {"restarts": [vars(one) for one in restarts], "steps": [vars(one) for one in steps]}
+    command.keep(arguments.output, {"machine": report.machine()} | figures)
 
 
 def _plan(arguments: argparse.Namespace, services: int) -> Plan:
     waits = (arguments.timeout, arguments.rest, arguments.settle, arguments.quiet)
     return Plan(services, 2, 16, *waits)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

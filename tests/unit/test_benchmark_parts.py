@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import command
+from benchmarks.arms import Arm
 from benchmarks.flames import draw, stacks_of
 from benchmarks.seeding import Copies, FreeAddresses, applied_by_digest
 from benchmarks.waves import Seen, most_at_once
@@ -86,3 +89,26 @@ def test_what_is_drawn_is_as_wide_as_it_took_long(tmp_path: Path) -> None:
     assert "<title>embedding_operator.kube.cache:get: 75.0%</title>" in picture
     assert "<title>embedding_operator.planning.plan:plan: 25.0%</title>" in picture
     assert "built-in:run" not in picture
+
+
+@pytest.mark.parametrize(("text", "sizes"), [("500,2000", [500, 2000]), ("7", [7]), ("0", [])])
+def test_sizes_are_numbers_of_services(text: str, sizes: list[int]) -> None:
+    assert command.sizes(text) == sizes
+
+
+@pytest.mark.parametrize("text", ["many", "", "5,", "-3", "1.5"])
+def test_what_is_no_size_is_refused_with_what_would_be(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="numbers of services, like 100,500"):
+        command.sizes(text)
+
+
+def test_figures_are_kept_in_a_directory_that_was_not_there(tmp_path: Path) -> None:
+    command.keep(tmp_path / "new" / "results.json", {"seconds": 1})
+    assert json.loads((tmp_path / "new" / "results.json").read_text()) == {"seconds": 1}
+
+
+def test_an_operator_that_has_ended_is_told_with_its_last_words(tmp_path: Path) -> None:
+    arm = Arm("operator", ["-c", "raise SystemExit('the Lease ran out')"], tmp_path / "log")
+    arm.end()
+    with pytest.raises(RuntimeError, match="the operator ended: "):
+        arm.usage()
