@@ -8,11 +8,11 @@ import pytest
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache, Progress
-from embedding_operator.planning.cacheplan import has_ended_in_silence, human_bytes, plan_cache
-from embedding_operator.planning.cachestate import CachePlan, ObservedCache
+from embedding_operator.planning.cacheplan import has_ended_in_silence, human_bytes
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
 from tests.unit.planning import given
+from tests.unit.planning.caches import plan, ready, stage_job
 
 STAGED = {
     "result": "Staged",
@@ -24,22 +24,6 @@ STAGED = {
     "excluded": {"files": 2, "bytes": 1_200_000_000},
     "context": 32768,
 }
-
-
-def plan(cache: ModelCache, **observed: Any) -> CachePlan:
-    return plan_cache(cache, ObservedCache(**observed), StagingSite("example.com/operator:1", (("A", "b"),)))
-
-
-def ready(planned: CachePlan) -> tuple[str, str, str]:
-    (found,) = [c for c in planned.status.conditions if c.type == "Ready"]
-    return found.status, str(found.reason), found.message
-
-
-def stage_job(cache: ModelCache, condition: str | None = None) -> dict[str, Any]:
-    status: dict[str, Any] = {"completionTime": "2026-01-02T03:04:05Z"} if condition == "Complete" else {}
-    if condition:
-        status["conditions"] = [{"type": condition, "status": "True", "message": "Job's own words"}]
-    return {"kind": "Job", "metadata": {"name": job_name(cache), "namespace": "search"}, "status": status}
 
 
 def ended_pod(message: object, phase: str = "Succeeded") -> dict[str, Any]:
@@ -264,71 +248,3 @@ def test_what_the_api_server_refused_stalls_the_cache_in_its_words() -> None:
 def test_no_more_users_are_named_than_a_status_holds() -> None:
     planned = plan(given.cache(), users=[f"s{number:04}" for number in range(2000)])
     assert len(planned.status.used_by or ()) == 1024
-
-
-def path_cache() -> ModelCache:
-    obj = given.cache(staged=False).to_dict()
-    obj["spec"]["source"] = {"path": {"path": "models/mini"}}
-    return ModelCache.from_dict(obj)
-
-
-def test_weights_that_are_there_already_are_mounted_read_only_and_stay_their_owners() -> None:
-    spec = job(path_cache(), StagingSite("x:1"))["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    assert container["volumeMounts"][0] == {"name": "cache", "mountPath": "/cache", "readOnly": True}
-    assert "fsGroup" not in spec["securityContext"]
-
-
-UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "pod has unbound immediate PersistentVolumeClaims"}
-
-
-def test_a_claim_without_a_volume_is_told_as_that_and_not_as_a_lack_of_nodes() -> None:
-    cache = given.cache(staged=False)
-    pod = given.pod("stage-x", phase="Pending", conditions=[UNSCHEDULED])
-    planned = plan(cache, jobs=[stage_job(cache)], pods=[pod], claim_exists=True, claim_phase="Pending")
-    assert ready(planned)[1] == "ClaimPending"
-    assert "`kubectl describe pvc model-weights` tells why" in ready(planned)[2]
-    bound = plan(cache, jobs=[stage_job(cache)], pods=[pod], claim_exists=True, claim_phase="Bound")
-    assert ready(bound)[1] == "Unschedulable"
-    starting = given.pod("stage-x", phase="Pending", conditions=[])  # the first consumer binds it in a moment
-    soon = plan(cache, jobs=[stage_job(cache)], pods=[starting], claim_exists=True, claim_phase="Pending")
-    assert ready(soon)[1] == "Staging"
-
-
-def test_a_stager_on_another_node_than_those_who_have_mounted_the_claim_says_so() -> None:
-    cache = given.cache(staged=False, accessModes=["ReadWriteOnce"])
-    pod = given.pod("stage-x", phase="Pending", conditions=[], node="c")
-
-    def told(*nodes: str, phase: str = "Pending") -> tuple[str, str]:
-        seen = pod | {"status": pod["status"] | {"phase": phase}}
-        _, reason, message = ready(plan(cache, jobs=[stage_job(cache)], pods=[seen], nodes=nodes))
-        return reason, message
-
-    reason, message = told("a", "b", "c")
-    assert reason == "ClaimNotShared"
-    assert message.startswith("pod stage-x is on node c, and pods on a, b have mounted claim 'model-weights'")
-    assert told("c")[0] == "Staging"
-    assert told()[0] == "Staging"
-    assert told("a", phase="Running")[0] == "Staging"  # a file system that can, whatever the claim says
-
-
-def test_how_the_claim_may_be_mounted_is_remembered() -> None:
-    cache = given.cache(staged=False)
-    assert plan(cache, claim_exists=True, claim_modes=["ReadWriteOnce"]).status.access_modes == ("ReadWriteOnce",)
-    assert plan(given.cache(accessModes=["ReadWriteOnce"])).status.access_modes == ("ReadWriteOnce",)
-
-
-@pytest.mark.parametrize(("modes", "joins"), [(["ReadWriteOnce"], True), (["ReadWriteMany"], False), ([], False)])
-def test_on_a_claim_that_one_node_can_mount_the_stager_goes_where_the_pods_are(modes: list[str], joins: bool) -> None:
-    cache = given.cache(staged=False)
-    (made,) = plan(cache, claim_exists=True, claim_modes=modes, users=["b", "a"]).create
-    affinity = made["spec"]["template"]["spec"].get("affinity")
-    assert (affinity is not None) is joins
-    on_claim = {"embedding-operator.io/claim": "model-weights"}
-    assert (made["spec"]["template"]["metadata"]["labels"].items() >= on_claim.items()) is joins
-    if joins:
-        (preferred,) = affinity["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
-        wanted = preferred["podAffinityTerm"]["labelSelector"]
-        assert wanted["matchLabels"] == on_claim
-        assert wanted["matchExpressions"] == [{"key": "embedding-operator.io/service", "operator": "Exists"}]
-    assert made["metadata"]["name"] == job_name(cache)  # where it goes makes no other Job

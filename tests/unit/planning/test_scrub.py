@@ -14,6 +14,7 @@ from embedding_operator.planning.scrub import job_names
 from embedding_operator.planning.stagejob import StagingSite
 from embedding_operator.staging.spec import parse_spec
 from tests.unit.planning import given
+from tests.unit.planning.caches import ready
 
 SITE = StagingSite("example.com/operator:1", (("HTTPS_PROXY", "http://p:1"),))
 AT, THEN = "2026-01-02T03:04:05Z", "2026-01-09T03:09:00Z"
@@ -28,11 +29,6 @@ def cache(*, source: dict[str, Any] | None = None, status: dict[str, Any] | None
 
 def plan(of: ModelCache, **seen: Any) -> CachePlan:
     return plan_cache(of, ObservedCache(**{"cluster": "c1", "now": THEN, "verified_for": WEEK} | seen), SITE)
-
-
-def ready(planned: CachePlan) -> tuple[str, str, str]:
-    (found,) = [c for c in planned.status.conditions if c.type == "Ready"]
-    return found.status, str(found.reason), found.message
 
 
 def stalled(planned: CachePlan) -> bool:
