@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from embedding_operator.staging.partial import PartialFile
 from embedding_operator.staging.usage import ENDPOINT_VARIABLES, TOKEN_VARIABLES
+from tests.cluster.certificates import Authority
 from tests.standins.modelhub import ModelHub
 
 from .kit import REPO, Volume, make_model
@@ -34,3 +36,15 @@ def volume(tmp_path: Path, hub: ModelHub) -> Volume:
     root = tmp_path / "volume"
     root.mkdir()
     return Volume(root=root, hub=hub, source=tmp_path / "hub" / REPO)
+
+
+@pytest.fixture
+def partial(tmp_path: Path) -> Iterator[PartialFile]:
+    made = PartialFile(tmp_path / "partials" / "file.partial", tmp_path, 64 << 10)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority")

@@ -1,4 +1,4 @@
-"""How the bytes of files are read: connections, proxies, stops, and the words for what is wrong with a line.
+"""How the bytes of files are read: connections, stops, and the words for what is wrong with a line.
 
 What resume, retries and verification make of it is tried with whole runs, in the other modules.
 """
@@ -6,128 +6,29 @@ What resume, retries and verification make of it is tried with whole runs, in th
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import os
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
-from yarl import URL
 
 from embedding_operator.staging.bodies import LineError
-from embedding_operator.staging.errors import StageError
 from embedding_operator.staging.partial import MismatchError, PartialFile
-from embedding_operator.staging.settings import Settings
-from embedding_operator.staging.transport import TransientError, Transport
+from embedding_operator.staging.transport import TransientError
 from tests.cluster.certificates import Authority
 
-CONTENT = bytes(range(256)) * 4000
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(CONTENT)
-
-
-class Server:
-    """Serves each connection as it is told, and keeps the heads of all requests."""
-
-    def __init__(self, serve: Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
-        self.heads: list[str] = []
-        self.asked = asyncio.Event()
-        self.going_on = asyncio.Event()
-        self.connections = 0
-        self.port = 0
-        self._serve = serve
-        self._open: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
-
-    async def head(self, reader: asyncio.StreamReader) -> str | None:
-        """The next request's; None where there is no other."""
-        try:
-            text = (await reader.readuntil(b"\r\n\r\n")).decode()
-        except asyncio.IncompleteReadError:
-            return None
-        self.heads.append(text)
-        self.asked.set()
-        return text
-
-    def url(self, scheme: str = "http", host: str = "127.0.0.1") -> URL:
-        return URL(f"{scheme}://{host}:{self.port}/a%20file?signature=%2F", encoded=True)
-
-    @asynccontextmanager
-    async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.connections += 1
-            self._open[asyncio.current_task()] = writer
-            await self._serve(self, reader, writer)
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for writer in self._open.values():
-                writer.transport.abort()
-            await asyncio.gather(*filter(None, self._open), return_exceptions=True)
-
-
-async def keeps_alive(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while await server.head(reader):
-        writer.write(OK + CONTENT)
-        await writer.drain()
-
-
-async def answers_once(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """And hangs up, though it said nothing of that."""
-    await server.head(reader)
-    writer.write(OK + CONTENT)
-    await writer.drain()
-    writer.close()
-
-
-async def goes_silent(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await server.head(reader)
-    writer.write(OK + CONTENT[:1000])
-    await server.head(reader)
-
-
-@pytest.fixture
-def partial(tmp_path: Path) -> Iterator[PartialFile]:
-    made = PartialFile(tmp_path / "partials" / "file.partial", tmp_path, 64 << 10)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "authority")
-
-
-def serving_tls(authority: Authority) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*authority.issue("hub", "localhost", hosts=["localhost"]))
-    return context
-
-
-def transport(idle_timeout: float = 60.0, ca_file: Path | None = None) -> Transport:
-    settings = Settings(idle_timeout=idle_timeout, connect_timeout=5.0)
-    return Transport(settings=settings, connections=2, ca_file=ca_file)
-
-
-async def fetched(line: Transport, url: URL, partial: PartialFile, most: int = 1 << 30) -> int:
-    """Into the file; gives the number of pieces."""
-    await partial.resume(len(CONTENT), lambda count: None)
-    pieces = 0
-    async with line.open(url, {}, {}) as body:
-        while await body.in_thread(partial.take, body.readinto, len(CONTENT), most):
-            pieces += 1
-    return pieces
-
-
-def assert_whole(partial: PartialFile) -> None:
-    assert partial.path.read_bytes() == CONTENT
-    assert partial.sha256 == hashlib.sha256(CONTENT).hexdigest()
-    assert partial.offset == len(CONTENT)
+from .wire import (
+    CONTENT,
+    OK,
+    Server,
+    answers_once,
+    assert_whole,
+    fetched,
+    goes_silent,
+    keeps_alive,
+    serving_tls,
+    transport,
+)
 
 
 async def test_one_connection_serves_one_file_after_another(partial: PartialFile) -> None:
@@ -293,85 +194,6 @@ async def test_a_stop_does_not_wait_for_an_answer_that_never_begins(partial: Par
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
-
-
-async def test_tls_is_spoken_to_whom_the_bundle_vouches_for(partial: PartialFile, authority: Authority) -> None:
-    async with Server(keeps_alive).running(serving_tls(authority)) as server:
-        async with transport(ca_file=authority.certificate) as line:
-            for _ in range(2):
-                await fetched(line, server.url("https", "localhost"), partial)
-                assert_whole(partial)
-                partial.discard()
-        async with transport() as line:
-            with pytest.raises(StageError, match="the TLS certificate of localhost is not trusted: give the stager"):
-                await fetched(line, server.url("https", "localhost"), partial)
-        async with transport(ca_file=authority.certificate) as line:
-            with pytest.raises(StageError, match=r"the TLS certificate of 127\.0\.0\.1 is not trusted"):
-                await fetched(line, server.url("https"), partial)
-    assert (server.connections, len(server.heads)) == (1, 2)  # a handshake that fails is no connection yet
-
-
-async def test_https_goes_through_a_proxy_that_sees_its_own_credentials_and_nothing_else(
-    partial: PartialFile, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def tunnels(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await server.head(reader)
-        assert head is not None
-        host, port = head.split()[1].split(":")
-        back, forth = await asyncio.open_connection("127.0.0.1" if host == "localhost" else host, int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await asyncio.gather(copy(reader, forth), copy(back, writer))
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(64 << 10):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    async with Server(keeps_alive).running(serving_tls(authority)) as server, Server(tunnels).running() as proxy:
-        monkeypatch.setenv("https_proxy", f"http://user:pass%40word@127.0.0.1:{proxy.port}")
-        async with transport(ca_file=authority.certificate) as line:
-            url = server.url("https", "localhost")
-            async with line.open(url, {"Authorization": "Bearer secret"}, {"Range": "bytes=0-"}) as body:
-                assert body.status == 200
-            await fetched(line, url, partial)
-    assert_whole(partial)
-    pair = base64.b64encode(b"user:pass@word").decode()
-    expected = f"CONNECT localhost:{server.port} HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
-    assert set(proxy.heads) == {f"{expected}Proxy-Authorization: Basic {pair}\r\n\r\n"}
-    assert ["Bearer secret" in head for head in server.heads] == [True, False]
-    assert not any("Proxy-Authorization" in head for head in server.heads)
-
-
-async def test_http_asks_the_proxy_for_the_whole_address(partial: PartialFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with Server(keeps_alive).running() as proxy, transport() as line:
-        monkeypatch.setenv("http_proxy", f"http://user:word@127.0.0.1:{proxy.port}")
-        monkeypatch.setenv("no_proxy", "direct.invalid")
-        await fetched(line, URL("http://hub.invalid/a%20file?x=%2F#there", encoded=True), partial)
-        with pytest.raises(TransientError, match=r"^cannot connect to direct\.invalid: "):
-            async with line.open(URL("http://direct.invalid/file"), {}, {}):
-                pass
-    assert_whole(partial)
-    [head] = proxy.heads
-    assert head.startswith("GET http://hub.invalid/a%20file?x=%2F HTTP/1.1\r\nHost: hub.invalid\r\n")
-    assert f"Proxy-Authorization: Basic {base64.b64encode(b'user:word').decode()}\r\n" in head
-
-
-async def test_a_proxy_s_refusal_is_told_from_the_hub_s(partial: PartialFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuses(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await server.head(reader)
-        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
-
-    async with Server(refuses).running() as proxy, transport() as line:
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
-        with pytest.raises(TransientError, match=r"the proxy answers HTTP 407 instead of leading to hub\.invalid"):
-            await fetched(line, URL("https://hub.invalid/file"), partial)
-    with pytest.raises(TransientError, match=rf"cannot connect to the proxy 127\.0\.0\.1:{proxy.port} \(HTTP_PROXY"):
-        async with transport() as line:
-            await fetched(line, URL("https://hub.invalid/file"), partial)
 
 
 async def test_what_is_no_http_is_a_broken_connection(partial: PartialFile) -> None:
