@@ -1,11 +1,8 @@
 """The CRDs of Argo CD and Flux, out of their Go modules, which go.sum beside this file pins."""
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
-from tests.cluster.errors import ClusterError
+from tests.gateway import module_directory
 
 HERE = Path(__file__).parent
 FLUX = "config/crd/bases"
@@ -21,13 +18,4 @@ PLACES = {
 def crd(kind: str) -> Path:
     """The file of one CRD."""
     module, path = PLACES[kind]
-    answer = subprocess.run(
-        ["go", "mod", "download", "-json", f"github.com/{module}"],
-        cwd=HERE,
-        env=os.environ | {"GOFLAGS": "", "GOWORK": "off"},
-        capture_output=True,
-        text=True,
-    )
-    if answer.returncode:
-        raise ClusterError(f"go cannot fetch {module}: {answer.stderr or answer.stdout}")
-    return Path(json.loads(answer.stdout)["Dir"]) / path
+    return module_directory(HERE, f"github.com/{module}") / path
