@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.gitops.crds import PLACES, crd
 from tests.integration import kinds
 from tests.integration.operating import Namespace, Object, settle, until
-from tests.integration.test_uninstalled import PAGE
+from tests.integration.test_uninstalled import take_finalizers_off
 from tests.operator_process import OperatorProcess
 
 GITOPS = sorted(file for tool in ("argocd", "flux") for file in (kinds.ROOT / "examples" / tool).glob("*.yaml"))
@@ -66,12 +63,9 @@ def test_a_namespace_goes_though_the_operator_was_uninstalled_before(
     control_plane: ControlPlane, operator: OperatorProcess, namespace: Namespace
 ) -> None:
     operator.kill()
-    (command,) = re.findall(r"```sh\n(kubectl get mcache -A .*?)```", PAGE.read_text(), re.DOTALL)
-    path = f"{control_plane.kubectl.program.parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "KUBECONFIG": str(control_plane.kubeconfig)}
     try:
         control_plane.kubectl("delete", "namespace", namespace.name, "--wait=false")
-        subprocess.run(["sh", "-c", command], check=True, env=environment)
+        take_finalizers_off(control_plane)
         until(lambda: not is_there(control_plane.kubectl, "namespace", namespace.name))
     finally:
         operator.start()

@@ -15,7 +15,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.gitops import Engines
 from tests.integration import kinds
-from tests.integration.operating import Namespace, Object, end, settle, until
+from tests.integration.operating import Namespace, Object, end, own_profile, settle, until
 from tests.operator_process import OperatorProcess
 
 HEALTH = yaml.safe_load((kinds.ROOT / "examples" / "argocd" / "health.yaml").read_text())["data"]
@@ -200,8 +200,7 @@ def test_a_service_that_comes_before_what_it_refers_to_never_fails(life: Life) -
     cache = kinds.cache()
     cache["metadata"]["name"] = "shared"
     namespace.apply(cache)
-    cpu = namespace.get("rp", "cpu") or {}
-    namespace.apply({key: cpu[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": profile}})
+    assert own_profile(namespace) == profile
     until(lambda: namespace.condition("emb", "qwen")["reason"] == "WaitingForWeights")
     namespace.stage()
     until(lambda: namespace.get("deployment", "qwen") is not None)
