@@ -58,8 +58,6 @@ OPEN: dict[str, list[Any]] = {
         {"securityContext": {"fsGroup": 1000}, "serviceAccountName": "someone"},
     ],
 }
-
-
 PROFILES = ["site", "site", *(profile["metadata"]["name"] for profile in BUILT_IN)]
 
 
@@ -98,13 +96,13 @@ def _fields(draw: Draw, schema: Schema, share: int) -> list[str]:
 def specs(draw: Draw, kind: str) -> Any:
     """A spec of few fields, each of which the schema takes, and what none can do without."""
     spec = value(draw, schema_of(kind)["properties"]["spec"], share=draw(st.sampled_from([3, 8, 15, 30])))
-    if kind == "EmbeddingService":
-        spec.setdefault("runtime", {})["profile"] = draw(st.sampled_from(PROFILES))
     match kind:
-        case "EmbeddingService" if "source" in spec["model"]:
-            spec.setdefault("cache", {"claimName": "weights"})
         case "EmbeddingService":
-            spec.pop("cache", None)
+            spec.setdefault("runtime", {})["profile"] = draw(st.sampled_from(PROFILES))
+            if "source" in spec["model"]:
+                spec.setdefault("cache", {"claimName": "weights"})
+            else:
+                spec.pop("cache", None)
         case "RuntimeProfile" if spec["accelerator"]["type"] == "None":
             spec["accelerator"] = {"type": "None"}
         case "RuntimeProfile":
