@@ -46,9 +46,9 @@ class Engines:
         found = self._ask("argo-diff", desired, manager=manager)
         return [one for one in found if one["modified"]]
 
-    def flux_apply(self, objects: Sequence[Object], *, force: bool = False) -> dict[str, str]:
+    def flux_apply(self, objects: Sequence[Object]) -> dict[str, str]:
         """What became of each object: created, configured or unchanged."""
-        done: dict[str, str] = self._ask("flux-apply", objects, force=force)
+        done: dict[str, str] = self._ask("flux-apply", objects)
         return done
 
     def flux_diff(self, objects: Sequence[Object]) -> dict[str, str]:
@@ -56,7 +56,7 @@ class Engines:
         return done
 
     def flux_wait(self, objects: Sequence[Object], seconds: int) -> str:
-        """Empty once all are Current, else Flux's words."""
+        """Empty once all are Current, else Flux's words, at the end of its patience or as soon as one is Failed."""
         said: Object = self._ask("flux-wait", objects, seconds=seconds)
         return str(said["message"])
 

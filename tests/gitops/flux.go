@@ -31,9 +31,7 @@ func fluxDo(ctx context.Context, on *cluster, one request) (any, error) {
 	}
 	switch one.Ask {
 	case "flux-apply":
-		options := ssa.DefaultApplyOptions()
-		options.Force = one.Force
-		changes, err := manager.ApplyAllStaged(ctx, one.Objects, options)
+		changes, err := manager.ApplyAllStaged(ctx, one.Objects, ssa.DefaultApplyOptions())
 		return actions(changes), err
 	case "flux-diff":
 		changes := ssa.NewChangeSet()
@@ -47,7 +45,8 @@ func fluxDo(ctx context.Context, on *cluster, one request) (any, error) {
 		return actions(changes), nil
 	case "flux-wait":
 		limit := time.Duration(one.Seconds) * time.Second
-		if err := manager.Wait(one.Objects, ssa.WaitOptions{Interval: time.Second, Timeout: limit}); err != nil {
+		options := ssa.WaitOptions{Interval: time.Second, Timeout: limit, FailFast: true}
+		if err := manager.Wait(one.Objects, options); err != nil {
 			return verdict{"Failed", err.Error()}, nil
 		}
 		return verdict{Status: "Current"}, nil

@@ -19,7 +19,6 @@ type request struct {
 	Objects []*unstructured.Unstructured `json:"objects"`
 	Lua     string                       `json:"lua"`     // argo-health: the script of a health customization
 	Manager string                       `json:"manager"` // argo-diff: the field manager of a server-side apply
-	Force   bool                         `json:"force"`   // flux-apply: make what is immutable anew
 	Seconds int                          `json:"seconds"` // flux-wait: for how long
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,31 @@ def test_a_service_that_comes_before_what_it_refers_to_never_fails(life: Life) -
     until(lambda: namespace.get("deployment", "qwen") is not None)
     settle(namespace, "qwen")
     assert not [one for one in life.seen() if life.judged(one)[0] == "Failed"]
+
+
+def test_flux_waits_until_a_service_serves_and_not_once_it_stalls_and_prunes_it_without_its_weights(
+    life: Life, engines: Engines
+) -> None:
+    namespace = life.namespace
+    service = kinds.service(runtime__profile="cpu") | {"metadata": {"name": "qwen", "namespace": namespace.name}}
+    assert list(engines.flux_apply([service]).values()) == ["created"]
+    assert "timeout waiting for" in engines.flux_wait([service], 2)
+    cache = life.cache
+    namespace.stage()
+    until(lambda: namespace.get("deployment", "qwen") is not None)
+    settle(namespace, "qwen")
+    assert engines.flux_wait([service], 30) == ""
+
+    unknown = kinds.changed(service, {"runtime__image": "example.com/server:main"})
+    assert list(engines.flux_apply([unknown]).values()) == ["configured"]
+    began = time.monotonic()
+    assert "status: 'Failed'" in engines.flux_wait([unknown], 60)
+    assert time.monotonic() - began < 30
+
+    assert list(engines.flux_prune([unknown]).values()) == ["deleted"]
+    until(lambda: namespace.get("deployment", "qwen") is None)
+    assert namespace.get("mcache", cache) is not None
+    assert namespace.get("pvc", "model-weights") is not None
 
 
 def test_a_profile_has_nothing_to_wait_for(engines: Engines, life: Life) -> None:
