@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
 import yaml
 
+from embedding_operator.api.names import cleanup_job_name
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.gitops import Engines
-from tests.integration.kinds import EXAMPLES
+from tests.integration import kinds
 from tests.integration.operating import CHILDREN, STAGED, Namespace, Object, until
 from tests.operator_process import OperatorProcess
 
@@ -36,7 +38,7 @@ MADE = (*CHILDREN, "networkpolicy", "httproute", "job", "pvc", "pod", "mcache")
 def examples() -> list[Object]:
     """The objects of every example; services are named after their files, for several have the same name."""
     found = []
-    for file in EXAMPLES:
+    for file in kinds.EXAMPLES:
         for manifest in yaml.safe_load_all(file.read_text()):
             if manifest["kind"] == "EmbeddingService":
                 manifest["metadata"]["name"] = re.sub("[^a-z0-9-]", "", file.stem)
@@ -70,7 +72,7 @@ def objects(namespace: Namespace) -> list[Object]:
     services = sum(obj["kind"] == "EmbeddingService" for obj in placed)
     staged: set[str] = set()
 
-    def made() -> bool:
+    def are_made() -> bool:
         for cache in namespace.items("mcache"):
             name = cache["metadata"]["name"]
             if name not in staged and cache["status"]["observedGeneration"] == 1:
@@ -78,7 +80,7 @@ def objects(namespace: Namespace) -> list[Object]:
                 namespace.write_status("mcache", name, STAGED)
         return len(namespace.items("deployment")) == services
 
-    until(made)
+    until(are_made)
     looked_at(namespace)
     return placed
 
@@ -104,9 +106,14 @@ def scaled(objects: list[Object]) -> list[Object]:
     return [changed]
 
 
-def test_no_child_is_marked_as_applied_by_somebody(namespace: Namespace, objects: list[Object]) -> None:
+def made(namespace: Namespace, objects: list[Object]) -> list[Object]:
+    """What is there and was not written by somebody."""
     written = {(obj["kind"], obj["metadata"]["name"]) for obj in objects}
-    children = [one for one in namespace.items(",".join(MADE)) if (one["kind"], one["metadata"]["name"]) not in written]
+    return [one for one in namespace.items(",".join(MADE)) if (one["kind"], one["metadata"]["name"]) not in written]
+
+
+def test_no_child_is_marked_as_applied_by_somebody(namespace: Namespace, objects: list[Object]) -> None:
+    children = made(namespace, objects)
     found = {one["kind"] for one in children}
     assert found >= {"Deployment", "Service", "ConfigMap", "ModelCache", "Job", "HTTPRoute", "PersistentVolumeClaim"}
     for child in children:
@@ -120,6 +127,16 @@ def test_no_child_is_marked_as_applied_by_somebody(namespace: Namespace, objects
 
 def _template(child: Object) -> Any:
     return ((child.get("spec") or {}).get("template") or {}).get("metadata") or {}
+
+
+def test_the_project_lists_all_that_is_made_without_an_owner(namespace: Namespace, objects: list[Object]) -> None:
+    project = next(yaml.safe_load_all((kinds.ROOT / "examples" / "argocd" / "applications.yaml").read_text()))
+    listed = [(one["kind"], one.get("name", "*")) for one in project["spec"]["orphanedResources"]["ignore"]]
+    alone = [one for one in made(namespace, objects) if not one["metadata"].get("ownerReferences")]
+    there = {(one["kind"], one["metadata"]["name"]) for one in alone} - {("ConfigMap", "kube-root-ca.crt")}
+    there.add(("Job", cleanup_job_name("modelscope-qwen", "u-1")))
+    assert {kind for kind, _ in there} == {"ModelCache", "Job", "ConfigMap", "PersistentVolumeClaim"}
+    assert [one for one in there if not any(one[0] == kind and fnmatch(one[1], name) for kind, name in listed)] == []
 
 
 def generations(namespace: Namespace) -> dict[str, int]:
