@@ -36,12 +36,9 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
 
 
 def examples() -> str:
-    """One page with every manifest of examples/, each with what its first comment says."""
+    """One page with every manifest of examples/."""
     lines = ["# Examples", "Manifests to begin from; each is applied by the tests."]
     for path in sorted((REPOSITORY / "examples").rglob("*.yaml")):
-        name = path.relative_to(REPOSITORY / "examples").as_posix()
-        lines += [
-            f"## {name.removesuffix('.yaml').replace('/', '-')}",
-            f'```yaml title="examples/{name}"\n{path.read_text()}```',
-        ]
+        name = path.relative_to(REPOSITORY).as_posix()
+        lines += [f"## {links.heading(name)}", f'```yaml title="{name}"\n{path.read_text()}```']
     return "\n\n".join(lines) + "\n"

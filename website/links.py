@@ -39,15 +39,20 @@ def address(path: str, files: Mapping[str, str]) -> str:
     if path in files:
         return files[path]
     if path.startswith("examples/"):
-        return f"{PAGES['examples']}#{anchor(path)}"
+        return f"{PAGES['examples']}#{slug(heading(path))}"
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     raise DeadLinkError(f"{path} is not on the site: name it in website/links.py")
 
 
-def anchor(example: str) -> str:
-    """The anchor of an example's heading."""
-    return re.sub(r"[^\w -]", "", example.removeprefix("examples/").replace("/", "-").removesuffix(".yaml")).lower()
+def heading(example: str) -> str:
+    """What stands over an example on the page of all of them."""
+    return example.removeprefix("examples/").removesuffix(".yaml").replace("/", "-")
+
+
+def slug(title: str) -> str:
+    """The end of a link to the heading ``title``, as forges and the site make it."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def rewrite(markdown: str, source: str, page: str, files: Mapping[str, str] = FILES) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from website.links import slug
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = REPOSITORY / "docs/reference"
 GENERATED = "<!-- Generated from {source} by `make manifests`; change it there. -->\n"
@@ -143,11 +145,6 @@ def _rules(path: str, schema: Schema) -> Iterator[tuple[str, str]]:
 def _refusals(rules: list[tuple[str, str]]) -> str:
     told = dict.fromkeys((where.lstrip(".") or "metadata.name", message) for where, message in rules)
     return "\n".join(["| where | message |", "|---|---|", *(f"| `{w}` | {_escape(m)} |" for w, m in told)])
-
-
-def slug(heading: str) -> str:
-    """The end of a link to ``heading``, as forges and the site make it."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _escape(text: str) -> str:

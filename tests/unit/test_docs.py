@@ -11,6 +11,7 @@ import yaml
 from embedding_operator.api.conditions import Reason
 from embedding_operator.cli import main
 from embedding_operator.commands import COMMANDS
+from website.links import slug
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "embedding_operator"
@@ -87,7 +88,7 @@ def test_every_test_that_is_named_exists(document: Path) -> None:
 def anchors(document: Path) -> set[str]:
     """The ends of links to headings, as the forges make them."""
     headings = re.findall(r"^#+ +(.+)$", prose(document), re.M)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {slug(heading) for heading in headings}
 
 
 def links(document: Path) -> Iterator[tuple[Path, str]]:
