@@ -20,6 +20,7 @@ DOCUMENTS = sorted(
     for place in (".", "docs", "images", "images/*", "tests/*", "benchmarks", "charts/*")
     for path in ROOT.glob(f"{place}/*.md")
 )
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 MUST_NOT_EXIST = {"operator/__init__.py"}
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
 PATH = re.compile(r"(?<![\w./=-])[\w.-]+(?:/[\w.-]+)*/?(?![\w./<-])")
@@ -113,6 +114,11 @@ def test_options_of_the_command_line_exist(document: Path, capsys: pytest.Captur
         with pytest.raises(SystemExit):
             main([command, "--help"])
         assert options <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("file", [*DOCUMENTS, *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_kubectl_watches_one_kind_at_a_time_as_it_refuses_more(file: Path) -> None:
+    assert re.findall(r"kubectl get \S+,\S+ .*(?:--watch|-w)\b", file.read_text()) == []
 
 
 @every_document
