@@ -28,16 +28,15 @@ def on_files(files: Files, *, config: Any) -> Files:
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Links lead to where things are on the site."""
     address = page.file.src_uri
-    source = {page: source for source, page in links.PAGES.items()}.get(address, f"docs/{address}")
     try:
-        return links.rewrite(markdown, source, address)
+        return links.rewrite(markdown, links.source(address), address)
     except links.DeadLinkError as error:
         raise PluginError(str(error)) from None
 
 
 def examples() -> str:
     """One page with every manifest of examples/."""
-    lines = ["# Examples", "Manifests to begin from; each is applied by the tests."]
+    lines = ["# Examples", "Manifests to begin from; each is tried by the tests."]
     for path in sorted((REPOSITORY / "examples").rglob("*.yaml")):
         name = path.relative_to(REPOSITORY).as_posix()
         lines += [f"## {links.heading(name)}", f'```yaml title="{name}"\n{path.read_text()}```']

@@ -18,6 +18,7 @@ PAGES = {
     "charts/embedding-operator/README.md": "reference/chart.md",
     "examples": "reference/examples.md",
 }
+_SOURCES = {page: source for source, page in PAGES.items()}
 # Served as they are.
 FILES = {
     "LICENSE": "project/LICENSE.txt",
@@ -43,6 +44,11 @@ def address(path: str, files: Mapping[str, str]) -> str:
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     raise DeadLinkError(f"{path} is not on the site: name it in website/links.py")
+
+
+def source(page: str) -> str:
+    """The document of the repository that became the site's ``page``."""
+    return _SOURCES.get(page, f"docs/{page}")
 
 
 def heading(example: str) -> str:

@@ -68,8 +68,7 @@ def root_of(site: dict[Path, Page]) -> Path:
 
 def source_of(page: Path, site: dict[Path, Page]) -> Path:
     """The document that became ``page``."""
-    address = page.relative_to(root_of(site)).with_suffix(".md").as_posix()
-    return ROOT / {page: source for source, page in links.PAGES.items()}.get(address, f"docs/{address}")
+    return ROOT / links.source(page.relative_to(root_of(site)).with_suffix(".md").as_posix())
 
 
 def test_every_document_is_a_page_with_the_same_structure(site: dict[Path, Page]) -> None:
