@@ -28,6 +28,7 @@ from charts.profileschema import json_schema
 from embedding_operator.planning.flags import SERVER_PORT
 from embedding_operator.planning.profiles import BUILT_IN
 from embedding_operator.planning.stagejob import PROGRESS_PORT
+from tests.cluster.sources import OTHER_KUBERNETES_VERSIONS
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -61,6 +62,13 @@ def test_the_versions_are_the_projects() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     assert (chart["version"], chart["appVersion"]) == (version, version)
+
+
+def test_the_oldest_kubernetes_that_helm_lets_through_is_the_oldest_that_was_run() -> None:
+    oldest = min(OTHER_KUBERNETES_VERSIONS, key=lambda version: [*map(int, version.split("."))])
+    minor = oldest.rpartition(".")[0]
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"] == f">={minor}.0-0"
+    assert f"- Kubernetes {minor} or newer:" in (REPOSITORY / "docs/administrators.md").read_text()
 
 
 def test_the_default_values_pass_their_schema_and_are_all_in_it() -> None:
