@@ -6,25 +6,18 @@ npu-exporter name the pod that has the NPU.
 
 from typing import Any
 
-from charts.dashboards import Panel, Query, Row, dashboard, variable
+from charts.dashboards import CHOSEN, RATE, Panel, Query, Row, dashboard, one_of_each, quantiles, variable
 
-_OF = 'namespace=~"$namespace",service=~"$service"'
 _NPU = 'pod_name=~"($service)-.*"'
-_RATE = "[$__rate_interval]"
 _SERVICE = "{{namespace}}/{{service}}"
 
 
 def _rate(metric: str, by: str = "namespace, service", more: str = "") -> str:
-    return f"sum by ({by}) (rate({metric}{{{_OF}{more}}}{_RATE}))"
+    return f"sum by ({by}) (rate({metric}{{{CHOSEN}{more}}}{RATE}))"
 
 
 def _quantiles(metric: str) -> tuple[Query, ...]:
-    return tuple(
-        Query(
-            f"histogram_quantile({q}, {_rate(f'vllm:{metric}_bucket', 'namespace, service, le')})", f"{_SERVICE} {name}"
-        )
-        for q, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
-    )
+    return quantiles(_rate(f"vllm:{metric}_bucket", "namespace, service, le"), f"{_SERVICE} ", 50, 95, 99)
 
 
 _FAILED = _rate("http_requests_total", more=',status="5xx"')
@@ -73,13 +66,13 @@ ENGINES = Row(
             "Waiting",
             "Inputs that wait for an engine. Those of a big request do; it is time in the queue that hurts.",
             "none",
-            (Query(f"sum by (namespace, service) (vllm:num_requests_waiting{{{_OF}}})", _SERVICE),),
+            (Query(f"sum by (namespace, service) (vllm:num_requests_waiting{{{CHOSEN}}})", _SERVICE),),
         ),
         Panel(
             "Running",
             "Inputs that engines are at.",
             "none",
-            (Query(f"sum by (namespace, service) (vllm:num_requests_running{{{_OF}}})", _SERVICE),),
+            (Query(f"sum by (namespace, service) (vllm:num_requests_running{{{CHOSEN}}})", _SERVICE),),
         ),
         Panel("Time in the engine", "Of an input.", "s", _quantiles("request_inference_time_seconds")),
         Panel(
@@ -109,7 +102,7 @@ ENGINES = Row(
             "KV cache",
             "How full it is, of the fullest pod.",
             "percentunit",
-            (Query(f"max by (namespace, service) (vllm:kv_cache_usage_perc{{{_OF}}})", _SERVICE),),
+            (Query(f"max by (namespace, service) (vllm:kv_cache_usage_perc{{{CHOSEN}}})", _SERVICE),),
             thresholds=(0.8, 0.95),
             most=1,
         ),
@@ -128,20 +121,15 @@ PODS = Row(
             "Waiting by pod",
             "Inputs in the queue.",
             "none",
-            (Query(f"sum by (pod) (vllm:num_requests_waiting{{{_OF}}})", "{{pod}}"),),
+            (Query(f"sum by (pod) (vllm:num_requests_waiting{{{CHOSEN}}})", "{{pod}}"),),
         ),
         Panel(
             "Replicas",
             "Asked for, and ready, as the operator says.",
             "none",
             (
-                Query(
-                    f"max by (namespace, service) (embedding_operator_service_replicas{{{_OF}}})", f"{_SERVICE} wanted"
-                ),
-                Query(
-                    f"max by (namespace, service) (embedding_operator_service_ready_replicas{{{_OF}}})",
-                    f"{_SERVICE} ready",
-                ),
+                Query(one_of_each("service_replicas", CHOSEN), f"{_SERVICE} wanted"),
+                Query(one_of_each("service_ready_replicas", CHOSEN), f"{_SERVICE} ready"),
             ),
         ),
     ),
@@ -190,7 +178,7 @@ NPUS = Row(
             "none",
             (
                 Query(
-                    f"sum(rate(vllm:request_success_total{{{_OF}}}{_RATE})) / sum(npu_chip_info_power{{{_NPU}}})",
+                    f"sum(rate(vllm:request_success_total{{{CHOSEN}}}{RATE})) / sum(npu_chip_info_power{{{_NPU}}})",
                     "inputs per watt second",
                 ),
             ),

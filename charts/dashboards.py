@@ -10,6 +10,8 @@ from typing import Any, Final
 
 Object = dict[str, Any]
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+RATE: Final = "[$__rate_interval]"
+CHOSEN: Final = 'namespace=~"$namespace",service=~"$service"'
 _WIDTH: Final = 24  # columns of Grafana's grid
 _GREEN, _YELLOW, _RED = "green", "#EAB839", "red"
 
@@ -20,6 +22,16 @@ class Query:
 
     expression: str
     legend: str = ""
+
+
+def quantiles(buckets: str, legend: str, *percents: int) -> tuple[Query, ...]:
+    """How much of a histogram's rate lies below which value, for each of those percents."""
+    return tuple(Query(f"histogram_quantile({one / 100:g}, {buckets})", f"{legend}p{one}") for one in percents)
+
+
+def one_of_each(metric: str, labels: str, by: str = "namespace, service") -> str:
+    """A metric of the operator, each replica of which tells of all services and weights."""
+    return f"max by ({by}) (embedding_operator_{metric}{{{labels}}})"
 
 
 @dataclass(frozen=True)
