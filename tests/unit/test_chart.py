@@ -194,6 +194,7 @@ def test_the_network_policy_names_the_ports_of_the_pods() -> None:
         {"logLevel": "loud"},
         {"staging": {"env": {"NO SPACE": "x"}}},
         {"staging": {"env": {"NUMBER": 1}}},
+        {"staging": {"env": {"HTTPS_PROXY": 1}}},
         {"staging": {"proxy": {"https": "http://user:password@proxy:3128"}}},
         {"staging": {"proxy": {"https": "proxy:3128"}}},
         {"staging": {"proxy": {"https": "https://proxy:3128"}}},
