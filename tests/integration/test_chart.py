@@ -120,8 +120,12 @@ def test_crds_can_be_left_to_another_pipeline() -> None:
 
 
 def test_a_value_that_is_taken_out_leaves_no_trace() -> None:
-    nothing: dict[str, Any] = dict.fromkeys(("annotations", "labels", "podLabels", "livenessProbe", "readinessProbe"))
-    objects = render(**nothing, dashboards={"enabled": True, "labels": {"grafana_dashboard": None}})
+    nothing: dict[str, Any] = dict.fromkeys(("annotations", "labels", "livenessProbe", "readinessProbe"))
+    rule = {"enabled": True, "runbooks": None}
+    dashboards = {"enabled": True, "labels": {"grafana_dashboard": None}}
+    objects = render(**nothing, podLabels={"a": "b"}, dashboards=dashboards, monitoring={"prometheusRule": rule})
+    (first, *_) = only(objects, "PrometheusRule")["spec"]["groups"][0]["rules"]
+    assert first["annotations"]["runbook_url"].startswith("docs/monitoring.md#")
     assert container(objects)["livenessProbe"] == {"httpGet": {"path": "/healthz", "port": "health"}}
     assert not any(
         "annotations" in one["metadata"] for one in objects if one["kind"] in ("ConfigMap", "ServiceAccount")
