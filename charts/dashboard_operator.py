@@ -158,7 +158,7 @@ PROCESS = Row(
             "Changes of the leader",
             "Within an hour.",
             "none",
-            (Query(f"max(increase({_P}_lease_transitions_total[1h]))", "changes"),),
+            (Query(f"max(changes({_P}_lease_transitions_total[1h]))", "changes"),),
             thresholds=(1, 4),
         ),
     ),

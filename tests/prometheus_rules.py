@@ -71,6 +71,8 @@ SITUATIONS = (
     Situation("EmbeddingOperatorNotSynced", 15, (series("synced", "0x200"),)),
     Situation("EmbeddingOperatorLeaderChanges", 5, (series("lease_transitions_total", "0+1x200"),)),
     Situation("EmbeddingOperatorLeaderChanges", None, (series("lease_transitions_total", "0x20 1x20 2x20 3x200"),)),
+    # its container began anew, and was asked before it had read the Lease
+    Situation("EmbeddingOperatorLeaderChanges", None, (series("lease_transitions_total", "57x20 0 57x200"),), until=30),
     Situation(
         "EmbeddingOperatorQueueStuck", 11, (series("leader", "1x200"), series("queue_oldest_seconds", "0+60x200"))
     ),
