@@ -13,6 +13,7 @@ from typing import Any
 
 from images.build import IMAGES, image_archive
 from images.host import BuildError
+from tests.cluster.errors import ClusterError
 
 WHITEOUT = ".wh."
 
@@ -60,8 +61,12 @@ def _manifest(image: tarfile.TarFile) -> dict[str, Any]:
 
 
 def _read(tar: tarfile.TarFile, name: str) -> bytes:
-    body = tar.extractfile(name)
-    assert body is not None
+    try:
+        body = tar.extractfile(name)
+    except KeyError:  # of a link
+        raise BuildError(f"{name} leads out of its layer: name the file that it leads to") from None
+    if body is None:
+        raise BuildError(f"{name} is no file")
     return body.read()
 
 
@@ -73,7 +78,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         sys.stdout.buffer.write(read(image_archive(options.image), options.path))
-    except BuildError as error:
+    except (BuildError, ClusterError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
