@@ -28,6 +28,11 @@ def install(kubectl: Kubectl, *kinds: str) -> None:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=manifests)
 
 
+def uninstall(kubectl: Kubectl, *kinds: str) -> None:
+    """Delete them again."""
+    kubectl("delete", "-f", "-", input=yaml.safe_dump_all(objects(*kinds)))
+
+
 def as_operator(control_plane: ControlPlane) -> Path:
     """A kubeconfig of the operator's ServiceAccount, which has the rights of install.yaml and no others."""
     kubeconfig = control_plane.directory / "operator.kubeconfig"

@@ -12,7 +12,7 @@ from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.resources import Object
 from tests.cluster.controlplane import ControlPlane
 from tests.gateway import crd
-from tests.installed import operator_of
+from tests.installed import POLICIES, operator_of, uninstall
 from tests.integration.kinds import install_crd, install_kinds
 from tests.integration.kube_support import client_of, config_map, namespace_of
 from tests.integration.people import People, guarded
@@ -53,9 +53,10 @@ def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def people(control_plane: ControlPlane) -> Iterator[People]:
-    """Users of a namespace under the admission policies."""
+    """Users of a namespace under the admission policies, which are gone again afterwards."""
     people = guarded(control_plane)
     yield people
+    uninstall(control_plane.kubectl, *POLICIES)
     control_plane.kubectl("delete", "namespace", people.namespace, "--wait=false")
 
 
