@@ -1,0 +1,1 @@
+"""Offline inference: what the pods of an EmbeddingJob run."""
