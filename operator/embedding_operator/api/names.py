@@ -7,6 +7,7 @@ names too) and are DNS-1123 labels whatever a user typed. A change here renames 
 import hashlib
 import json
 import re
+from functools import lru_cache
 
 from embedding_operator.api.source import ModelSource, Storage
 
@@ -84,6 +85,7 @@ def cache_labels(cache: str, task: str = STAGING_TASK) -> dict[str, str]:
     return _labels(task, cache) | {CACHE_LABEL: cache}
 
 
+@lru_cache(maxsize=4096)  # asked for several times each time that a service is looked at
 def model_cache_name(source: ModelSource, storage: Storage, refresh: str = "") -> str:
     """Return the same name for everyone who wants the same weights on the same volume, and for each new look at them
     another one."""

@@ -43,10 +43,10 @@ def holds(cache: ModelCache, service: EmbeddingService) -> bool:
     """Whether a cache is of the source and on the volume that the service names: somebody else, who may not say what
     it serves, can have made one of the name that these derive, or another source of the same name.
     """
-    source = service.spec.model.source
-    if source is None:
+    asked, held = service.spec.model.source, cache.spec.source
+    if asked is None:
         return True
-    return cache.spec.source.canonical() == source.canonical() and cache.spec.storage == storage(service)
+    return (held == asked or held.canonical() == asked.canonical()) and cache.spec.storage == storage(service)
 
 
 def refresh(service: EmbeddingService) -> str:
