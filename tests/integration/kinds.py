@@ -26,17 +26,21 @@ REMOVE = object()
 def install_kinds(kubectl: Kubectl) -> None:
     """Apply the CRDs, and wait until the API serves them."""
     kubectl("apply", "-f", str(CRDS))
-    names = [f"crd/{plural}.embedding-operator.io" for plural in PLURALS]
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+    for plural in PLURALS:
+        _until_served(kubectl, "crd", f"{plural}.embedding-operator.io")
 
 
 def install_crd(kubectl: Kubectl, path: Path) -> None:
-    """Apply somebody else's CRD, and wait until the API serves it; `kubectl wait` fails while it has no conditions."""
+    """Apply somebody else's CRD, and wait until the API serves it."""
     kubectl("apply", "--server-side", "-f", str(path))
+    _until_served(kubectl, "-f", str(path))
+
+
+def _until_served(kubectl: Kubectl, *crd: str) -> None:
+    """`kubectl wait` fails while it has no conditions."""
 
     def is_served() -> bool:
-        found = json.loads(kubectl("get", "-f", str(path), "-o", "json"))
-        conditions = (found.get("status") or {}).get("conditions") or ()
+        conditions = (json.loads(kubectl("get", *crd, "-o", "json")).get("status") or {}).get("conditions") or ()
         return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
     until(is_served)

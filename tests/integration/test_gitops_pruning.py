@@ -76,8 +76,7 @@ def tools(control_plane: ControlPlane) -> Kubectl:
     """An API server that knows the kinds of Argo CD and Flux."""
     kubectl = control_plane.kubectl
     for kind in PLACES:
-        kubectl("apply", "--server-side", "-f", str(crd(kind)))
-        kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(crd(kind)))
+        kinds.install_crd(kubectl, crd(kind))
     return kubectl
 
 

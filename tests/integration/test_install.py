@@ -55,6 +55,7 @@ def serves(installation: Installation, namespace: str = "") -> None:
         until(lambda: there.get("deployment", "qwen") is not None)
         settle(there, "qwen")
         there.kubectl("delete", "emb,mcache", "--all")
+        until(lambda: not there.items("deployment") + there.items("poddisruptionbudget"))  # collected, some time later
     assert "Traceback" not in operator.log.read_text()
     assert "403" not in operator.log.read_text()
 
@@ -154,6 +155,7 @@ def test_a_second_release_has_a_name_and_namespaces_of_its_own(installation: Ins
         there.service()
         until(lambda: there.condition("emb", "qwen")["reason"] == "WaitingForWeights")
         there.kubectl("delete", "emb,mcache", "--all")
+        until(lambda: not there.items("deployment") + there.items("poddisruptionbudget"))  # collected, some time later
     second.helm("uninstall", "mine")
     installation.helm("uninstall", "embedding-operator")
     installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
@@ -248,6 +250,7 @@ def test_upgrade_rollback_and_removal_lose_nothing(installation: Installation, o
     helm("install", "third", str(CHART), "--set=crds.install=false")
     with installation.operator("third-embedding-operator"):
         there.kubectl("delete", "emb,mcache", "--all")
+        until(lambda: not there.items("deployment") + there.items("poddisruptionbudget"))  # collected, some time later
         until(lambda: there.items("deployment") == [])
     helm("uninstall", "third")
     installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
