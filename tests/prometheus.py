@@ -35,9 +35,18 @@ def promtool(*arguments: str, stdin: str | None = None) -> str:
 
 
 class Prometheus:
-    """`with Prometheus(directory, {job: address}, rules) as it: it.query(...)`; it scrapes every second."""
+    """`with Prometheus(directory, {job: address}, rules) as it: it.query(...)`; it scrapes every second.
 
-    def __init__(self, directory: Path, targets: Mapping[str, Mapping[str, Any]], rules: Sequence[Path] = ()) -> None:
+    `jobs` are whole entries of scrape_configs beside those.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        targets: Mapping[str, Mapping[str, Any]] | None = None,
+        rules: Sequence[Path] = (),
+        jobs: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self._directory = directory
         self._port = free_ports(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,7 +54,11 @@ class Prometheus:
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(path) for path in rules],
             "scrape_configs": [
-                {"job_name": job, "honor_labels": True, "static_configs": [config]} for job, config in targets.items()
+                *(
+                    {"job_name": job, "honor_labels": True, "static_configs": [config]}
+                    for job, config in (targets or {}).items()
+                ),
+                *jobs,
             ],
         }
         (directory / "prometheus.yml").write_text(yaml.safe_dump(config))

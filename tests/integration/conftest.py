@@ -10,6 +10,7 @@ from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.resources import Object
+from tests import prometheus_operator
 from tests.cluster.controlplane import ControlPlane
 from tests.gateway import crd
 from tests.installed import POLICIES, operator_of, uninstall
@@ -58,6 +59,14 @@ def people(control_plane: ControlPlane) -> Iterator[People]:
     yield people
     uninstall(control_plane.kubectl, *POLICIES)
     control_plane.kubectl("delete", "namespace", people.namespace, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def pod_monitors(control_plane: ControlPlane) -> Iterator[None]:
+    """The Prometheus Operator's kind is installed, and gone again afterwards: many clusters are without."""
+    install_crd(control_plane.kubectl, prometheus_operator.crd("podmonitors"))
+    yield
+    control_plane.kubectl("delete", "-f", str(prometheus_operator.crd("podmonitors")))
 
 
 @pytest.fixture(scope="module")

@@ -224,6 +224,19 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "a label's value that no node has": (service(scheduling__nodeSelector={"a": "x y"}), VALUE),
     "a label of pods that is none": (service(runtime__podTemplate={"metadata": {"labels": {"a b": "x"}}}), KEYS),
     "a label's value that no pod has": (service(runtime__podTemplate={"metadata": {"labels": {"a": "x y"}}}), VALUE),
+    "a label of a PodMonitor that is none": (service(monitoring={"podMonitor": True, "labels": {"a b": "x"}}), KEYS),
+    "a label's value that no PodMonitor has": (
+        service(monitoring={"podMonitor": True, "labels": {"a": "x y"}}),
+        VALUE,
+    ),
+    "a PodMonitor's labels without one": (
+        service(monitoring={"labels": {"a": "x"}}),
+        "spec.monitoring.podMonitor: Required",
+    ),
+    "the operator's own label on a PodMonitor": (
+        service(monitoring={"podMonitor": True, "labels": {"app.kubernetes.io/managed-by": "x"}}),
+        "labels of embedding-operator.io/ and app.kubernetes.io/ are the operator's",
+    ),
     "an annotation of pods that is none": (
         service(runtime__podTemplate={"metadata": {"annotations": {"a b": "x"}}}),
         KEYS,

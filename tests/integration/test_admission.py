@@ -35,6 +35,8 @@ FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
         "exposure.service.loadBalancerSourceRanges": (["10.0.0.0/8"], ["0.0.0.0/0"]),
         "exposure.gateway": ({"parentRefs": [{"name": "a"}]}, {"parentRefs": [{"name": "b"}]}),
         "exposure.networkPolicy": ({"from": []}, {"from": [{"podSelector": {}}]}),
+        "monitoring.podMonitor": (True, False),
+        "monitoring.labels": ({"release": "a"}, {"release": "b"}),
     },
     "modelcaches": {
         "stager.serviceAccountName": ("reader", "boss"),
@@ -45,10 +47,13 @@ FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
 # What must be written beside a field for the schema to take it.
 BESIDE: dict[str, dict[str, Any]] = {
     "cache.claimTemplate": {"cache__claimName": REMOVE},
+    "monitoring.labels": {"monitoring__podMonitor": False},
     "exposure.service.nodePort": {"exposure__service__type": "NodePort"},
     "exposure.service.loadBalancerClass": {"exposure__service__type": "LoadBalancer"},
     "exposure.service.loadBalancerSourceRanges": {"exposure__service__type": "LoadBalancer"},
 }
+# Where the schema has its own say about what is taken away.
+REQUIRED = ("cache.claimTemplate", "exposure.service.loadBalancerClass", "monitoring.podMonitor")
 SOURCES = {
     "modelScope": {"repo": "a/b", "secretRef": {"name": "token", "key": "t"}},
     "huggingFace": {"repo": "a/b", "secretRef": {"name": "token", "key": "t"}},
@@ -90,9 +95,9 @@ def test_what_only_the_author_of_pods_may_write_needs_the_right_to_make_them(
     # an administrator's object: the author may edit what is his, and neither change nor take away what is not
     object_ = stored(people, written)
     assert people.update(AUTHOR, object_, changed(written, UNRELATED[kind])).allowed
-    for value in filter(None, (second, REMOVE)):
-        if value is REMOVE and field in ("cache.claimTemplate", "exposure.service.loadBalancerClass"):
-            continue  # the schema has its own say
+    for value in (second, REMOVE):
+        if value is None or (value is REMOVE and field in REQUIRED):
+            continue
         edited = changed(written, {path: value})
         assert f"spec.{field}" in people.update(AUTHOR, object_, edited).message
         assert people.update(owner, object_, edited).allowed

@@ -78,6 +78,7 @@ def everything() -> Manifest:
             "gateway": {"parentRefs": [{"name": "public"}]},
             "networkPolicy": {"from": []},
         },
+        monitoring={"podMonitor": True},
     )
 
 

@@ -41,7 +41,7 @@ STAGED = {
 
 
 @pytest.fixture(scope="module")
-def server(control_plane: ControlPlane, gateway_api: None) -> Iterator[Server]:
+def server(control_plane: ControlPlane, gateway_api: None, pod_monitors: None) -> Iterator[Server]:
     install_kinds(control_plane.kubectl)
     asked = Server(control_plane)
     yield asked

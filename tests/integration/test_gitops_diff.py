@@ -32,7 +32,7 @@ TRACKS = {
         "kustomize.toolkit.fluxcd.io/prune": "Enabled",
     },
 }
-MADE = (*CHILDREN, "networkpolicy", "httproute", "job", "pvc", "pod", "mcache")
+MADE = (*CHILDREN, "networkpolicy", "httproute", "podmonitor", "job", "pvc", "pod", "mcache")
 
 
 def examples() -> list[Object]:
@@ -57,7 +57,9 @@ def engines(control_plane: ControlPlane) -> Iterator[Engines]:
 
 
 @pytest.fixture(scope="module")
-def namespace(control_plane: ControlPlane, gateway_api: None, operator: OperatorProcess) -> Namespace:
+def namespace(
+    control_plane: ControlPlane, gateway_api: None, pod_monitors: None, operator: OperatorProcess
+) -> Namespace:
     return Namespace(control_plane.kubectl)
 
 
@@ -115,7 +117,8 @@ def made(namespace: Namespace, objects: list[Object]) -> list[Object]:
 def test_no_child_is_marked_as_applied_by_somebody(namespace: Namespace, objects: list[Object]) -> None:
     children = made(namespace, objects)
     found = {one["kind"] for one in children}
-    assert found >= {"Deployment", "Service", "ConfigMap", "ModelCache", "Job", "HTTPRoute", "PersistentVolumeClaim"}
+    assert found >= {"Deployment", "Service", "ConfigMap", "ModelCache", "Job", "PersistentVolumeClaim"}
+    assert found >= {"HTTPRoute", "PodMonitor"}
     for child in children:
         for marked in (child["metadata"], _template(child)):
             labels, annotations = marked.get("labels") or {}, marked.get("annotations") or {}

@@ -24,7 +24,7 @@ PRIORITY = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "meta
 
 
 @pytest.fixture(scope="module")
-def prepared(control_plane: ControlPlane, gateway_api: None) -> ControlPlane:
+def prepared(control_plane: ControlPlane, gateway_api: None, pod_monitors: None) -> ControlPlane:
     """What the manifests refer to, and a namespace of each Pod Security level."""
     kubectl = control_plane.kubectl
     namespaces = {item["metadata"]["namespace"] for file in FILES for item in yaml.safe_load_all(file.read_text())}

@@ -24,7 +24,7 @@ def planned(name, namespace):
     return [{**child, "metadata": {**child["metadata"], "namespace": namespace}} for child in rendered(name)]
 
 
-@pytest.mark.usefixtures("gateway_api")
+@pytest.mark.usefixtures("gateway_api", "pod_monitors")
 @pytest.mark.parametrize("name", PLANNED)
 async def test_the_next_operator_sends_nothing_that_is_in_force(applier, client, namespace, owner, name):
     children = [owned_by(child, owner) for child in planned(name, namespace)]

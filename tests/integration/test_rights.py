@@ -24,6 +24,7 @@ from tests.rights import OPERATOR, Right, events, granted, trespasses, used
 GROUP = "embedding-operator.io"
 GATEWAY = {"parentRefs": [{"name": "public"}]}
 POLICY: Object = {"from": []}
+MONITORING = {"podMonitor": True}
 # What no request needs: the API server asks for it where the plugin OwnerReferencesPermissionEnforcement is on.
 # Deletion is asked for where an owner is put back (tests/integration/test_children.py).
 ASKED_IN_ADMISSION = {
@@ -51,6 +52,11 @@ TAKEN: dict[str, Object] = {
     "budget": {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": {"maxUnavailable": 1}},
     "policy": {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"podSelector": {}}},
     "route": {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": {}},
+    "monitor": {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "spec": {"selector": {}, "podMetricsEndpoints": []},
+    },
 }
 
 
@@ -86,7 +92,7 @@ def names_that_are_taken(tour: Tour) -> str:
     namespace = tour.namespace()
     for name, manifest in TAKEN.items():
         of_stranger(namespace, manifest, name)
-        namespace.service(name, exposure={"gateway": GATEWAY, "networkPolicy": POLICY})
+        namespace.service(name, exposure={"gateway": GATEWAY, "networkPolicy": POLICY}, monitoring=MONITORING)
     namespace.service("first")
     namespace.stage()
     for name in TAKEN:
@@ -135,7 +141,7 @@ def a_whole_life(tour: Tour) -> None:
     """All children come and go, and at last the weights."""
     namespace = tour.namespace()
     cache = {"claimTemplate": {"size": "1Gi"}, "deletionPolicy": "Delete", "ttlAfterUnused": "1s"}
-    namespace.service(cache=cache, exposure={"gateway": GATEWAY, "networkPolicy": POLICY})
+    namespace.service(cache=cache, exposure={"gateway": GATEWAY, "networkPolicy": POLICY}, monitoring=MONITORING)
     namespace.stage()
     until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
     namespace.service(cache=cache, replicas=1, rollout={"revisionHistoryLimit": 0}, serving={"maxModelLen": 512})
@@ -143,6 +149,7 @@ def a_whole_life(tour: Tour) -> None:
         ("policy", "poddisruptionbudgets"),
         ("networking.k8s.io", "networkpolicies"),
         ("gateway.networking.k8s.io", "httproutes"),
+        ("monitoring.coreos.com", "podmonitors"),
     ):
         tour.uses(group, resource, "delete")
     namespace.kubectl("delete", "rs", "--all")  # the Deployment controller makes that of the newest revision again
@@ -192,7 +199,7 @@ def profiles_of_the_site(tour: Tour) -> None:
     tour.uses(GROUP, "runtimeprofiles", "create")
 
 
-@pytest.mark.usefixtures("gateway_api")
+@pytest.mark.usefixtures("gateway_api", "pod_monitors")
 def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
     control_plane: ControlPlane, tmp_path: Path
 ) -> None:

@@ -40,7 +40,7 @@ def test_the_recording_holds_what_a_busy_run_is_made_of() -> None:
         shown[event.key.kind].add(event.type)
     everything = {"ADDED", "MODIFIED", "DELETED"}
     unedited = {"ConfigMap", "ControllerRevision", "NetworkPolicy"}  # the first two are immutable
-    unasked = {"HTTPRoute"}  # that cluster has none; to the loop it is as a NetworkPolicy is
+    unasked = {"HTTPRoute", "PodMonitor"}  # that cluster has none; to the loop they are as a NetworkPolicy is
     for kind in set(KINDS) - unedited - unasked - {"RuntimeProfile", "PersistentVolumeClaim"}:
         assert shown[kind] == everything, kind
     assert all(shown[kind] >= {"ADDED", "DELETED"} for kind in unedited)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from embedding_operator.controllers.telling import METRICS
 from embedding_operator.metrics.text import Metric
@@ -14,6 +15,12 @@ from tests.unit.planning.test_golden import assert_as_reviewed
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "monitoring.md"
 BLOCK = re.compile(r"(<!-- metrics -->\n).*?(<!-- end -->)", re.S)
+
+
+def jobs() -> dict[str, Any]:
+    """What docs/monitoring.md shows for a Prometheus without the Prometheus Operator."""
+    blocks = re.findall(r"^```yaml\n(scrape_configs:\n.*?)^```$", PAGE.read_text(), re.M | re.S)
+    return {job["job_name"]: job for block in blocks for job in yaml.safe_load(block)["scrape_configs"]}
 
 
 def test_every_alert_says_how_bad_it_is_and_has_a_place_on_the_page() -> None:

@@ -29,7 +29,8 @@ def made() -> Iterator[dict[str, Any]]:
         "gateway": {"parentRefs": [{"name": "public"}]},
         "networkPolicy": {"from": [{"podSelector": {}}]},
     }
-    service = given.service(cache={"claimTemplate": {"size": "1Gi"}}, exposure=exposure)
+    monitoring = {"podMonitor": True}
+    service = given.service(cache={"claimTemplate": {"size": "1Gi"}}, exposure=exposure, monitoring=monitoring)
     planned = given.plan(service, given.seen(cache=given.cache()))
     yield from (*planned.create, *planned.apply, BUILT_IN[0])
     yield job(given.cache(staged=False), StagingSite("example.com/operator:1"))

@@ -33,6 +33,9 @@ embeddingservices:
       - exposure.service.loadBalancerSourceRanges=[]
     httproutes.gateway.networking.k8s.io: [exposure.gateway]
     networkpolicies.networking.k8s.io: [exposure.networkPolicy]
+    podmonitors.monitoring.coreos.com:
+      - monitoring.podMonitor=false
+      - monitoring.labels={}
 modelcaches:
   source: source
   sentBy: [source, storage, download.proxy, download.caBundleRef]

@@ -35,6 +35,10 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+# of the Prometheus Operator, if the cluster has it
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [get, list, watch, create, patch, delete]
 # config maps of its own label only are listed, which no rule can say
 - apiGroups: [""]
   resources: [services, configmaps]

@@ -193,6 +193,14 @@ class Scheduling(View):
 
 
 @dataclass(frozen=True, slots=True)
+class Monitoring(View):
+    """Who gathers the servers' metrics."""
+
+    pod_monitor: bool | None = None
+    labels: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddingServiceSpec(View):
     """What the user wrote."""
 
@@ -206,6 +214,7 @@ class EmbeddingServiceSpec(View):
     rollout: Rollout = Rollout()
     exposure: Exposure = Exposure()  # noqa: RUF009  (frozen, which the rule does not see in another module)
     scheduling: Scheduling = Scheduling()
+    monitoring: Monitoring = Monitoring()
     suspend: bool | None = None
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from embedding_operator.planning.weights import cache_name
 
 USERS_SETTLE = 2.0  # seconds in which the users of a ModelCache that come or go are counted together
 _APPLIED = frozenset(
-    {"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "NetworkPolicy", "HTTPRoute"}
+    {"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "NetworkPolicy", "HTTPRoute", "PodMonitor"}
 )
 _CHILDREN = _APPLIED | {"Pod", "Job"}
 

@@ -131,6 +131,7 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
         and is_replacing(unpacked(deployment)),
         has_network_policy=ObjectKey("NetworkPolicy", namespace, name) in context.cache,
         route=context.cache.get(ObjectKey("HTTPRoute", namespace, name)),
+        has_pod_monitor=ObjectKey("PodMonitor", namespace, name) in context.cache,
         absent=frozenset(context.absent),
         operator_namespace=context.settings.lease_namespace,
         has_budget=ObjectKey("PodDisruptionBudget", namespace, name) in context.cache,

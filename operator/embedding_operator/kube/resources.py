@@ -70,6 +70,7 @@ REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevi
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 HTTP_ROUTES: Final = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+POD_MONITORS: Final = Resource("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 SERVICES: Final = Resource("", "v1", "services", "Service")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
@@ -85,6 +86,7 @@ CHILD_KINDS: Final = (
     DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
     HTTP_ROUTES,
+    POD_MONITORS,
     JOBS,
     SERVICES,
     CONFIG_MAPS,
@@ -92,7 +94,7 @@ CHILD_KINDS: Final = (
     CLAIMS,
 )
 # A cluster may not have them, or not give us the right to them: who asks for none need not notice. That may change.
-OPTIONAL_KINDS: Final = (HTTP_ROUTES, NETWORK_POLICIES)
+OPTIONAL_KINDS: Final = (HTTP_ROUTES, POD_MONITORS, NETWORK_POLICIES)
 ALL: Final = (*OWN_KINDS, *CHILD_KINDS, LEASES, EVENTS)
 _BY_KIND: Final = {resource.kind: resource for resource in ALL}
 

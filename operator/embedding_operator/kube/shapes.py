@@ -132,6 +132,12 @@ class Policy(Whole, total=False):
     spec: Any
 
 
+class Monitor(Whole, total=False):
+    """Without its status, which says what each Prometheus makes of it, if at all."""
+
+    spec: Any
+
+
 class RouteCondition(TypedDict, total=False):
     type: Any
     status: Any
@@ -242,6 +248,7 @@ SHAPES: Final[Mapping[str, type]] = {
     "PodDisruptionBudget": Budget,
     "NetworkPolicy": Policy,
     "HTTPRoute": Route,
+    "PodMonitor": Monitor,
     "Pod": Pod,
     "PersistentVolumeClaim": Claim,
 }

@@ -265,6 +265,9 @@ def _rollout(service: EmbeddingService, resolved: Resolution, deployment: JsonOb
     if guarded := service.spec.exposure.network_policy:
         why = "spec.exposure.networkPolicy; nobody else may connect to the pods"
         yield Decision("rollout", "NetworkPolicy", f"{len(guarded.from_)} peers and the operator", why)
+    if service.spec.monitoring.pod_monitor:
+        why = "spec.monitoring.podMonitor; to /metrics, which wants no API key"
+        yield Decision("rollout", "PodMonitor", "leads Prometheus to the pods", why)
 
 
 def _strategy(service: EmbeddingService, resolved: Resolution, spec: JsonObject) -> tuple[str, str]:

@@ -24,6 +24,7 @@ class Observed:
     has_budget: bool = False
     has_network_policy: bool = False
     route: JsonObject | None = None
+    has_pod_monitor: bool = False
     absent: frozenset[str] = frozenset()  # optional kinds that this cluster does not have
     operator_namespace: str = "default"
     has_claim: bool = False

@@ -18,6 +18,7 @@ from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.networkpolicy import network_policy
 from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.owner import owner_reference
+from embedding_operator.planning.podmonitor import POD_MONITOR, pod_monitor
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.rolling import Rolling, Situation, budget, rolling
 from embedding_operator.planning.space import SpacePlan, plan_space
@@ -113,6 +114,8 @@ def _children(
         )
     if exposed.gateway and gateway.HTTP_ROUTE not in seen.absent:
         children.append(gateway.http_route(metadata, exposed.gateway, exposure.port_of(exposed)))
+    if service.spec.monitoring.pod_monitor and POD_MONITOR not in seen.absent:
+        children.append(pod_monitor(metadata, name, service.spec.monitoring.labels or {}))
     if chosen.scripts == scripts.config_map_name(seen.script_sources):
         children.insert(0, scripts.config_map(service.metadata.namespace or "", seen.script_sources))
     return tuple(children)
@@ -148,4 +151,6 @@ def _leftovers(service: EmbeddingService, seen: Observed, chosen: Revision | Non
         gone.append(("NetworkPolicy", service.metadata.name))
     if seen.route and not service.spec.exposure.gateway:
         gone.append((gateway.HTTP_ROUTE, service.metadata.name))
+    if seen.has_pod_monitor and not service.spec.monitoring.pod_monitor:
+        gone.append((POD_MONITOR, service.metadata.name))
     return tuple(gone)

@@ -17,7 +17,7 @@ from embedding_operator.api.service import ModelStatus, ResolvedStatus
 
 ANNOTATION = f"{names.GROUP}/revision"  # on pods: which revision made them
 # spec fields that do not reach the pod: changing them makes no revision
-_NOT_IN_POD = frozenset({"replicas", "suspend", "exposure"})
+_NOT_IN_POD = frozenset({"replicas", "suspend", "exposure", "monitoring"})
 _IN_POD_EXPOSURE = frozenset({"apiKeySecretRef", "tls"})  # beside which nothing of it does
 _NOT_IN_POD_CACHE = frozenset({"securityContext", "deletionPolicy", "ttlAfterUnused"})
 _NOT_IN_POD_ROLLOUT = frozenset({"strategy", "minAvailable", "revisionHistoryLimit", "embeddingSpace"})

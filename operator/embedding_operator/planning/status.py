@@ -18,6 +18,7 @@ from embedding_operator.planning.gateway import HTTP_ROUTE, routed
 from embedding_operator.planning.observed import Observed, replicas_of
 from embedding_operator.planning.obstacles import REFUSALS
 from embedding_operator.planning.onenode import crowded, held_elsewhere
+from embedding_operator.planning.podmonitor import POD_MONITOR, monitored
 from embedding_operator.planning.pods import Trouble, explained, serving_nodes, trouble
 from embedding_operator.planning.podsecurity import forbidden
 from embedding_operator.planning.problems import problems_of, situation_of, told
@@ -95,6 +96,9 @@ def _conditions(facts: Facts, counts: Counts) -> tuple[Condition, ...]:
         rows.append(degraded)
     if shown and (gateway := service.spec.exposure.gateway):
         rows.append((Type.ROUTED, *routed(gateway, seen.route, installed=HTTP_ROUTE not in seen.absent)))
+    if shown and service.spec.monitoring.pod_monitor:
+        installed = POD_MONITOR not in seen.absent
+        rows.append((Type.MONITORED, *monitored(installed=installed, made=seen.has_pod_monitor)))
     if shown and (newer := newer_profile(service, seen, shown)):
         rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer))
     if shown and (found := problems_of(situation_of(shown.resolved))):

@@ -120,6 +120,7 @@ EVERYTHING: Spec = {
         "schedulerName": "volcano",
         "nodeLossToleration": "30s",
     },
+    "monitoring": {"podMonitor": True, "labels": {"release": "prometheus"}},
     "suspend": True,
 }
 # a field that must be there is changed instead of taken away
@@ -135,6 +136,7 @@ OTHER = {
     "exposure.tls.secretRef.name": "another",
     "exposure.gateway.parentRefs": [{"name": "other"}],
     "exposure.networkPolicy.from": [],
+    "monitoring.podMonitor": False,
     "task": "Rerank",
 }
 INSTEAD = {

@@ -115,6 +115,7 @@ SERVICES: dict[str, dict[str, Any]] = {
                 ]
             },
         },
+        monitoring={"podMonitor": True, "labels": {"release": "prometheus"}},
         scheduling={
             "topologySpread": [
                 {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 2},

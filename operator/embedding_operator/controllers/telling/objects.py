@@ -24,7 +24,8 @@ SERVICES: Final = Metric(f"{_P}_services", "gauge", "EmbeddingServices by their 
 SERVICE: Final = Metric(
     f"{_P}_service_condition",
     "gauge",
-    "1 for Ready and Routed, whatever their status, and for Stalled, Degraded, UpdateAvailable and KnownProblems.",
+    "1 for Ready, Routed and Monitored, whatever their status, and for Stalled, Degraded, UpdateAvailable and "
+    "KnownProblems.",
     (*_SERVICE, *_CONDITION),
 )
 WANTED: Final = Metric(f"{_P}_service_replicas", "gauge", "Replicas that are asked for; 0 if suspended.", _SERVICE)
@@ -47,7 +48,7 @@ RATE: Final = Metric(f"{_P}_cache_staging_bytes_per_second", "gauge", "How fast,
 
 METRICS: Final = (SERVICE, SERVICES, WANTED, READY, CACHES, CACHE, BYTES, VERIFIED, USERS, DONE, ALL, RATE)
 
-_WHATEVER: Final = frozenset({Type.READY, Type.ROUTED})  # shown true or not
+_WHATEVER: Final = frozenset({Type.READY, Type.ROUTED, Type.MONITORED})  # shown true or not
 _WHILE_TRUE: Final = frozenset({Type.STALLED, Type.DEGRADED, Type.UPDATE_AVAILABLE, Type.KNOWN_PROBLEMS})
 
 
