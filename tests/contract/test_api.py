@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from charts.manifests import CHART
 from tests.contract.client import Client, dot
 from tests.contract.conftest import NAMES, RELEASE, Kind
 from tests.standins.vllm.process import ServerProcess
@@ -180,15 +179,6 @@ def test_metrics_carry_the_first_name_and_move(client: Client) -> None:
     # One engine request per text, one HTTP request for both.
     assert read("vllm:request_success_total", model_name=NAMES[0], finished_reason="stop") == done + 2
     assert read("http_requests_total", handler="/v1/embeddings", method="POST", status="2xx") == http + 1
-
-
-def test_the_dashboard_of_the_servers_asks_for_what_is_told(client: Client) -> None:
-    made = (CHART / "dashboards" / "embedding-servers.json").read_text()
-    asked = set(re.findall(r"vllm:\w+|http_\w+", made))
-    assert len(asked) > 10
-    client.vectors("hello")
-    told = client.get("/metrics").body.decode()
-    assert {name for name in asked if not re.search(rf"^{name}{{", told, re.M)} == set()
 
 
 def test_metrics_are_prometheus_text(client: Client) -> None:

@@ -11,12 +11,12 @@ from threading import Thread
 
 import pytest
 
-from charts.manifests import CHART
 from embedding_operator.controllers.telling import METRICS
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, settle, until
 from tests.operator_process import OperatorProcess
+from tests.panels import panels
 from tests.prometheus import Prometheus, promtool
 from tests.prometheus_rules import RULES
 from tests.standins import npu_exporter
@@ -117,15 +117,6 @@ def begin_staging(namespace: Namespace) -> None:
     (cache,) = [one["metadata"]["name"] for one in namespace.items("modelcache") if "4b" in one["metadata"]["name"]]
     progress = {"phase": "Downloading", "percent": 50, "bytes": 5, "totalBytes": 10, "bytesPerSecond": 2}
     namespace.write_status("modelcache", cache, {"progress": progress})
-
-
-def panels() -> Iterator[tuple[str, str]]:
-    """Each query of each panel, as Grafana would ask it with nothing chosen."""
-    for path in sorted((CHART / "dashboards").glob("*.json")):
-        for panel in json.loads(path.read_text())["panels"]:
-            for target in panel.get("targets", ()):
-                asked = target["expr"].replace("$__rate_interval", "1m")
-                yield f"{path.stem}: {panel['title']}", asked.replace("$namespace", ".*").replace("$service", ".*")
 
 
 def without_series(prometheus: Prometheus) -> list[str]:
