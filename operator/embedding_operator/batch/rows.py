@@ -23,6 +23,12 @@ class Shard:
     """In bytes for lines (a line belongs to the shard in which it begins), row groups for Parquet."""
     bytes: int
     """How much of the input that is, for progress."""
+    part: int = 0
+    """Which shard of its file, from 0."""
+    first_row: int | None = None
+    """How many rows of the file come before it, where that was found out when the file was cut."""
+    rows: int | None = None
+    """How many it has, where that was found out."""
 
 
 @dataclass(frozen=True, slots=True)
