@@ -8,7 +8,6 @@ from typing import Protocol
 
 import msgspec
 
-from .errors import BatchError
 from .jobspec import JobSpec
 from .places import OutputPlace, Sink
 from .records import DataFile, data_paths
@@ -34,9 +33,16 @@ class Format(Protocol):
 def format_of(job: JobSpec, shard: Shard, output: OutputPlace) -> Format:
     """The format that the job wants."""
     match job.output.format:
+        case "Parquet":
+            from .parquetout import Parquet
+
+            return Parquet(job, shard, output)
+        case "Npy":
+            from .npy import Npy
+
+            return Npy(job, shard, output)
         case "JsonLines":
             return JsonLines(job, shard, output)
-    raise BatchError("BadSpec", f"output.format {job.output.format} is none")
 
 
 def number_type(job: JobSpec) -> str:

@@ -38,7 +38,12 @@ def data_url(value: str, place: InputPlace) -> str:
     if "\0" in value:
         raise ValueError("its path holds a NUL")
     data = place.image(value, MAX_BYTES)
-    return f"data:{_kind(data, value)};base64,{base64.b64encode(data).decode()}"
+    return url_of(data, value)
+
+
+def url_of(data: bytes, what: str) -> str:
+    """The bytes of an image as a data URL. Raises ValueError."""
+    return f"data:{_kind(data, what)};base64,{base64.b64encode(data).decode()}"
 
 
 def _kind(data: bytes, what: str) -> str:

@@ -8,6 +8,8 @@ from typing import BinaryIO
 LIMIT = 64 << 20
 """Bytes of a line. A longer one is nobody's text, and would be memory."""
 _SKIP = 1 << 20
+_MARK = b"\xef\xbb\xbf"
+"""What some editors of Windows put before UTF-8."""
 
 
 def lines_of(stream: BinaryIO, start: int, end: int, limit: int = LIMIT) -> Iterator[bytes | None]:
@@ -26,18 +28,17 @@ def lines_of(stream: BinaryIO, start: int, end: int, limit: int = LIMIT) -> Iter
         line = stream.readline(limit + 1)
         if not line:
             return
-        at += len(line)
-        if line.endswith(b"\n"):
-            yield line[:-2] if line.endswith(b"\r\n") else line[:-1]
-        elif len(line) <= limit:
-            yield line
-        else:
+        begins, at = at, at + len(line)
+        if not line.endswith(b"\n") and len(line) > limit:
             del line
             yield None
             while piece := stream.readline(_SKIP):
                 at += len(piece)
                 if piece.endswith(b"\n"):
                     break
+            continue
+        line = line.removesuffix(b"\n").removesuffix(b"\r") if line.endswith(b"\n") else line
+        yield line.removeprefix(_MARK) if begins == 0 else line
 
 
 def first_byte(start: int) -> int:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from .errors import BatchError
-from .images import data_url
+from .fields import fields_of
+from .images import data_url, url_of
 from .jobspec import JobSpec
-from .lines import LIMIT
 from .places import InputPlace
 from .rows import BadRow, Row, Shard
 
 MISSING = object()
 """No such field, which is something else than null only in words."""
-_BOM = b"\xef\xbb\xbf"
-_ID_BYTES = 4096
+
+Ids = Literal["int64", "string", "any"]
+"""Of which type ids must be: all of a column of Parquet have one."""
+
+_ID_LENGTH = 4096
 
 
 class _BadError(Exception):
@@ -28,16 +30,16 @@ class _BadError(Exception):
 class RowMaker:
     """Makes rows of the values of one shard."""
 
-    def __init__(self, job: JobSpec, shard: Shard, place: InputPlace) -> None:
-        self._input = job.input
-        self._rerank = job.task == "Rerank"
+    def __init__(self, job: JobSpec, shard: Shard, place: InputPlace, ids: Ids = "any") -> None:
+        self._fields = fields_of(job)
         self._place = place
         self._file = shard.file
         self._first = shard.first_row
-        if job.input.id_field is None and shard.first_row is None:
+        self._ids = ids
+        if self._fields.id is None and shard.first_row is None:
             raise BatchError("Internal", f"{shard.file}: its rows were not counted, and have no ids of their own")
 
-    def made(self, number: int, values: dict[str, Any]) -> Row | BadRow:
+    def made(self, number: int, values: Mapping[str, Any]) -> Row | BadRow:
         """The row of these values by field."""
         name: str | int | None = None
         try:
@@ -48,114 +50,72 @@ class RowMaker:
 
     def bad(self, number: int, reason: str, message: str) -> BadRow:
         """A row that has no values."""
-        name = None if self._input.id_field else self._numbered(number)
-        return BadRow(number, name, reason, message)
+        return BadRow(number, None if self._fields.id else self._numbered(number), reason, message)
 
-    def _row(self, number: int, name: str | int, values: dict[str, Any]) -> Row:
-        told = self._input
-        image = self._image(values)
-        if self._rerank:
-            query = self._text(values, told.query_field or "query", needed=True)
-            document = self._text(values, told.document_field or "document", needed=image is None)
-            return Row(number, name, query=query, document=document, image=image)
-        text = self._text(values, told.text_field, needed=image is None) if told.text_field else None
-        if text is None and image is None:
-            raise _BadError("MissingField", f"no {told.image_field!r}")
-        return Row(number, name, text=text, image=image)
+    def _row(self, number: int, name: str | int, values: Mapping[str, Any]) -> Row:
+        fields = self._fields
+        image = self._image(values, fields.image)
+        return Row(
+            number,
+            name,
+            text=self._text(values, fields.text, needed=image is None),
+            image=image,
+            query=self._text(values, fields.query, needed=True),
+            document=self._text(values, fields.document, needed=image is None),
+        )
 
-    def _id(self, number: int, values: dict[str, Any]) -> str | int:
-        field = self._input.id_field
+    def _id(self, number: int, values: Mapping[str, Any]) -> str | int:
+        field = self._fields.id
         if field is None:
             return self._numbered(number)
         value = values.get(field, MISSING)
         if value is MISSING or value is None:
             raise _BadError("MissingField", f"no {field!r}, which is the id")
-        if isinstance(value, str) and value and len(value) <= _ID_BYTES:
+        if isinstance(value, str) and 0 < len(value) <= _ID_LENGTH:
+            if self._ids == "int64":
+                raise _BadError("BadID", f"{field!r} is a text, and that of the file's first row an integer")
             return value
         if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63:
+            if self._ids == "string":
+                raise _BadError("BadID", f"{field!r} is an integer, and that of the file's first row a text")
             return value
-        raise _BadError("BadID", f"{field!r} must be a text of 1 to {_ID_BYTES} characters, or an integer of 64 bits")
+        raise _BadError("BadID", f"{field!r} must be a text of 1 to {_ID_LENGTH} characters or an integer of 64 bits")
 
     def _numbered(self, number: int) -> str:
+        """From 1, as editors count lines."""
         assert self._first is not None
         return f"{self._file}:{self._first + number + 1}"
 
-    def _text(self, values: dict[str, Any], field: str, *, needed: bool) -> str | None:
+    def _text(self, values: Mapping[str, Any], field: str | None, *, needed: bool) -> str | None:
+        if field is None:
+            return None
         value = values.get(field, MISSING)
         if value is MISSING or value is None:
-            if not needed:
-                return None
-            raise _BadError("MissingField", f"no {field!r}" if value is MISSING else f"{field!r} is null")
+            if needed:
+                raise _BadError("MissingField", f"no {field!r}" if value is MISSING else f"{field!r} is null")
+            return None
         if not isinstance(value, str):
             raise _BadError("NotText", f"{field!r} is no text")
         if not value.strip():
-            if not needed:
-                return None
-            raise _BadError("EmptyText", f"{field!r} is empty")
+            if needed:
+                raise _BadError("EmptyText", f"{field!r} is empty")
+            return None
         return value
 
-    def _image(self, values: dict[str, Any]) -> str | None:
-        field = self._input.image_field
+    def _image(self, values: Mapping[str, Any], field: str | None) -> str | None:
+        """A data URL, a path, the bytes themselves, or both of the latter as data sets in Parquet have them."""
         value = values.get(field) if field else None
-        if value is None or value == "":
+        if isinstance(value, dict):
+            value = value.get("bytes") or value.get("path")
+        if value is MISSING or value is None or value in ("", b""):
+            if field and not self._fields.text and not self._fields.document:
+                raise _BadError("MissingField", f"no {field!r}")
             return None
-        if not isinstance(value, str):
-            raise _BadError("BrokenImage", f"{field!r} is neither a data URL nor a path")
         try:
-            return data_url(value, self._place)
+            if isinstance(value, bytes):
+                return url_of(value, "the image")
+            if isinstance(value, str):
+                return data_url(value, self._place)
         except ValueError as error:
             raise _BadError("BrokenImage", f"{field!r}: {error}") from None
-
-
-class LineRows:
-    """Makes rows of lines: JSON Lines, or plain text."""
-
-    def __init__(self, job: JobSpec, shard: Shard, place: InputPlace) -> None:
-        self._maker = RowMaker(job, shard, place)
-        self._at_start = shard.offset == 0
-        self._text_field = (job.input.text_field or "text") if job.input.format == "Text" else None
-        if self._text_field and not job.input.text_field:
-            job = job.model_copy(update={"input": job.input.model_copy(update={"text_field": self._text_field})})
-            self._maker = RowMaker(job, shard, place)
-        self._decode = _decoder(job)
-
-    def row(self, number: int, line: bytes | None) -> Row | BadRow | None:
-        """The row of a line; None where an empty line is none."""
-        if line is None:
-            return self._maker.bad(number, "LineTooLong", f"the line is longer than {LIMIT >> 20} MiB")
-        if number == 0 and self._at_start and line.startswith(_BOM):
-            line = line[len(_BOM) :]
-        if self._text_field:
-            return self._of_text(number, line)
-        if not line.strip():
-            return None
-        try:
-            values = self._decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:
-            return self._maker.bad(number, "InvalidJSON", f"the line is no JSON object: {error}"[:300])
-        return self._maker.made(number, values)
-
-    def _of_text(self, number: int, line: bytes) -> Row | BadRow:
-        assert self._text_field
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            return self._maker.bad(number, "NotText", f"the line is no UTF-8 (byte {error.start})")
-        return self._maker.made(number, {self._text_field: text})
-
-
-def _decoder(job: JobSpec) -> Any:
-    """A decoder that keeps the fields that are used, and passes over all others."""
-    told = job.input
-    fields = (told.id_field, told.text_field, told.image_field)
-    if job.task == "Rerank":
-        fields = (told.id_field, told.query_field or "query", told.document_field or "document", told.image_field)
-    names = {f"f{number}": name for number, name in enumerate(dict.fromkeys(one for one in fields if one))}
-    kind = msgspec.defstruct("Line", [(own, Any, MISSING) for own in names], rename=names)
-    decode = msgspec.json.Decoder(kind).decode
-
-    def values(line: bytes) -> dict[str, Any]:
-        found = decode(line)
-        return {name: getattr(found, own) for own, name in names.items()}
-
-    return values
+        raise _BadError("BrokenImage", f"{field!r} is neither a data URL nor a path")

@@ -1,0 +1,45 @@
+"""The input of a job as shards: what is looked up in each file so that it can be cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .fields import fields_of
+from .globs import InputFile
+from .jobspec import JobSpec
+from .lines import LIMIT, first_byte, lines_of
+from .places import InputPlace, input_of
+from .rows import Shard
+from .sharding import counted, cut_groups, cut_lines
+
+
+def cut(job: JobSpec) -> Iterator[tuple[InputFile, list[Shard]]]:
+    """The files that are meant, by path, each with its shards. Blocks. Raises BatchError.
+
+    The rows of lines are counted where rows have no ids of their own, because a row is named by its number then; the
+    file is read once for that.
+    """
+    place = input_of(job)
+    for file in place.listed(job.input.files):
+        yield file, _cut(job, file, place)
+
+
+def _cut(job: JobSpec, file: InputFile, place: InputPlace) -> list[Shard]:
+    if job.input.format == "Parquet":
+        from .parquetin import groups_of
+
+        with place.opened(file) as stream:
+            return cut_groups(job.key, file, groups_of(job, file.path, stream), job.shard_bytes)
+    shards = cut_lines(job.key, file, job.shard_bytes)
+    if fields_of(job).id is not None:
+        return shards
+    return counted(shards, [_rows(job, file, shard, place) for shard in shards])
+
+
+def _rows(job: JobSpec, file: InputFile, shard: Shard, place: InputPlace) -> int:
+    """As many as `open_shard` will give."""
+    with place.opened(file, first_byte(shard.offset)) as stream:
+        lines = lines_of(stream, shard.offset, shard.offset + shard.length, LIMIT)
+        if job.input.format == "Text":
+            return sum(1 for _ in lines)
+        return sum(1 for line in lines if line is None or line.strip())
