@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from .fields import fields_of
 from .globs import InputFile
 from .jobspec import JobSpec
@@ -13,18 +11,13 @@ from .rows import Shard
 from .sharding import counted, cut_groups, cut_lines
 
 
-def cut(job: JobSpec) -> Iterator[tuple[InputFile, list[Shard]]]:
-    """The files that are meant, by path, each with its shards. Blocks. Raises BatchError.
+def cut(job: JobSpec, file: InputFile) -> list[Shard]:
+    """The shards of a file, in order. Blocks. Raises BatchError.
 
     The rows of lines are counted where rows have no ids of their own, because a row is named by its number then; the
     file is read once for that.
     """
     place = input_of(job)
-    for file in place.listed(job.input.files):
-        yield file, _cut(job, file, place)
-
-
-def _cut(job: JobSpec, file: InputFile, place: InputPlace) -> list[Shard]:
     if job.input.format == "Parquet":
         from .parquetin import groups_of
 

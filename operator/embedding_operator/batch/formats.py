@@ -77,4 +77,4 @@ class JsonLines:
 def committed(path: str, sink: Sink) -> DataFile:
     """The file that the sink has become."""
     sink.commit()
-    return DataFile(path, sink.bytes, sink.sha256)
+    return DataFile(path, sink.size, sink.sha256)

@@ -7,7 +7,6 @@ pod that was writing it. Any process may be killed at any moment, and no reader 
 from __future__ import annotations
 
 import errno
-import glob
 import hashlib
 import os
 import platform
@@ -23,6 +22,7 @@ from .globs import InputFile
 from .listing import OUTPUT_MARK, inside, listed, version_of
 
 BUFFER = 1 << 20
+_MARK = ".tmp-"
 
 
 class LocalInput:
@@ -41,14 +41,14 @@ class LocalInput:
         except (FileNotFoundError, ValueError):
             raise changed(file.path) from None
         except OSError as error:
-            raise _refused(error, file.path) from None
+            raise refused(error, file.path) from None
         with stream:
             self._check(stream, file)
             try:
                 stream.seek(offset)
                 yield stream
             except OSError as error:
-                raise _refused(error, file.path) from None
+                raise refused(error, file.path) from None
             self._check(stream, file)
 
     def image(self, path: str, limit: int) -> bytes:
@@ -92,7 +92,7 @@ class LocalOutput:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _refused(error, path) from None
+            raise refused(error, path) from None
 
     @contextmanager
     def opened(self, path: str) -> Iterator[BinaryIO]:
@@ -107,29 +107,40 @@ class LocalOutput:
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def clean(self, paths: Sequence[str]) -> int:
+        places = [self._root / path for path in paths]
+        ours = {place.with_name(f".{place.name}") for place in places}
         count = 0
-        for path in paths:
-            place = self._root / path
-            for left in place.parent.glob(f".{glob.escape(place.name)}.tmp-*"):
-                with suppress(FileNotFoundError):
-                    left.unlink()
-                    count += 1
+        for directory in {place.parent for place in places}:
+            for left in directory.iterdir() if directory.is_dir() else ():
+                name, mark, _ = left.name.rpartition(_MARK)
+                if mark and left.with_name(name) in ours:
+                    with suppress(FileNotFoundError):
+                        left.unlink()
+                        count += 1
         return count
+
+    def check(self) -> None:
+        try:
+            _make(self._root / OUTPUT_MARK)
+            (self._root / OUTPUT_MARK / f".check{_MARK}{_writer()}").touch()
+            (self._root / OUTPUT_MARK / f".check{_MARK}{_writer()}").unlink()
+        except OSError as error:
+            raise refused(error, str(self._root)) from None
 
 
 class LocalSink:
     """One file."""
 
     def __init__(self, place: Path) -> None:
-        self.bytes = 0
+        self.size = 0
         self._hash = hashlib.sha256()
         self._place = place
-        self._temporary = place.with_name(f".{place.name}.tmp-{_writer()}")
+        self._temporary = place.with_name(f".{place.name}{_MARK}{_writer()}")
         try:
             _make(place.parent)
             self._stream = self._temporary.open("wb", buffering=BUFFER)
         except OSError as error:
-            raise _refused(error, str(self._temporary)) from None
+            raise refused(error, str(self._temporary)) from None
 
     @property
     def sha256(self) -> str:
@@ -139,9 +150,9 @@ class LocalSink:
         try:
             count = self._stream.write(data)
         except OSError as error:
-            raise _refused(error, str(self._place)) from None
+            raise refused(error, str(self._place)) from None
         self._hash.update(data)
-        self.bytes += count
+        self.size += count
         return count
 
     def commit(self) -> None:
@@ -154,7 +165,7 @@ class LocalSink:
         except FileNotFoundError:
             raise BatchError("Internal", f"{self._temporary.name} was removed while it was being written") from None
         except OSError as error:
-            raise _refused(error, str(self._place)) from None
+            raise refused(error, str(self._place)) from None
 
     def abandon(self) -> None:
         with suppress(OSError):
@@ -186,8 +197,8 @@ def _sync(directory: Path) -> None:
         os.close(handle)
 
 
-def _refused(error: OSError, where: str) -> BatchError:
-    """The volume said no: each cause has a remedy of its own."""
+def refused(error: OSError, where: str) -> BatchError:
+    """In words; the volume said no: each cause has a remedy of its own."""
     user = os.getuid()
     match error.errno:
         case errno.ENOSPC:

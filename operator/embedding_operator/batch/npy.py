@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from .formats import committed, number_type
 from .jobspec import JobSpec
+from .local import refused
 from .places import OutputPlace
 from .records import DataFile, data_paths
 from .rows import Shard, Vector
@@ -26,12 +28,14 @@ class Npy:
         self._type = number_type(job)
         self._scores = job.task == "Rerank"
         self._rows = self._width = 0
-        self._values = tempfile.TemporaryFile(dir=output.scratch)  # noqa: SIM115 - closed by commit or abandon
+        with _told():
+            self._values = tempfile.TemporaryFile(dir=output.scratch)  # noqa: SIM115 - closed by commit or abandon
         self._sinks = [output.create(path) for path in self._paths]
 
     def add(self, results: Sequence[Vector]) -> None:
         for result in results:
-            self._values.write(result.values)
+            with _told():
+                self._values.write(result.values)
             self._sinks[1].write(msgspec.json.encode(result.row.id) + b"\n")
             self._width = len(result.values)
         self._rows += len(results)
@@ -40,16 +44,25 @@ class Npy:
         dimensions = self._width // struct.calcsize(self._type)
         sink = self._sinks[0]
         sink.write(header(self._type, (self._rows,) if self._scores else (self._rows, dimensions)))
-        self._values.seek(0)
-        while piece := self._values.read(_COPY):
-            sink.write(piece)
-        self._values.close()
+        with _told(), self._values:
+            self._values.seek(0)
+            while piece := self._values.read(_COPY):
+                sink.write(piece)
         return [committed(path, sink) for path, sink in zip(self._paths, self._sinks, strict=True)]
 
     def abandon(self) -> None:
-        self._values.close()
+        with suppress(OSError):
+            self._values.close()
         for sink in self._sinks:
             sink.abandon()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise refused(error, "the place for vectors on their way (the output, or /tmp of the pod)") from None
 
 
 def header(kind: str, shape: tuple[int, ...]) -> bytes:

@@ -14,7 +14,7 @@ from .places import OutputPlace, Sink
 from .records import DataFile, data_paths
 from .rows import Shard, Vector
 
-_GROUP_BYTES = 16 << 20
+_GROUP_BYTES = 8 << 20
 _GROUP_ROWS = 1 << 16
 
 
@@ -79,13 +79,12 @@ class Parquet:
         count = len(self._ids)
         flat = value.type.value_type if self._job.task == "Embed" else value.type
         numbers = self._width * 8 // flat.bit_width
-        values = pa.Array.from_buffers(flat, count * numbers, [None, pa.py_buffer(bytes(self._values))])
+        values = pa.Array.from_buffers(flat, count * numbers, [None, pa.py_buffer(self._values)])
         if self._job.task == "Embed":
             values = pa.FixedSizeListArray.from_arrays(values, type=value.type)
-        batch = pa.RecordBatch.from_arrays([pa.array(self._ids, name.type), values], schema=self._schema)
-        self._writer.write_batch(batch, row_group_size=count)
-        self._ids.clear()
-        self._values.clear()
+        table = pa.Table.from_arrays([pa.array(self._ids, name.type), values], schema=self._schema)
+        self._writer.write_table(table, row_group_size=count)
+        self._ids, self._values = [], bytearray()
 
 
 class _Bytes(io.RawIOBase):
@@ -101,7 +100,7 @@ class _Bytes(io.RawIOBase):
         return self._sink.write(data)
 
     def tell(self) -> int:
-        return self._sink.bytes
+        return self._sink.size
 
 
 def _told(job: JobSpec) -> dict[str, str]:

@@ -30,8 +30,13 @@ class InputPlace(Protocol):
 class Sink(Protocol):
     """A file that is being written, and is not there before `commit`."""
 
-    bytes: int
-    sha256: str
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+
+    @property
+    def sha256(self) -> str:
+        """Of them."""
 
     def write(self, data: bytes | memoryview) -> int:
         """Append."""
@@ -46,8 +51,12 @@ class Sink(Protocol):
 class OutputPlace(Protocol):
     """Where output is written to. Paths are relative to its root."""
 
-    scratch: Path | None
-    """A directory for what is of no use to anybody else; None for the pod's own."""
+    @property
+    def scratch(self) -> Path | None:
+        """A directory for what is of no use to anybody else; None for the pod's own."""
+
+    def check(self) -> None:
+        """Raises BatchError if nothing can be written there."""
 
     def create(self, path: str) -> Sink:
         """A file that replaces what is there, when it is committed."""

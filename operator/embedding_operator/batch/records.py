@@ -12,9 +12,10 @@ Records are shared by all jobs with the same key: what one has finished, none do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -39,6 +40,16 @@ class DataFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relative to the output."""
     bytes: Count
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """The first line of a job's list of shards."""
+
+    shards: Count
+    reused: Count = 0
+    """How many were finished before the job began."""
+    started: float = 0.0
+    """When it was split, in seconds since 1970."""
 
 
 class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -96,20 +107,34 @@ def data_paths(job: JobSpec, shard: Shard) -> list[str]:
     return [f"{name}{extension}" for extension in EXTENSIONS[job.output.format]]
 
 
-def write_shards(job: JobSpec, shards: Iterable[Shard]) -> None:
+def write_shards(job: JobSpec, shards: Sequence[Shard], cut: Cut | None = None) -> None:
     """Let the list appear, whole."""
-    write_file(output_of(job), list_path(job), b"".join(msgspec.json.encode(shard) + b"\n" for shard in shards))
+    lines = [cut or Cut(len(shards)), *shards]
+    write_file(output_of(job), list_path(job), b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
 
 
 def read_shards(job: JobSpec) -> list[Shard]:
     """All shards of the job, in order. BatchError if it was not split yet."""
+    with _listed(job) as stream:
+        stream.readline()
+        return [msgspec.json.decode(line, type=Shard) for line in stream]
+
+
+def read_cut(job: JobSpec) -> Cut:
+    """How the job was split."""
+    with _listed(job) as stream:
+        return msgspec.json.decode(stream.readline(), type=Cut)
+
+
+@contextmanager
+def _listed(job: JobSpec) -> Iterator[BinaryIO]:
     output = output_of(job)
     path = list_path(job)
     if output.size(path) is None:
         raise BatchError("Unfinished", f"{path} is not on the output: the input is split first")
     try:
         with output.opened(path) as stream:
-            return [msgspec.json.decode(line, type=Shard) for line in stream]
+            yield stream
     except msgspec.DecodeError as error:
         raise BatchError("Internal", f"{path} is no list of shards ({error}): make the job again") from None
 
@@ -159,4 +184,4 @@ def write_file(output: OutputPlace, path: str, data: bytes) -> DataFile:
     except BaseException:
         sink.abandon()
         raise
-    return DataFile(path, sink.bytes, sink.sha256)
+    return DataFile(path, sink.size, sink.sha256)

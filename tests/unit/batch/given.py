@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from embedding_operator.batch.cutting import cut
 from embedding_operator.batch.jobspec import JobSpec
-from embedding_operator.batch.listing import listed
+from embedding_operator.batch.places import input_of
 from embedding_operator.batch.reading import open_shard
 from embedding_operator.batch.rows import BadRow, Row, Shard, Vector
-from embedding_operator.batch.sharding import counted, cut_lines
 from embedding_operator.batch.writing import ShardWriter
 
 KEY = "0123456789abcdef"
@@ -54,15 +54,8 @@ class Volume:
         )
 
     def shards(self, job: JobSpec) -> list[Shard]:
-        """The input cut by bytes, with the rows counted as far as a job without ids needs it."""
-        made = []
-        for file in listed(self.input, job.input.files):
-            cut = cut_lines(job.key, file, job.shard_bytes)
-            if job.input.id_field is None:
-                zero = counted(cut, [0] * len(cut))
-                cut = counted(cut, [sum(1 for _ in open_shard(job, one)) for one in zero])
-            made += cut
-        return made
+        """The input, cut."""
+        return [shard for file in input_of(job).listed(job.input.files) for shard in cut(job, file)]
 
 
 def rows_of(job: JobSpec, shards: Iterable[Shard]) -> list[Row | BadRow]:

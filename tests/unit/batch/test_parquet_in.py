@@ -12,6 +12,7 @@ from pyarrow import parquet
 from embedding_operator.batch.cutting import cut
 from embedding_operator.batch.errors import BatchError
 from embedding_operator.batch.jobspec import JobSpec
+from embedding_operator.batch.places import input_of
 from embedding_operator.batch.rows import BadRow, Row, Shard
 from tests.unit.batch.test_values import PNG, PNG_URL
 
@@ -25,7 +26,7 @@ def write(volume: Volume, columns: dict[str, Any], path: str = "a.parquet", grou
 
 
 def shards_of(job: JobSpec) -> list[Shard]:
-    return [shard for _, shards in cut(job) for shard in shards]
+    return [shard for file in input_of(job).listed(job.input.files) for shard in cut(job, file)]
 
 
 def job_of(volume: Volume, **fields: Any) -> JobSpec:
