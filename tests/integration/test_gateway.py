@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.gateway import crd
 from tests.installed import operator_of
-from tests.integration.kinds import install_kinds
+from tests.integration.kinds import install_crd, install_kinds
 from tests.integration.operating import Namespace, until
+from tests.unit.planning.test_gateway import APART, DOUBLED
 
 GATEWAY = {
     "parentRefs": [{"name": "public", "namespace": "infra", "sectionName": "https"}],
@@ -46,6 +49,21 @@ def routed(namespace: Namespace) -> tuple[str, str]:
 def asked_for_routes(control_plane: ControlPlane) -> int:
     lines = control_plane.audit_log.read_text().splitlines()
     return sum('"userAgent":"embedding-operator"' in line and "/httproutes" in line for line in lines)
+
+
+def test_what_is_refused_of_gateways_named_twice_is_what_an_api_server_refuses(without: Kubectl) -> None:
+    install_crd(without, crd("httproutes"))
+
+    def create(parents: Any) -> str:
+        spec = {"parentRefs": parents}
+        route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "x"}}
+        return without("create", "--dry-run=server", "-f", "-", input=json.dumps(route | {"spec": spec}))
+
+    for parents, _ in DOUBLED:
+        with pytest.raises(ClusterError, match="sectionName or port must be"):
+            create(parents)
+    for parents in APART:
+        assert "created" in create(parents)
 
 
 def test_where_it_is_not_installed_only_a_condition_says_so(

@@ -36,6 +36,21 @@ def http_route(metadata: JsonObject, gateway: Gateway, port: int) -> JsonObject:
     }
 
 
+def doubled(gateway: Gateway) -> str:
+    """What is wrong where a Gateway is named twice, for no API server takes such an HTTPRoute; empty if nothing is. By
+    different listeners it may be named as often as it has some."""
+    listeners: dict[str, list[str | None]] = {}
+    for parent in gateway.parent_refs:
+        listeners.setdefault(_shown(parent), []).append(parent.section_name)
+    for shown, named in listeners.items():
+        if len(named) > 1 and (None in named or len(set(named)) < len(named)):
+            return (
+                f"spec.exposure.gateway.parentRefs names {shown} {len(named)} times: write it once, or each time with "
+                "the sectionName of another listener"
+            )
+    return ""
+
+
 def routed(gateway: Gateway, route: JsonObject | None, *, installed: bool) -> tuple[bool, Reason, str]:
     """Whether clients get in by all Gateways that are named, and if not, why."""
     if not installed:
@@ -47,7 +62,7 @@ def routed(gateway: Gateway, route: JsonObject | None, *, installed: bool) -> tu
         )
     silent = []
     for parent in gateway.parent_refs:
-        shown = f"Gateway {parent.namespace + '/' if parent.namespace else ''}{parent.name}"
+        shown = _shown(parent)
         answers = list(_answers(parent, route or {}))
         refusal = next((one for one in answers if one.get("status") == "False"), None)
         if refusal is not None:
@@ -59,6 +74,10 @@ def routed(gateway: Gateway, route: JsonObject | None, *, installed: bool) -> tu
         answer = f"{' and '.join(silent)} {'have' if len(silent) > 1 else 'has'} not answered yet"
         return False, Reason.WAITING_FOR_GATEWAY, f"{answer}: it must exist, and a controller must run for its class"
     return True, Reason.ROUTE_ACCEPTED, f"for {', '.join(gateway.hostnames or ()) or 'every host of the listener'}"
+
+
+def _shown(parent: ParentReference) -> str:
+    return f"Gateway {parent.namespace + '/' if parent.namespace else ''}{parent.name}"
 
 
 def _answers(parent: ParentReference, route: JsonObject) -> Iterator[JsonObject]:

@@ -8,6 +8,8 @@ It never talks to the API server, reads no clock and rolls no dice: same input, 
 from dataclasses import dataclass
 
 from embedding_operator.api import names
+from embedding_operator.api.conditions import Reason
+from embedding_operator.api.exposure import Gateway
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus
 from embedding_operator.planning import exposure, gateway, revision, scripts
@@ -49,6 +51,7 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
     try:
         refuse_one_pod(service, seen)
         chosen = revision_to_run(service, spec_as_written, seen, wanted)
+        _refuse_doubled(service.spec.exposure.gateway)
     except PlanError as error:
         problem = error
     claim = made_claim(service) if not seen.has_claim else None
@@ -70,6 +73,12 @@ def plan_service(service: EmbeddingService, spec_as_written: JsonObject, seen: O
 
 def _replaced(service: EmbeddingService, seen: Observed) -> Replacing:
     return replacing(seen.pods, replicas_of(service), seen.deployment, one_pod=is_one_pod(seen.cache))
+
+
+def _refuse_doubled(ways: Gateway | None) -> None:
+    """All else goes on: pods are rolled, and a route that there is stays as it is."""
+    if ways and (problem := gateway.doubled(ways)):
+        raise PlanError(Reason.INVALID_SPEC, problem)
 
 
 def _metadata(service: EmbeddingService) -> JsonObject:
@@ -112,7 +121,7 @@ def _children(
         children.append(
             network_policy(metadata, name, exposed.network_policy, operator_namespace=seen.operator_namespace)
         )
-    if exposed.gateway and gateway.HTTP_ROUTE not in seen.absent:
+    if exposed.gateway and gateway.HTTP_ROUTE not in seen.absent and not gateway.doubled(exposed.gateway):
         children.append(gateway.http_route(metadata, exposed.gateway, exposure.port_of(exposed)))
     if service.spec.monitoring.pod_monitor and POD_MONITOR not in seen.absent:
         children.append(pod_monitor(metadata, name, service.spec.monitoring.labels or {}))

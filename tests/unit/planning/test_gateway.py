@@ -89,6 +89,36 @@ def test_no_route_is_applied_where_the_cluster_has_none() -> None:
     assert given.kinds(plan())[-1] == "HTTPRoute"  # so that nothing waits for it
 
 
+DOUBLED = [
+    ([{"name": "public"}, {"name": "public"}], "Gateway public 2 times"),
+    ([{"name": "public"}, {"name": "public", "sectionName": "https"}], "Gateway public 2 times"),
+    ([{"name": "public", "sectionName": "a"}] * 3, "Gateway public 3 times"),
+    ([*PARENTS, PARENTS[0]], "Gateway infra/public 2 times"),
+]
+"""Refused by the Gateway API, too: tests/integration/test_gateway.py."""
+APART = [
+    [{"name": "public"}, {"name": "public", "namespace": "infra"}],
+    [{"name": "public", "sectionName": "http"}, {"name": "public", "sectionName": "https"}],
+]
+
+
+@pytest.mark.parametrize(("parents", "words"), DOUBLED)
+def test_a_gateway_that_is_named_twice_is_refused_and_all_but_the_route_goes_on(parents: Any, words: str) -> None:
+    planned = plan({"parentRefs": parents}, route=route())
+    status, reason, message = given.conditions(planned)["Stalled"][:3]
+    assert (status, reason) == ("True", "InvalidSpec")
+    assert f"spec.exposure.gateway.parentRefs names {words}: write it once" in message
+    assert planned.apply == plan(gateway=None).apply
+    assert planned.delete == ()
+
+
+@pytest.mark.parametrize("parents", APART)
+def test_listeners_of_one_gateway_and_namesakes_are_no_doubles(parents: Any) -> None:
+    planned = plan({"parentRefs": parents})
+    assert given.child(planned, "HTTPRoute")["spec"]["parentRefs"] == parents
+    assert "Stalled" not in given.conditions(planned)
+
+
 @pytest.mark.parametrize(
     ("exposure", "seen", "gone"),
     [
