@@ -14,6 +14,8 @@ from embedding_operator.metrics.text import CONTENT_TYPE
 
 logger = logging.getLogger(__name__)
 
+_GOODBYE = 1.0  # seconds in which answers that are under way may end; somebody may never read his
+
 
 async def serve_health(
     port: int,
@@ -44,7 +46,7 @@ async def serve_health(
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", tell)])
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()
     return runner
