@@ -96,6 +96,14 @@ def _input_at(document: str) -> InputPlace:
         from .local import LocalInput
 
         return LocalInput(Path(place.root))
+    if place.root.startswith("s3://"):
+        from .objects import ObjectInput
+
+        return ObjectInput(place)
+    if place.root.startswith(("http://", "https://")):
+        from .webfiles import WebInput
+
+        return WebInput(place)
     raise _unknown("input", place.root)
 
 
@@ -106,6 +114,10 @@ def _output_at(document: str) -> OutputPlace:
         from .local import LocalOutput
 
         return LocalOutput(Path(place.root))
+    if place.root.startswith("s3://"):
+        from .objects import ObjectOutput
+
+        return ObjectOutput(place)
     raise _unknown("output", place.root)
 
 

@@ -1,8 +1,7 @@
 """A bucket of S3, or of any server that speaks its API.
 
-AWS's own runtime (awscrt) finds the credentials, a Secret's in the environment or those of the node's agent, and signs;
-requests are made like all others. An object has no sha256 unless whoever put it there had one stored; else it
-is read under the condition that it is still the one that was listed (its ETag), and its size is checked.
+Requests are signed (s3sign.py), and made like all others. An object has no sha256 unless whoever put it there had one
+stored; else it is read if it is still the one that was listed (its ETag), and its size is checked.
 """
 
 from __future__ import annotations
@@ -16,24 +15,19 @@ import xml.etree.ElementTree as ElementTree  # expat bounds what entities expand
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
-from awscrt import auth, http
-from awscrt.exceptions import AwsCrtError
 from yarl import URL
 
 from .errors import StageError
 from .manifest import listing_id
+from .s3sign import Signer, bucket_url
 from .select import RemoteFile
 from .settings import Settings
 from .source import Listing, Location, Origin, checked_files, checked_path, checked_size, patiently, read_body
 from .sourcespec import S3Source
-from .transport import StatusError, TransientError, Transport
-from .webidentity import web_identity
+from .transport import StatusError, Transport
 
 MAX_OBJECTS = 10_000
-CREDENTIALS_TIMEOUT = 30.0
 
-# Where one of these is set, somebody meant there to be credentials.
-_MEANT = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -48,17 +42,16 @@ class S3Bucket:
         self._settings = settings
         self._turns = asyncio.Semaphore(parallelism)
         self._region = source.region or os.environ.get("AWS_REGION") or "us-east-1"
-        self._base = _bucket_url(source, source.endpoint or endpoint, self._region)
+        self._base = bucket_url(source.bucket, source.endpoint or endpoint, self._region, source.addressing_style)
         self._prefix = f"{source.prefix}/" if source.prefix else ""
         self._name = f"s3://{source.bucket}/{self._prefix}"
-        self._identity = web_identity(transport, settings, os.environ, self._region)
-        self._provider: auth.AwsCredentialsProvider | None = None
+        self._signer = Signer(transport, settings, self._region)
         folder = (_NOT_IN_NAMES.sub("-", part) for part in self._name.removeprefix("s3://").strip("/").split("/"))
         self.origin = Origin("s3", "/".join(folder), "")
 
     async def listing(self) -> Listing:
         """All objects, with the sums that were stored with them; another ETag is another revision."""
-        self._provider = await self._credentials()
+        await self._signer.find(self._name, self._cure)
         found = await self._list()
         if not found:
             raise StageError("NotFound", f"{self._name} has no objects: check source.s3.bucket and prefix")
@@ -73,29 +66,13 @@ class S3Bucket:
         """Signed anew for each request: a signature is good for some minutes only."""
         url = self._object(file)
         same = {"If-Match": file.version} if file.version else {}
-        return Location(url, await self._signed("GET", url) | same)
+        return Location(url, await self._signer.signed("GET", url) | same)
 
     def refused(self, file: RemoteFile, error: StatusError) -> Exception:
         """What changed is listed anew by the next attempt of the Job."""
         if error.status in (404, 412):
             return StageError("HubUnavailable", f"{self._name}{file.path} was changed or removed after it was listed")
         return self._in_words(error, f"{self._name}{file.path}")
-
-    async def _credentials(self) -> auth.AwsCredentialsProvider | None:
-        """None where there are none: a public bucket is read without."""
-        if self._identity is not None:
-            return await self._identity.provider()
-        provider = auth.AwsCredentialsProvider.new_default_chain()
-        try:
-            await asyncio.wait_for(asyncio.wrap_future(provider.get_credentials()), CREDENTIALS_TIMEOUT)
-        except (AwsCrtError, TimeoutError):
-            meant = [name for name in _MEANT if os.environ.get(name)]
-            if meant:
-                raise StageError(
-                    "Unauthorized", f"{self._name}: no credentials could be had by {meant[0]}: {self._cure}"
-                ) from None
-            return None
-        return provider
 
     async def _list(self) -> list[RemoteFile]:
         found: list[RemoteFile] = []
@@ -117,7 +94,7 @@ class S3Bucket:
 
     async def _page(self, url: URL) -> ElementTree.Element:
         async def once() -> bytes:
-            async with self._transport.get(url, await self._signed("GET", url)) as response:
+            async with self._transport.get(url, await self._signer.signed("GET", url)) as response:
                 return await read_body(response, self._name)
 
         try:
@@ -143,7 +120,7 @@ class S3Bucket:
         url = self._object(file)
 
         async def once() -> Mapping[str, str]:
-            headers = await self._signed("HEAD", url, {"x-amz-checksum-mode": "ENABLED"})
+            headers = await self._signer.signed("HEAD", url, {"x-amz-checksum-mode": "ENABLED"})
             async with self._transport.get(url, headers, method="HEAD") as response:
                 return response.headers
 
@@ -159,31 +136,6 @@ class S3Bucket:
         except (binascii.Error, ValueError):
             return None  # "…-4" is the sum of the sums of four parts
         return sha256.hex() if len(sha256) == 32 else None
-
-    async def _signed(self, method: str, url: URL, headers: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The headers that make a request ours."""
-        if self._identity is not None:
-            self._provider = await self._identity.provider()
-        if self._provider is None:
-            return dict(headers or {})
-        config = auth.AwsSigningConfig(
-            algorithm=auth.AwsSigningAlgorithm.V4,
-            signature_type=auth.AwsSignatureType.HTTP_REQUEST_HEADERS,
-            credentials_provider=self._provider,
-            region=self._region,
-            service="s3",
-            use_double_uri_encode=False,
-            should_normalize_uri_path=False,
-            signed_body_value=auth.AwsSignedBodyValue.EMPTY_SHA256,
-            signed_body_header_type=auth.AwsSignedBodyHeaderType.X_AMZ_CONTENT_SHA_256,
-        )
-        host = {"host": url.host_port_subcomponent or ""}
-        request = http.HttpRequest(method, url.raw_path_qs, http.HttpHeaders([*host.items(), *(headers or {}).items()]))
-        try:
-            signed = await asyncio.wrap_future(auth.aws_sign_request(request, config))
-        except AwsCrtError as error:  # temporary credentials that could not be renewed
-            raise TransientError(f"credentials for S3 could not be had ({error.name})") from None
-        return {name: value for name, value in signed.headers if name.lower() != "host"}
 
     def _object(self, file: RemoteFile) -> URL:
         return URL(f"{self._base}/{quote(self._prefix + file.path, safe='/~')}", encoded=True)
@@ -208,13 +160,3 @@ class S3Bucket:
             "give a key that may list and read it by source.s3.secretRef, or a ServiceAccount that may by "
             "stager.serviceAccountName of the ModelCache"
         )
-
-
-def _bucket_url(source: S3Source, endpoint: str | None, region: str) -> URL:
-    """By path at an endpoint of one's own, by host name at AWS, if nothing else is said."""
-    style = source.addressing_style or ("Path" if endpoint else "Virtual")
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    base = URL(endpoint or f"https://s3.{region}.{domain}")
-    if style == "Path":
-        return URL(f"{str(base).rstrip('/')}/{source.bucket}", encoded=True)
-    return URL(str(base.with_host(f"{source.bucket}.{base.host}")).rstrip("/"), encoded=True)

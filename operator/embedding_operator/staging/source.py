@@ -77,7 +77,7 @@ class Source(Protocol):
         """What a server's final word on a file means: a StageError, or a TransientError for another try."""
 
 
-async def patiently(ask: Callable[[], Awaitable[T]], what: str, settings: Settings) -> T:
+async def patiently(ask: Callable[[], Awaitable[T]], what: str, settings: Settings, doing: str = "listing") -> T:
     """Ask again until there is an answer, or until it has failed too often."""
     failures = 0
     while True:
@@ -86,9 +86,9 @@ async def patiently(ask: Callable[[], Awaitable[T]], what: str, settings: Settin
         except TransientError as error:
             failures += 1
             if failures >= settings.attempts:
-                raise StageError("HubUnavailable", f"listing {what} failed {failures} times: {error}") from None
+                raise StageError("HubUnavailable", f"{doing} {what} failed {failures} times: {error}") from None
             delay = settings.delay(failures, error.retry_after)
-            log.warning("listing %s: %s; trying again in %.1f s", what, error, delay)
+            log.warning("%s %s: %s; trying again in %.1f s", doing, what, error, delay)
             await asyncio.sleep(delay)
 
 

@@ -100,13 +100,21 @@ class Transport:
 
     @asynccontextmanager
     async def get(
-        self, url: URL, private: Mapping[str, str], headers: Mapping[str, str] | None = None, *, method: str = "GET"
+        self,
+        url: URL,
+        private: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+        data: bytes | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A GET whose answer is 200, 206 or 416. Failures are TransientError or StatusError, also while reading.
+        """A GET, or what else is asked for, whose answer is 200, 204, 206 or 416.
+
+        Failures are TransientError or StatusError, also while reading.
 
         `headers` go to whoever is asked in the end, the private ones to the URL's own origin only.
         """
-        async with self._followed(partial(self._ask, method), url, private, headers or {}) as response:
+        async with self._followed(partial(self._ask, method, data), url, private, headers or {}) as response:
             yield response
 
     @asynccontextmanager
@@ -121,10 +129,14 @@ class Transport:
             raise TransientError(str(error)) from None
 
     @asynccontextmanager
-    async def _ask(self, method: str, url: URL, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _ask(
+        self, method: str, data: bytes | None, url: URL, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         assert self._session is not None
         try:
-            async with self._session.request(method, url, headers=headers, allow_redirects=False) as response:
+            async with self._session.request(
+                method, url, headers=headers, data=data, allow_redirects=False
+            ) as response:
                 yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise _in_words(error, url.host, self._settings) from None
@@ -151,7 +163,7 @@ class Transport:
 
     def _check(self, answer: Answer, host: str | None, own: bool) -> None:
         status = answer.status
-        if status in (200, 206, 416):
+        if status in (200, 204, 206, 416):
             return
         # A CDN's 403 or 404 is about a signed link that has expired: the hub gives a new one.
         if is_transient(status) or not own:
