@@ -98,7 +98,12 @@ FAMILIES = (
 
 def family_of(source: ModelSource, served_name: str | None) -> Family | None:
     """The family of a model from this source, or None."""
-    for name in (source.display, served_name or ""):
+    return family_named(source.display, served_name or "")
+
+
+def family_named(*names: str) -> Family | None:
+    """The family of the first of these names that tells one."""
+    for name in names:
         plain = name.lower().replace("_", "-")
         found = next((family for family in FAMILIES if family.pattern.search(plain)), None)
         if found is not None:

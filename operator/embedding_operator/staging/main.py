@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote
 
 from .clean import clean, parse_clean_spec
 from .context import context_length
+from .ending import leave, secrets_in, stopping
 from .errors import EXIT_OK, StageError, from_os_error
 from .progress import Progress, reported
 from .result import (
@@ -27,8 +26,6 @@ from .result import (
     failure_document,
     redact,
     success_document,
-    termination_log,
-    write_termination_message,
 )
 from .settings import Settings
 from .sourcespec import check_endpoint
@@ -52,7 +49,7 @@ def main_clean(spec_json: str, environ: Mapping[str, str] | None = None) -> int:
             raise from_os_error(error, spec.root) from error
     except StageError as error:
         return _failed(error, environ, [])
-    _leave(clean_document(removed=result.removed, message=result.message), environ)
+    leave(clean_document(removed=result.removed, message=result.message), environ)
     log.info("%s", result.message)
     return EXIT_OK
 
@@ -61,11 +58,7 @@ def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, setting
     """Run one staging; gives the process's exit code."""
     environ = os.environ if environ is None else environ
     settings = settings or Settings()
-    secrets = [
-        text
-        for name in (*TOKEN_VARIABLES.values(), *S3_VARIABLES)
-        for text in _as_given_and_bare(environ.get(name, ""))
-    ] + _in_proxies(environ)
+    secrets = secrets_in(environ, (*TOKEN_VARIABLES.values(), *S3_VARIABLES))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         result = asyncio.run(_run(spec_json, environ, settings))
@@ -76,7 +69,7 @@ def main_stage(spec_json: str, environ: Mapping[str, str] | None = None, setting
         return _failed(
             StageError("Internal", f"unexpected {type(error).__name__}; see the pod's log"), environ, secrets
         )
-    _leave(success_document(result), environ)
+    leave(success_document(result), environ)
     log.info("staged %d files at %s", result.files, result.path)
     return EXIT_OK
 
@@ -103,16 +96,11 @@ async def _until_stopped(
             settings=settings,
         )
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        raise StageError("Internal", "stopped before it was complete; the next attempt continues here") from None
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+    with stopping(work.cancel):
+        try:
+            return await work
+        except asyncio.CancelledError:
+            raise StageError("Internal", "stopped before it was complete; the next attempt continues here") from None
 
 
 def _site_endpoint(kind: str, environ: Mapping[str, str]) -> str | None:
@@ -135,30 +123,7 @@ def _token(kind: str, environ: Mapping[str, str]) -> str | None:
     return token or None
 
 
-def _as_given_and_bare(text: str) -> tuple[str, str]:
-    return text, text.strip()
-
-
-def _in_proxies(environ: Mapping[str, str]) -> list[str]:
-    """Passwords of proxies, as they are written and as they are sent."""
-    pairs = [
-        environ[name].rpartition("@")[0].rpartition("://")[2] for name in environ if name.upper().endswith("_PROXY")
-    ]
-    passwords = [pair.partition(":")[2] for pair in pairs]
-    return [text for one in passwords for text in (one, unquote(one)) if text]
-
-
 def _failed(error: StageError, environ: Mapping[str, str], secrets: list[str]) -> int:
     log.error("%s: %s", error.reason, redact(error.message, secrets))
-    _leave(failure_document(error, secrets), environ)
+    leave(failure_document(error, secrets), environ)
     return error.exit_code
-
-
-def _leave(document: str, environ: Mapping[str, str]) -> None:
-    path = termination_log(environ)
-    if path is not None:
-        try:
-            write_termination_message(path, document)
-        except OSError as error:
-            log.error("the result could not be written to %s: %s", path, error.strerror or error)
-    print(document, flush=True)  # for people who read the pod's log

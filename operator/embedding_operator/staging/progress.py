@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from aiohttp import web
 
@@ -20,6 +20,19 @@ log = logging.getLogger(__name__)
 Phase = Literal["Listing", "Downloading", "Verifying", "Publishing"]
 
 WINDOW_SECONDS = 20.0
+
+
+class Reported(Protocol):
+    """What can be reported."""
+
+    def sample(self) -> None:
+        """Look at the clock, once a second or oftener."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """The page: names and numbers."""
+
+    def line(self) -> str:
+        """For the log."""
 
 
 class Progress:
@@ -96,7 +109,7 @@ def human(count: int) -> str:
 
 
 @asynccontextmanager
-async def reported(progress: Progress, *, port: int | None, log_every: float) -> AsyncIterator[int | None]:
+async def reported(progress: Reported, *, port: int | None, log_every: float) -> AsyncIterator[int | None]:
     """Log and serve the progress while the body runs; gives the port that is served, if any."""
     ticker = asyncio.create_task(_tick(progress, log_every))
     runner: web.AppRunner | None = None
@@ -113,7 +126,7 @@ async def reported(progress: Progress, *, port: int | None, log_every: float) ->
             await runner.cleanup()
 
 
-async def _serve(progress: Progress, port: int) -> tuple[web.AppRunner | None, int | None]:
+async def _serve(progress: Reported, port: int) -> tuple[web.AppRunner | None, int | None]:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response(progress.snapshot())
 
@@ -132,7 +145,7 @@ async def _serve(progress: Progress, port: int) -> tuple[web.AppRunner | None, i
     return runner, ports.get(2) or next(iter(ports.values()))
 
 
-async def _tick(progress: Progress, log_every: float) -> None:
+async def _tick(progress: Reported, log_every: float) -> None:
     logged = time.monotonic()
     while True:
         await asyncio.sleep(min(1.0, log_every))

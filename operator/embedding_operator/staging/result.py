@@ -51,9 +51,14 @@ def clean_document(*, removed: bool, message: str) -> str:
 
 
 def failure_document(error: StageError, secrets: Iterable[str] = ()) -> str:
-    """The failure as JSON; a long message loses its middle, because both ends tell something."""
-    message = redact(" ".join(error.message.split()), secrets).encode(errors="replace").decode()
-    document = {"result": "Failed", "reason": error.reason, "message": message}
+    """The failure as JSON."""
+    return reason_document({"result": "Failed", "reason": error.reason}, error.message, secrets)
+
+
+def reason_document(told: Mapping[str, str], message: str, secrets: Iterable[str] = ()) -> str:
+    """What is told, with a message; a long one loses its middle, because both ends tell something."""
+    message = redact(" ".join(message.split()), secrets).encode(errors="replace").decode()
+    document = {**told, "message": message}
     text = _dump(document)
     keep = len(message)
     while len(text.encode()) > LIMIT:
