@@ -109,6 +109,14 @@ def test_base64_is_the_same_vector_as_little_endian_floats(client: Client, kind:
     assert list(numbers) == pytest.approx(vector, abs=1e-6)
 
 
+def test_base64_has_half_floats_for_who_asks(client: Client, kind: Kind) -> None:
+    fields = {"encoding_format": "base64", "embed_dtype": "float16", "endianness": "little"}
+    (text,) = (item["embedding"] for item in client.embed("hello", **fields).json["data"])
+    numbers = struct.unpack(f"<{kind.dimensions}e", base64.b64decode(text))
+    (vector,) = client.vectors("hello")
+    assert list(numbers) == pytest.approx(vector, abs=1e-3)
+
+
 def test_truncation_makes_a_long_text_fit(client: Client, kind: Kind) -> None:
     answer = client.embed("word " * 2 * kind.max_model_len, truncate_prompt_tokens=-1)
     assert answer.status == 200
@@ -197,6 +205,23 @@ def test_documents_are_ranked_with_a_score_each(client: Client) -> None:
     assert scores == sorted(scores, reverse=True)
     assert results[0]["index"] == 0
     assert results[0]["document"]["text"] == PASSAGES[0]
+
+
+@pytest.mark.parametrize("names", [("text_1", "text_2"), ("queries", "documents")])
+def test_pairs_are_scored_as_they_are_ranked(client: Client, names: tuple[str, str]) -> None:
+    given = dict(zip(names, (QUESTIONS, PASSAGES), strict=True))
+    answer = client.post("/score", {"model": NAMES[0], **given}).json
+    assert [item["index"] for item in answer["data"]] == [0, 1]
+    assert answer["usage"]["prompt_tokens"] > 0
+    for question, passage, item in zip(QUESTIONS, PASSAGES, answer["data"], strict=True):
+        ranked = client.post("/v1/rerank", {"model": NAMES[0], "query": question, "documents": [passage]}).json
+        assert item["score"] == pytest.approx(ranked["results"][0]["relevance_score"], abs=1e-4)
+
+
+def test_a_pair_that_is_too_long_is_refused(client: Client, kind: Kind) -> None:
+    long = "word " * 2 * kind.max_model_len
+    answer = client.post("/score", {"model": NAMES[0], "text_1": ["x"], "text_2": [long]})
+    assert (answer.status, "context length" in answer.json["error"]["message"]) == (400, True)
 
 
 def test_an_embedding_model_classifies_nothing(client: Client) -> None:

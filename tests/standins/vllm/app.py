@@ -55,6 +55,7 @@ class Api:
     def __init__(self, *, model: Model, names: list[str], engine: Engine, version: str, tracks_load: bool) -> None:
         self.model, self.names, self.engine, self.version = model, names, engine, version
         self.tracks_load = tracks_load
+        self.knows_half = tuple(int(part) for part in version.split(".")[:2]) >= (0, 13)  # `embed_dtype`
         self.load = 0
         self.created = int(time.time())
         self.http: Counter[tuple[str, str, str]] = Counter()
@@ -67,6 +68,8 @@ class Api:
             "/v1/models": {"GET": self.models},
             "/v1/rerank": {"POST": self.rerank},
             "/rerank": {"POST": self.rerank},
+            "/v1/score": {"POST": self.score},
+            "/score": {"POST": self.score},
             "/tokenize": {"POST": self.tokenize},
         }
         of_model = {"/classify": self.classify} if model.classes else {"/v1/embeddings": self.embeddings}
@@ -141,8 +144,9 @@ class Api:
         await self.work(inputs)
         vectors = [self.model.embed(tokens, dimensions) for tokens in inputs]
         if request.get("encoding_format") == "base64":
+            kind = "e" if request.get("embed_dtype") == "float16" and self.knows_half else "f"
             data: list[Any] = [
-                base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode() for numbers in vectors
+                base64.b64encode(struct.pack(f"<{len(numbers)}{kind}", *numbers)).decode() for numbers in vectors
             ]
         else:
             data = vectors
@@ -179,6 +183,33 @@ class Api:
                     {"index": index, "document": {"text": documents[index]}, "relevance_score": score}
                     for score, index in best
                 ],
+            }
+        )
+
+    async def score(self, body: bytes) -> Answer:
+        request = self.request(body)
+        sides = [
+            request.get(one, request.get(other)) for one, other in (("text_1", "queries"), ("text_2", "documents"))
+        ]
+        left, right = ([side] if isinstance(side, str) else side for side in sides)
+        if not isinstance(left, list) or not isinstance(right, list) or not left or len(left) not in (1, len(right)):
+            raise malformed("queries and documents: one and many, or as many of each, are required", "queries")
+        left = left * (len(right) // len(left))
+        pairs = [
+            self.truncated(self.model.tokenize(f"{query} {document}"), request.get("truncate_prompt_tokens"))
+            for query, document in zip(left, right, strict=True)
+        ]
+        await self.work(pairs)
+        scores = [self.model.score(query, document) for query, document in zip(left, right, strict=True)]
+        used = sum(len(tokens) for tokens in pairs)
+        return Answer(
+            content={
+                "id": f"score-{uuid.uuid4().hex}",
+                "object": "list",
+                "created": int(time.time()),
+                "model": self.names[0],
+                "data": [{"index": index, "object": "score", "score": score} for index, score in enumerate(scores)],
+                "usage": {"prompt_tokens": used, "total_tokens": used},
             }
         )
 
