@@ -39,6 +39,7 @@ COMMANDS = (
     Command("run", "run", CLUSTER, "run the operator, in the cluster or with a kubeconfig"),
     Command("stage", "stage", CLUSTER, "stage a model's weights into a volume (what staging Jobs run)"),
     Command("clean", "clean", CLUSTER, "remove a staged model that nobody uses (what clean-up Jobs run)"),
+    Command("batch", "batch", CLUSTER, "one phase of an EmbeddingJob (what its Jobs run)"),
     Command("completion", "completion", SHELL, "a script by which your shell completes words"),
     Command("help", "help", SHELL, "this page, or that of a command"),
 )

@@ -1,0 +1,144 @@
+"""Rows in, vectors and bad rows out: a refused request is cut in halves until the bad row is alone.
+
+A row is lost on no path: it becomes a vector, a bad row with the server's words, or the whole shard fails and is done
+again. Rows at which the server fails again and again (500) are looked at one by one too, but only while it embeds other
+text: otherwise it is the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from .batches import Estimate
+from .errors import BatchError
+from .handshake import Met
+from .pace import Pace
+from .persistence import FailingError, Persistent
+from .requests import WrongAnswerError, words
+from .rows import BadRow, Row, Vector
+from .server import GoneError
+
+TOO_LONG = re.compile(r"maximum (context|model) length|max_model_len|maximum allowed length|too long", re.IGNORECASE)
+Cut = Callable[[Row], Awaitable[bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why these rows, or one of them, cannot be embedded."""
+
+    reason: str
+    message: str
+
+    def of(self, row: Row) -> BadRow:
+        return BadRow(row.number, row.id, self.reason, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What became of a batch's good rows, in their order."""
+
+    results: list[Vector | BadRow]
+    tokens: int
+
+
+class Embedder:
+    """Asks one server, for one job."""
+
+    def __init__(self, met: Met, line: Persistent, pace: Pace, estimate: Estimate, cut: Cut | None = None) -> None:
+        self.asking, self._probe = met.asking, met.probe
+        self.line, self.pace, self.estimate = line, pace, estimate
+        self.cut = cut
+        """Makes a request out of a row that is too long, where the server cannot shorten it by itself."""
+
+    async def embed(self, rows: Sequence[Row], size: int) -> Embedded:
+        """All of these rows. `size` is what they were estimated from."""
+        results: list[Vector | BadRow] = []
+        tokens = 0
+
+        def keep(got: Embedded) -> None:
+            nonlocal tokens
+            results.extend(got.results)
+            tokens += got.tokens
+
+        known: int | None = size
+        while rows:
+            got = await self._ask(rows, known)
+            if not isinstance(got, Refusal):
+                keep(got)
+                break
+            # One of rows[good:end] is bad, and `got` says why: it answers the last refused request, of whose rows all
+            # others have been embedded since. So when one row is left, those words are about it.
+            good, end, known = 0, len(rows), None
+            while end - good > 1:
+                middle = (good + end) // 2
+                tried = await self._ask(rows[good:middle], None)
+                if isinstance(tried, Refusal):
+                    got, end = tried, middle
+                else:
+                    keep(tried)
+                    good = middle
+            keep(await self._shortened(rows[good], got))
+            rows = rows[end:]
+        return Embedded(results, tokens)
+
+    async def _ask(self, rows: Sequence[Row], size: int | None) -> Embedded | Refusal:
+        try:
+            body = self.asking.body(rows)
+        except UnicodeEncodeError:
+            return Refusal("InvalidText", "it holds half of a surrogate pair, which is no character")
+        return await self._answered(body, rows, size)
+
+    async def _answered(self, body: bytes, rows: Sequence[Row], size: int | None) -> Embedded | Refusal:
+        try:
+            reply = await self.line.reply(
+                self.asking.path, body, _named(rows), busy=self._busy, at_fault=self._embeds_other_text
+            )
+        except FailingError as error:
+            return Refusal("ServerError", str(error))
+        if reply.status != HTTPStatus.OK:
+            said = words(reply.content)
+            return Refusal("TooLong" if TOO_LONG.search(said) else _reason(rows), said)
+        try:
+            answer = self.asking.answer(reply.content, len(rows))
+        except WrongAnswerError as error:
+            raise BatchError("WrongAnswer", f"{self.line.server.url}: {error}") from None
+        if size is not None:
+            self.estimate.learn(size, answer.tokens)
+            self.pace.done(_now(), answer.tokens or self.estimate.tokens(size), reply.seconds)
+        vectors: list[Vector | BadRow] = [Vector(row, values) for row, values in zip(rows, answer.values, strict=True)]
+        return Embedded(vectors, answer.tokens)
+
+    def _busy(self) -> None:
+        self.pace.refused(_now())
+
+    async def _embeds_other_text(self) -> bool:
+        try:
+            return (await self.line.server.post(self.asking.path, self._probe)).status == HTTPStatus.OK
+        except GoneError:
+            return False
+
+    async def _shortened(self, row: Row, why: Refusal) -> Embedded:
+        """A row that was refused, for its length cut where that was asked for."""
+        if why.reason == "TooLong" and self.cut is not None and (body := await self.cut(row)) is not None:
+            got = await self._answered(body, [row], None)
+            if not isinstance(got, Refusal):
+                return got
+            why = got
+        return Embedded([why.of(row)], 0)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _reason(rows: Sequence[Row]) -> str:
+    return "BrokenImage" if rows[0].image is not None else "Refused"
+
+
+def _named(rows: Sequence[Row]) -> str:
+    first, last = rows[0].number, rows[-1].number
+    return f"row {first} of the shard" if first == last else f"rows {first} to {last} of the shard"
