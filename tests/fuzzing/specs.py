@@ -103,8 +103,25 @@ def specs(draw: Draw, kind: str) -> Any:
                 spec.setdefault("cache", {"claimName": "weights"})
             else:
                 spec.pop("cache", None)
+        case "EmbeddingBenchmark":
+            _of_one_load(spec)
         case "RuntimeProfile" if spec["accelerator"]["type"] == "None":
             spec["accelerator"] = {"type": "None"}
         case "RuntimeProfile":
             spec["accelerator"].setdefault("resourceName", "huawei.com/Ascend910")
     return spec
+
+
+def _of_one_load(spec: Any) -> None:
+    """What rules over several fields want of the runs of a benchmark."""
+    for run in spec["runs"]:
+        swept = spec.get("sweep") or {}
+        if run["dataset"] == "custom":
+            run.setdefault("file", "prompts.jsonl")
+            spec.setdefault("input", {"claimName": "corpus"})
+        else:
+            run.setdefault("inputTokens", 16)
+        extra = ("inputTokens", "inputsPerRequest") if run["dataset"] == "custom" else ("file",)
+        for field in (*extra, *swept):
+            run.pop(field, None)
+        run["prompts"] = max(run["prompts"], run.get("inputsPerRequest", 1))

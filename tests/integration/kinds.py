@@ -16,7 +16,7 @@ from tests.integration.operating import until
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = ROOT / "crds"
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
-PLURALS = ("embeddingservices", "modelcaches", "runtimeprofiles")
+PLURALS = ("embeddingservices", "modelcaches", "runtimeprofiles", "embeddingbenchmarks")
 
 Manifest = dict[str, Any]
 REMOVE = object()
@@ -71,6 +71,12 @@ def profile(**changes: Any) -> Manifest:
         "runtime": {"name": "vllm-ascend", "version": "0.23.0", "image": "quay.io/ascend/vllm-ascend:v0.23.0"},
     }
     return changed(_manifest("RuntimeProfile", "base", spec), changes)
+
+
+def benchmark(**changes: Any) -> Manifest:
+    """An EmbeddingBenchmark with no more than it needs."""
+    spec = {"serviceRef": {"name": "base"}, "runs": [{"dataset": "random", "inputTokens": 200, "prompts": 1000}]}
+    return changed(_manifest("EmbeddingBenchmark", "base", spec), changes)
 
 
 def changed(manifest: Manifest, changes: Mapping[str, Any]) -> Manifest:

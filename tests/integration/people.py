@@ -18,10 +18,14 @@ from tests.integration.kinds import cache, install_kinds, service
 from tests.integration.operating import until
 
 Object = dict[str, Any]
-PLURALS = {"EmbeddingService": "embeddingservices", "ModelCache": "modelcaches"}
+PLURALS = {
+    "EmbeddingService": "embeddingservices",
+    "ModelCache": "modelcaches",
+    "EmbeddingBenchmark": "embeddingbenchmarks",
+}
 WRITE = {
     "apiGroups": ["embedding-operator.io"],
-    "resources": ["embeddingservices", "modelcaches"],
+    "resources": ["embeddingservices", "modelcaches", "embeddingbenchmarks"],
     "verbs": ["get", "create", "update", "delete"],
 }
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from tests.integration.kinds import REMOVE, Manifest, cache, profile
+from tests.integration.kinds import REMOVE, Manifest, benchmark, cache, profile
 from tests.integration.refused_services import FIXED, KEYS, PATH, QUANTITY, VALUE
 
 HTTP_FILE = {"path": "config.json", "url": "https://x.example.com/config.json", "sha256": "a" * 64}
+
+RUN = {"dataset": "random", "inputTokens": 200, "prompts": 1000}
+CUSTOM = {"dataset": "custom", "prompts": 10, "file": "a.jsonl"}
 
 BAD: dict[str, tuple[Manifest, str]] = {
     # caches
@@ -59,6 +62,60 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "a cache in a bad folder": (cache(storage__subPath="../x"), PATH),
     "a short digest": (cache(digest="sha256:abc"), 'write the digest as "sha256:" and 64 lower-case hex digits'),
     "too many connections": (cache(download__parallelism=65), "should be less than or equal to 64"),
+    # benchmarks
+    "a benchmark's name with dots": (
+        benchmark(metadata__name="a.b"),
+        "write at most 63 lower-case letters, digits and",
+    ),
+    "a benchmark without runs": (benchmark(runs=REMOVE), "spec.runs: Required value"),
+    "a benchmark of no run": (benchmark(runs=[]), "should have at least 1 items"),
+    "a benchmark of nothing": (benchmark(serviceRef=REMOVE), "spec.serviceRef: Required value"),
+    "an unknown data set": (
+        benchmark(runs=[RUN | {"dataset": "sharegpt"}]),
+        'supported values: "random", "random-rerank"',
+    ),
+    "random inputs of no length": (
+        benchmark(runs=[{"dataset": "random", "prompts": 1}]),
+        "random inputs need a length in tokens, such as 200",
+    ),
+    "a custom data set without a file": (
+        benchmark(runs=[{"dataset": "custom", "prompts": 1}]),
+        "dataset custom needs the file of its prompts, and no other has one, such as file: prompts.jsonl",
+    ),
+    "a file of nowhere": (benchmark(runs=[CUSTOM]), "a run has a file, so write input: {claimName: <the claim that"),
+    "a file above the claim": (
+        benchmark(runs=[CUSTOM | {"file": "../a.jsonl"}], input={"claimName": "c"}),
+        'write a path below the claim\'s root to a file that ends in .jsonl, without ".."',
+    ),
+    "more inputs in a request than there are": (
+        benchmark(runs=[RUN | {"prompts": 2, "inputsPerRequest": 3}]),
+        "prompts counts the inputs of all requests, write at least as many as go into one",
+    ),
+    "a rate of nothing": (
+        benchmark(runs=[RUN | {"requestRate": 0}]),
+        'write requests a second above 0, such as 20 or "2.5", or inf',
+    ),
+    "a rate in words": (benchmark(runs=[RUN | {"requestRate": "fast"}]), "write requests a second above 0, such as 20"),
+    "a rate of many zeros": (
+        benchmark(sweep={"requestRate": ["0.000"]}),
+        "write requests a second above 0, such as 20",
+    ),
+    "two sweeps": (
+        benchmark(sweep={"requestRate": [1], "maxConcurrency": [1]}),
+        "write exactly one of them, such as maxConcurrency: [1, 8, 64]",
+    ),
+    "a sweep of what a run says": (
+        benchmark(runs=[RUN | {"maxConcurrency": 8}], sweep={"maxConcurrency": [1, 8]}),
+        "the sweep writes this field into each run, leave it out of runs",
+    ),
+    "too many runs": (
+        benchmark(runs=[RUN] * 9, sweep={"maxConcurrency": list(range(1, 9))}),
+        "these are more than 64 runs, each of runs with each value of the sweep: write fewer, or several benchmarks",
+    ),
+    "results above the claim": (
+        benchmark(output={"claimName": "c", "path": "a/../../b"}),
+        "write a path below the claim's root, without",
+    ),
     # profiles
     "a profile's long name": (profile(metadata__name="a" * 64), "write a name of at most 63 characters"),
     "a profile without runtime": (profile(runtime=REMOVE), "spec.runtime: Required value"),

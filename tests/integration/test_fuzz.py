@@ -11,9 +11,11 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, seed, settings
 
+from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.planning.benchplan import plan_benchmark
 from embedding_operator.planning.cacheplan import plan_cache
 from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.cleanjob import cleanup_job
@@ -26,9 +28,10 @@ from tests.fuzzing.server import Answer, Server
 from tests.fuzzing.specs import specs
 from tests.fuzzing.spoiling import spoilt
 from tests.integration.kinds import install_kinds
+from tests.unit.planning import benchmarks
 from tests.unit.planning import given as facts
 
-KINDS = ("EmbeddingService", "ModelCache", "RuntimeProfile")
+KINDS = ("EmbeddingService", "ModelCache", "RuntimeProfile", "EmbeddingBenchmark")
 SITE = StagingSite("example.com/operator:1", (("HTTPS_PROXY", "http://p:1"),), ("registry",))
 SEEDS = range(4)
 QUICK, LONG = 60, 1000  # specs of each kind, good ones and spoilt ones
@@ -95,6 +98,18 @@ def check_cache(server: Server, obj: Any) -> bool:
     return True
 
 
+def check_benchmark(server: Server, obj: Any) -> bool:
+    """The script and the Job of the first run, of a service that can be given that load; or else it is told why not."""
+    benchmark = EmbeddingBenchmark.from_dict(obj)
+    ranks = benchmark.spec.runs[0].dataset == "random-rerank"
+    seen = benchmarks.seen(service=benchmarks.service(task="Rerank" if ranks else "Embed"))
+    plan = plan_benchmark(benchmark, seen)
+    assert plan.status.conditions[0].message
+    for child in plan.create:
+        assert_taken(server.create(child), child, obj["spec"])
+    return bool(plan.create)
+
+
 def check_profile(server: Server, obj: Any) -> bool:
     """A service of that profile, with weights that are there."""
     service = written("EmbeddingService", {"model": {"cacheRef": {"name": "c"}}, "runtime": {"profile": "site"}})
@@ -113,6 +128,8 @@ def check(server: Server, kind: str, spec: Any, answer: Answer) -> bool:
             return check_service(server, answer.body, SITE_PROFILE)
         case "ModelCache":
             return check_cache(server, answer.body)
+        case "EmbeddingBenchmark":
+            return check_benchmark(server, answer.body)
         case _:
             return check_profile(server, answer.body)
 

@@ -22,7 +22,7 @@ Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "examples/kustomize/one-namespace"
 OLDER = sorted((Path(__file__).parent / "upgrade/charts").glob("*.tgz"))
-KINDS = ("embeddingservices", "modelcaches", "runtimeprofiles")
+KINDS = ("embeddingservices", "modelcaches", "runtimeprofiles", "embeddingbenchmarks")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.integration import refused_others, refused_services
-from tests.integration.kinds import Manifest, as_yaml, cache, install_kinds, profile, service
+from tests.integration.kinds import Manifest, as_yaml, benchmark, cache, install_kinds, profile, service
 
 NAMESPACE = "kinds-refused"
 
@@ -34,7 +34,9 @@ def test_a_bad_manifest_is_refused(kubectl: Kubectl, manifest: Manifest, message
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("manifest", [service(), cache(), profile()], ids=lambda manifest: manifest["kind"])
+@pytest.mark.parametrize(
+    "manifest", [service(), cache(), profile(), benchmark()], ids=lambda manifest: manifest["kind"]
+)
 def test_what_the_bad_ones_are_made_from_is_good(kubectl: Kubectl, manifest: Manifest) -> None:
     kubectl("create", "-n", NAMESPACE, "--dry-run=server", "-f", "-", input=as_yaml(manifest))
 
@@ -52,6 +54,7 @@ FORBIDDEN_CHANGES: dict[str, tuple[Manifest, Manifest, str]] = {
         {"storage": {"claimName": "other"}},
         "storage cannot be changed, make another ModelCache for another volume",
     ),
+    "another repeat": (benchmark(), {"repeats": 5}, "a benchmark cannot be changed, for its figures belong to it"),
     "another digest": (cache(digest=DIGEST), {"digest": DIGEST.replace("0", "1")}, "digest cannot be changed"),
     "a digest afterwards": (cache(), {"digest": DIGEST}, "digest cannot be changed"),
     "no digest any more": (cache(digest=DIGEST), {"digest": None}, "digest cannot be changed"),

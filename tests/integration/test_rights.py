@@ -16,7 +16,7 @@ from embedding_operator.planning.profiles import CPU
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.installed import RIGHTS, install, operator_of
-from tests.integration.kinds import install_kinds
+from tests.integration.kinds import benchmark, install_kinds
 from tests.integration.operating import Namespace, Object, until
 from tests.integration.test_operator_troubles import device, kubelet_says, pods, serve
 from tests.rights import OPERATOR, Right, events, granted, trespasses, used
@@ -28,12 +28,15 @@ MONITORING = {"podMonitor": True}
 # What no request needs: the API server asks for it where the plugin OwnerReferencesPermissionEnforcement is on.
 # Deletion is asked for where an owner is put back (tests/integration/test_children.py).
 ASKED_IN_ADMISSION = {
-    *(Right(GROUP, f"{plural}/finalizers", "update") for plural in ("embeddingservices", "modelcaches")),
+    *(
+        Right(GROUP, f"{plural}/finalizers", "update")
+        for plural in ("embeddingservices", "modelcaches", "embeddingbenchmarks")
+    ),
     Right("apps", "deployments", "delete"),
     Right("", "services", "delete"),
 }
 # What only a watch that lags behind makes it ask for: an answer spoke of an object that it does not know.
-ASKED_IN_A_RACE = {Right(GROUP, "modelcaches", "get")}
+ASKED_IN_A_RACE = {Right(GROUP, "modelcaches", "get"), Right(GROUP, "embeddingbenchmarks", "get")}
 # Children that are found by name, each with a service whose child of this kind somebody else has made.
 TAKEN: dict[str, Object] = {
     "service": {"apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80}]}},
@@ -173,6 +176,11 @@ def an_unhealthy_device(tour: Tour) -> None:
     tour.uses("", "pods/eviction", "create")
 
 
+def a_benchmark_of_nothing(tour: Tour) -> None:
+    tour.namespace().apply(benchmark())
+    tour.uses(GROUP, "embeddingbenchmarks/status", "patch")
+
+
 def the_same_told_twice(tour: Tour) -> None:
     namespace = tour.namespace()
     for profile in ("none", "cpu", "none"):
@@ -214,6 +222,7 @@ def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
     with operator_of(control_plane, tmp_path, f"--profiles={site}") as operator:
         profiles_of_the_site(tour)
         the_same_told_twice(tour)
+        a_benchmark_of_nothing(tour)
         scripts = names_that_are_taken(tour)
         a_name_of_the_scripts_that_is_taken(tour, scripts)
         staging_for_another_user_and_a_taken_job(tour)
@@ -228,7 +237,7 @@ def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
     assert granted() - in_use - ASKED_IN_A_RACE == ASKED_IN_ADMISSION
 
 
-@pytest.mark.parametrize("kind", ["EmbeddingService", "ModelCache"])
+@pytest.mark.parametrize("kind", ["EmbeddingService", "ModelCache", "EmbeddingBenchmark"])
 def test_owners_that_are_guarded_are_named_by_who_may_finalize_them(control_plane: ControlPlane, kind: str) -> None:
     """The right that no request needs: the API server of all tests asks for it, as those of some clusters do."""
     kubectl = control_plane.kubectl

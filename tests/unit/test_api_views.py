@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.api.codec import ApiValueError, IntOrPercent, Quantity, View, wire_names
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
@@ -21,6 +22,7 @@ KINDS: dict[str, type[View]] = {
     "EmbeddingService": EmbeddingService,
     "ModelCache": ModelCache,
     "RuntimeProfile": RuntimeProfile,
+    "EmbeddingBenchmark": EmbeddingBenchmark,
 }
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
@@ -78,6 +80,8 @@ def view_differences(cls: type[View], schema: dict[str, Any], path: str) -> list
         ("ModelCache", "spec"),
         ("ModelCache", "status"),
         ("RuntimeProfile", "spec"),
+        ("EmbeddingBenchmark", "spec"),
+        ("EmbeddingBenchmark", "status"),
     ],
 )
 def test_views_and_schemas_have_the_same_fields(kind: str, part: str) -> None:
@@ -88,7 +92,7 @@ def test_views_and_schemas_have_the_same_fields(kind: str, part: str) -> None:
 def sample(schema: dict[str, Any], path: str = "") -> Any:
     """A value with every property of a schema set."""
     if schema.get("x-kubernetes-int-or-string"):
-        return "50%" if "%" in str(schema["x-kubernetes-validations"]) else "1Gi"
+        return "50%" if "%" in str(schema.get("x-kubernetes-validations")) else "1Gi"
     if "enum" in schema:
         return schema["enum"][0]
     match schema["type"]:
@@ -143,6 +147,7 @@ def test_a_view_adds_nothing_to_an_object_that_has_the_least(kind: str) -> None:
             "accelerator": {"type": "None"},
             "runtime": {"name": "vllm", "version": "0.32.0", "image": "vllm:v0.32.0"},
         },
+        "EmbeddingBenchmark": {"serviceRef": {"name": "s"}, "runs": [{"dataset": "random", "prompts": 1}]},
     }[kind]
     written = KINDS[kind].from_dict({"metadata": {"name": "least"}, "spec": least}).to_dict()
     written.pop("status", None)

@@ -25,6 +25,7 @@ ALLOWED_DEFAULTS = {
     ("EmbeddingService", "spec.replicas"): 1,
     ("EmbeddingService", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
     ("ModelCache", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
+    ("EmbeddingBenchmark", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
 }
 
 
@@ -129,7 +130,7 @@ def test_every_rule_has_a_message_of_one_line() -> None:
     assert [where for where, rule in rules if not rule.get("message") or "\n" in rule["message"]] == []
 
 
-@pytest.mark.parametrize("kind", ["EmbeddingService", "ModelCache"])
+@pytest.mark.parametrize("kind", ["EmbeddingService", "ModelCache", "EmbeddingBenchmark"])
 def test_kinds_with_status_have_the_subresource(kind: str) -> None:
     assert "status" in schema_of(kind)["properties"]
     assert "status" in CRDS[kind]["spec"]["versions"][0]["subresources"]

@@ -10,7 +10,11 @@ from tests.guards import guards
 from tests.rights import Right, granted
 
 SECURITY = Path(__file__).resolve().parents[2] / "docs/security.md"
-KINDS = {"EmbeddingService": "embeddingservices", "ModelCache": "modelcaches"}
+KINDS = {
+    "EmbeddingService": "embeddingservices",
+    "ModelCache": "modelcaches",
+    "EmbeddingBenchmark": "embeddingbenchmarks",
+}
 
 
 def rows(header: str) -> list[list[str]]:
@@ -42,8 +46,10 @@ def test_the_table_of_the_operators_rights_is_that_of_its_roles() -> None:
 
 def guarded(guard: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
     """The rows of a kind: the right, and the fields that need it."""
-    source = [guard["source"], *(field for field in guard["sentBy"] if field != guard["source"]), "secretRef"]
-    found = [("get on that Secret", tuple(source)), ("get on that Secret", tuple(guard["secrets"]))]
+    found: list[tuple[str, tuple[str, ...]]] = []
+    if source := guard.get("source"):
+        sent = (source, *(field for field in guard["sentBy"] if field != source), "secretRef")
+        found += [("get on that Secret", sent), ("get on that Secret", tuple(guard["secrets"]))]
     if profile := guard.get("profile"):
         found.append(("use on that RuntimeProfile", (profile,)))
     if loads := guard.get("loads"):

@@ -45,6 +45,10 @@ modelcaches:
       - stager.serviceAccountName
       - stager.securityContext
       - stager.tolerations=[]
+embeddingbenchmarks:
+  # its pod reads and writes what is on these claims
+  create:
+    jobs.batch: [input, output]
 {{- end -}}
 
 {{/* A field of the object, and the same of the object as it was: optionals, or their value where absence has one. */}}

@@ -5,17 +5,17 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
 */}}
 {{- define "embedding-operator.rules" -}}
 - apiGroups: [embedding-operator.io]
-  resources: [embeddingservices]
+  resources: [embeddingservices, embeddingbenchmarks]
   verbs: [get, list, watch]
 - apiGroups: [embedding-operator.io]
   resources: [modelcaches]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [embedding-operator.io]
-  resources: [embeddingservices/status, modelcaches/status]
+  resources: [embeddingservices/status, modelcaches/status, embeddingbenchmarks/status]
   verbs: [patch]
 # asked for by clusters that guard blockOwnerDeletion
 - apiGroups: [embedding-operator.io]
-  resources: [embeddingservices/finalizers, modelcaches/finalizers]
+  resources: [embeddingservices/finalizers, modelcaches/finalizers, embeddingbenchmarks/finalizers]
   verbs: [update]
 # deployments and services are not deleted; clusters that guard blockOwnerDeletion ask for it where an owner is put back
 - apiGroups: [apps]

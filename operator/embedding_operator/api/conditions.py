@@ -35,6 +35,8 @@ class Type(StrEnum):
     """A PodMonitor leads Prometheus to the pods; only where the service asks for one."""
     UPDATE_AVAILABLE = "UpdateAvailable"
     """A newer profile content exists than the one these pods were made from."""
+    VALID = "Valid"
+    """Nothing disturbed the figures of a benchmark; only where there are figures."""
     KNOWN_PROBLEMS = "KnownProblems"
     """Model, version and chip together have problems that are known upstream; only where there are any."""
 
@@ -143,6 +145,24 @@ class Reason(StrEnum):
     """The Job runs; how far it is cannot be seen from here."""
     RETRYING = "Retrying"
     """The last attempt failed, and another one follows."""
+
+    # Benchmarks
+    MEASURED = "Measured"
+    """All runs of the benchmark are done, and its figures are in the status."""
+    MEASURING = "Measuring"
+    """A run of the benchmark is under way."""
+    WAITING_FOR_SERVICE = "WaitingForService"
+    """The service that is to be measured is not what it should be yet; its own conditions say why."""
+    WAITING_FOR_TURN = "WaitingForTurn"
+    """Another benchmark measures the service; one at a time does."""
+    SERVICE_NOT_FOUND = "ServiceNotFound"
+    """spec.serviceRef names no EmbeddingService."""
+    BENCHMARK_FAILED = "BenchmarkFailed"
+    """A run of the benchmark could not be done; the message has its last words."""
+    UNDISTURBED = "Undisturbed"
+    """No request failed, no pod restarted and the service stayed as it was."""
+    DISTURBED = "Disturbed"
+    """Figures of some runs are worthless; the message says of which, and why."""
 
     # Weights that need a person (the staging Job reports most of them by these words)
     DAMAGED = "Damaged"

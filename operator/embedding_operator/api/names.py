@@ -17,10 +17,12 @@ API_VERSION = f"{GROUP}/{VERSION}"
 EMBEDDING_SERVICE = "EmbeddingService"
 MODEL_CACHE = "ModelCache"
 RUNTIME_PROFILE = "RuntimeProfile"
+EMBEDDING_BENCHMARK = "EmbeddingBenchmark"
 PLURALS = {
     EMBEDDING_SERVICE: "embeddingservices",
     MODEL_CACHE: "modelcaches",
     RUNTIME_PROFILE: "runtimeprofiles",
+    EMBEDDING_BENCHMARK: "embeddingbenchmarks",
 }
 
 FIELD_MANAGER = "embedding-operator"
@@ -30,6 +32,7 @@ NAME_LABEL = "app.kubernetes.io/name"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 SERVICE_LABEL = f"{GROUP}/service"
 CACHE_LABEL = f"{GROUP}/cache"
+BENCHMARK_LABEL = f"{GROUP}/benchmark"
 CLAIM_LABEL = f"{GROUP}/claim"  # on pods that mount a claim which one node at a time can mount
 SCRIPTS_LABEL = f"{GROUP}/scripts"
 CLEANUP_FINALIZER = f"{GROUP}/cleanup"
@@ -47,6 +50,7 @@ STAGING_TASK = "model-staging"
 CLEANUP_TASK = "model-cleanup"
 SCRUB_TASK = "model-scrub"
 MENDING_TASK = "model-mending"
+BENCHMARK_TASK = "embedding-benchmark"
 
 MAX_NAME = 63
 MAX_SERVICE_NAME = 52
@@ -85,6 +89,11 @@ def cache_labels(cache: str, task: str = STAGING_TASK) -> dict[str, str]:
     return _labels(task, cache) | {CACHE_LABEL: cache}
 
 
+def bench_labels(benchmark: str) -> dict[str, str]:
+    """Labels of a Job of an EmbeddingBenchmark, and of its pods."""
+    return _labels(BENCHMARK_TASK, benchmark) | {BENCHMARK_LABEL: benchmark}
+
+
 @lru_cache(maxsize=4096)  # asked for several times each time that a service is looked at
 def model_cache_name(source: ModelSource, storage: Storage, refresh: str = "") -> str:
     """Return the same name for everyone who wants the same weights on the same volume, and for each new look at them
@@ -111,6 +120,16 @@ def mending_job_name(cache: str, inputs: object) -> str:
 def cleanup_job_name(cache: str, uid: str) -> str:
     """Another ModelCache of the same name has another clean-up."""
     return _joined("clean", cache, digest_of([cache, uid], 8))
+
+
+def bench_job_name(benchmark: str, uid: str, run: int) -> str:
+    """One run of a benchmark; another benchmark of the same name has others."""
+    return _joined("bench", benchmark, f"{digest_of([benchmark, uid], 8)}-{run}")
+
+
+def bench_script_name(benchmark: str, inputs: object) -> str:
+    """The ConfigMap with the script of a benchmark's pods."""
+    return _joined("bench", benchmark, digest_of(inputs, 8))
 
 
 def signature(cluster: str, namespace: str, uid: str) -> str:

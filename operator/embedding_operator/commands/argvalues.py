@@ -86,3 +86,25 @@ def seconds(text: str) -> int:
         raise ArgumentTypeError(f"{text!r} is not a length of time such as 30s, 10m or 1h30m")
     hours, minutes, rest = (int(part or 0) for part in found.groups())
     return max(1, hours * 3600 + minutes * 60 + rest)
+
+
+def whole(text: str) -> int:
+    """A number from 0 on."""
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return int(text)
+
+
+def counts(text: str) -> list[int]:
+    """Numbers from 1 on, with commas between them."""
+    return [positive(part) for part in text.split(",")]
+
+
+def rates(text: str) -> list[int | str]:
+    """Rates a second with commas between them: whole ones as numbers, others as the API wants them, as text."""
+    found = [part for part in text.split(",") if re.fullmatch(r"inf|[0-9]{1,6}([.][0-9]{1,3})?", part)]
+    if len(found) != len(text.split(",")) or any(part != "inf" and float(part) == 0 for part in found):
+        raise ArgumentTypeError(
+            f"{text!r} is not a rate a second such as 20 or 2.5, or several with commas between them"
+        )
+    return [int(part) if part.isdecimal() else part for part in found]

@@ -19,7 +19,7 @@ from embedding_operator.commands.parsing import parser_of
 
 FILES, NOTHING_ELSE = 0, 4  # cobra's directives: the shell completes files; it does not
 _SECONDS: Final = 2.0  # nobody waits longer for a word
-_FILE_OPTIONS: Final = ("kubeconfig", "filename", "ca_file", "api_key_file", "image", "profiles")
+_FILE_OPTIONS: Final = ("kubeconfig", "filename", "ca_file", "api_key_file", "image", "profiles", "svg")
 _SCRIPTS: Final = {
     "bash": """\
 _embedding_operator() {

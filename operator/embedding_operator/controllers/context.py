@@ -1,5 +1,6 @@
 """What all controllers share: the client, the cache, the queue, and the operator's settings. No behaviour."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -82,6 +83,7 @@ class Context:
     spaces: Spaces = field(default_factory=Spaces)
     untold: Untold = field(default_factory=Untold)  # Events about services
     absent: set[str] = field(default_factory=set)  # optional kinds that the cluster does not serve, or not to us
+    measuring: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while it is decided whose turn it is
     bereft: set[ObjectKey] = field(default_factory=set)  # services that lost a child, and may be gone themselves
 
 

@@ -12,6 +12,7 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
+from embedding_operator.planning.benchplan import service_name
 from embedding_operator.planning.drained import cut_off
 from embedding_operator.planning.status import PASSING
 from embedding_operator.planning.weights import cache_name
@@ -133,6 +134,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
     add = context.queue.add
     if key.kind == names.EMBEDDING_SERVICE:
         add(key)
+        wake_benchmarks(context, key.namespace, key.name)
         changed = context.users.update(key, caches_used(context, key))
         # and what kept us from making one (a profile that is not there) may be mended
         absent = {cache for cache in context.users.caches_of(key) if cache not in context.cache}
@@ -140,6 +142,10 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             _count_users(context, cache)
         if not exists:
             add(ObjectKey(SCRIPTS, key.namespace, ""))
+    elif key.kind == names.EMBEDDING_BENCHMARK:
+        add(key)
+        if not exists:  # it may have been the turn of this one
+            wake_benchmarks(context, key.namespace, service_name(obj))
     elif key.kind == names.MODEL_CACHE:
         add(key)
         if news:  # progress moves every few seconds, and says nothing to services
@@ -169,6 +175,8 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             kept = cache_of(obj)  # to go back to, from now on or until now; that counts where nobody uses it
             if kept is not None and kept in context.cache and not context.users.of(kept):
                 add(kept)
+    elif key.kind == "ConfigMap" and (obj["metadata"].get("labels") or {}).get(names.BENCHMARK_LABEL):
+        _enqueue_parents(context, key, obj)
     elif key.kind == "ConfigMap" and _label(obj):  # a service's own: its recorded vectors
         parents = _enqueue_parents(context, key, obj)
         if not exists:
@@ -182,6 +190,13 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         for parent in _enqueue_parents(context, key, obj):
             for cache in context.users.caches_of(parent):  # it may wait for this very claim
                 add(cache)
+
+
+def wake_benchmarks(context: Context, namespace: str, service: str) -> None:
+    """Those that measure this service: it may be what they wait for."""
+    for benchmark in context.cache.keys(names.EMBEDDING_BENCHMARK, namespace):
+        if service_name(context.cache.get(benchmark) or {}) == service:
+            context.queue.add(benchmark)
 
 
 def _wake_waiting(context: Context, pod: ObjectKey, obj: Object) -> None:
@@ -203,7 +218,11 @@ def _count_users(context: Context, cache: ObjectKey) -> None:
 
 def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> list[ObjectKey]:
     labels: dict[str, Any] = obj["metadata"].get("labels") or {}
-    kinds = ((names.EMBEDDING_SERVICE, names.SERVICE_LABEL), (names.MODEL_CACHE, names.CACHE_LABEL))
+    kinds = (
+        (names.EMBEDDING_SERVICE, names.SERVICE_LABEL),
+        (names.MODEL_CACHE, names.CACHE_LABEL),
+        (names.EMBEDDING_BENCHMARK, names.BENCHMARK_LABEL),
+    )
     parents = [ObjectKey(kind, key.namespace, labels[label]) for kind, label in kinds if labels.get(label)]
     for parent in parents:
         context.queue.add(parent)

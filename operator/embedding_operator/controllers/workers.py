@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
+from embedding_operator.controllers.benchmarks import reconcile_benchmark
 from embedding_operator.controllers.caches import reconcile_cache
 from embedding_operator.controllers.context import FIRST_ROUND, SCRIPTS, Context
 from embedding_operator.controllers.services import reconcile_service
@@ -29,6 +30,7 @@ RECONCILERS: dict[str, Reconcile] = {
     names.EMBEDDING_SERVICE: reconcile_service,
     names.MODEL_CACHE: reconcile_cache,
     names.RUNTIME_PROFILE: reconcile_profile,
+    names.EMBEDDING_BENCHMARK: reconcile_benchmark,
     SCRIPTS: reconcile_scripts,
     FIRST_ROUND: _end_first_round,
 }

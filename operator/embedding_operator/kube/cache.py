@@ -10,11 +10,11 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from embedding_operator.api.names import CACHE_LABEL, CLAIM_LABEL, SERVICE_LABEL
+from embedding_operator.api.names import BENCHMARK_LABEL, CACHE_LABEL, CLAIM_LABEL, SERVICE_LABEL
 from embedding_operator.kube.compact import Examples, Kept, Packed, compact, kept
 from embedding_operator.kube.resources import OWN_KINDS, Object, ObjectKey, Objects, key_of
 
-INDEXED_LABELS: Final = (SERVICE_LABEL, CACHE_LABEL, CLAIM_LABEL)
+INDEXED_LABELS: Final = (SERVICE_LABEL, CACHE_LABEL, CLAIM_LABEL, BENCHMARK_LABEL)
 _REMEMBERED_DELETIONS: Final = 20_000
 _DEFAULTS_MAY_APPEAR: Final = frozenset(resource.kind for resource in OWN_KINDS)
 

@@ -64,6 +64,7 @@ class Resource:
 
 EMBEDDING_SERVICES: Final = Resource(GROUP, VERSION, "embeddingservices", "EmbeddingService")
 MODEL_CACHES: Final = Resource(GROUP, VERSION, "modelcaches", "ModelCache")
+EMBEDDING_BENCHMARKS: Final = Resource(GROUP, VERSION, "embeddingbenchmarks", "EmbeddingBenchmark")
 RUNTIME_PROFILES: Final = Resource(GROUP, VERSION, "runtimeprofiles", "RuntimeProfile", namespaced=False)
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
@@ -79,7 +80,7 @@ CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeCl
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 
-OWN_KINDS: Final = (EMBEDDING_SERVICES, MODEL_CACHES, RUNTIME_PROFILES)
+OWN_KINDS: Final = (EMBEDDING_SERVICES, MODEL_CACHES, RUNTIME_PROFILES, EMBEDDING_BENCHMARKS)
 CHILD_KINDS: Final = (
     DEPLOYMENTS,
     REVISIONS,
@@ -94,7 +95,7 @@ CHILD_KINDS: Final = (
     CLAIMS,
 )
 # A cluster may not have them, or not give us the right to them: who asks for none need not notice. That may change.
-OPTIONAL_KINDS: Final = (HTTP_ROUTES, POD_MONITORS, NETWORK_POLICIES)
+OPTIONAL_KINDS: Final = (HTTP_ROUTES, POD_MONITORS, NETWORK_POLICIES, EMBEDDING_BENCHMARKS)
 ALL: Final = (*OWN_KINDS, *CHILD_KINDS, LEASES, EVENTS)
 _BY_KIND: Final = {resource.kind: resource for resource in ALL}
 

@@ -240,6 +240,7 @@ SHAPES: Final[Mapping[str, type]] = {
     "EmbeddingService": Own,
     "ModelCache": Own,
     "RuntimeProfile": Own,
+    "EmbeddingBenchmark": Own,
     "Deployment": Deployment,
     "Service": Service,
     "ControllerRevision": ControllerRevision,

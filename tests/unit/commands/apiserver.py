@@ -26,10 +26,12 @@ class ApiServer:
 
     services: list[dict[str, Any]] = field(default_factory=list)
     caches: list[dict[str, Any]] = field(default_factory=list)
+    benchmarks: list[dict[str, Any]] = field(default_factory=list)
     pods: list[dict[str, Any]] = field(default_factory=list)
     ports: dict[int, int] = field(default_factory=dict)  # of pods, to those of this machine
     logs: dict[str, list[str]] = field(default_factory=dict)  # what each container said; of "pod/previous" before
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)  # by the end of a path
+    first: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # answers before those, by the end of a path
     asked: list[dict[str, str]] = field(default_factory=list)  # queries of logs
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -45,7 +47,11 @@ class ApiServer:
             label, _, value = request.query["labelSelector"].partition("=")
             chosen = [pod for pod in self.pods if pod["metadata"]["labels"].get(label) == value]
             return web.json_response({"items": chosen, "metadata": {}})
-        for kind, objects in (("embeddingservices", self.services), ("modelcaches", self.caches)):
+        for end, answers in self.first.items():
+            if path.endswith(end) and answers:
+                return web.json_response(answers.pop(0))
+        kinds = {"embeddingservices": self.services, "modelcaches": self.caches, "embeddingbenchmarks": self.benchmarks}
+        for kind, objects in kinds.items():
             for one in objects:
                 if path == f"{GROUP}/{kind}/{one['metadata']['name']}":
                     return web.json_response(one)

@@ -33,6 +33,7 @@ _QUANTITIES = (
     | st.from_regex(r"\+?[0-9]{1,25}(\.[0-9]{0,3})?(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?", fullmatch=True)
 )
 _SHARES = st.integers(0, 10000) | st.integers(0, 100).map(lambda share: f"{share}%")
+_RATES = st.integers(1, 1000000) | st.sampled_from(["inf", "2.5", "20", "0.001"])
 _PARTS = st.text(st.characters(exclude_characters="/", exclude_categories=("Cs",)), min_size=1, max_size=20).filter(
     lambda part: part not in (".", "..")
 )
@@ -53,6 +54,8 @@ _URLS = st.sampled_from(["https://hub.example.com", "http://[::1]:8080/", "https
 def values(schema: Schema) -> st.SearchStrategy[Any]:
     """What a schema takes, by and large: rules over several fields are the caller's."""
     if schema.get("x-kubernetes-int-or-string"):
+        if any("inf" in rule for rule in _rules(schema)):
+            return _RATES
         return _SHARES if any("%" in rule for rule in _rules(schema)) else _QUANTITIES
     if "enum" in schema:
         return st.sampled_from(schema["enum"])

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from embedding_operator.api.modelcache import ModelCache
+from embedding_operator.planning.benchplan import plan_benchmark
 from embedding_operator.planning.cacheplan import plan_cache
 from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.cleanjob import cleanup_job
@@ -18,7 +19,7 @@ from embedding_operator.planning.commandline import flag_of
 from embedding_operator.planning.scrub import job_names
 from embedding_operator.planning.stagejob import StagingSite, job, mending_job
 from tests.releases.read import recorded
-from tests.unit.planning import given
+from tests.unit.planning import benchmarks, given
 from tests.unit.planning.combinations import matrix
 
 INSTANCE = "app.kubernetes.io/instance"
@@ -135,6 +136,8 @@ def rendered(name: str) -> list[dict[str, Any]]:
         cache = ModelCache.from_dict(given.cache().to_dict() | {"spec": spec})
         reading = plan_cache(cache, ObservedCache(), SITE).create
         return [*reading, mending_job(cache, SITE, job_names(cache)[1], "c1b2a3d4")]
+    if name == "benchmark":
+        return list(plan_benchmark(benchmarks.everything(), benchmarks.guarded()).create)
     repo = SERVICES[name]["spec"]["model"]["source"]["modelScope"]["repo"]
     return list(given.plan(SERVICES[name], given.seen(cache=given.cache(repo=repo))).apply)
 
@@ -155,7 +158,7 @@ def assert_as_reviewed(path: Path, text: str) -> None:
     assert text == path.read_text(), "run `make golden` and review the diff"
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "staging", "scrub"])
+@pytest.mark.parametrize("name", [*SERVICES, "staging", "scrub", "benchmark"])
 def test_manifests_are_as_reviewed(name: str) -> None:
     assert_as_reviewed(GOLDEN / f"{name}.yaml", yaml.safe_dump_all(rendered(name), sort_keys=False, width=110))
 

@@ -1,0 +1,272 @@
+"""What `embedding-operator bench` makes, shows, draws and compares."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from embedding_operator.api.benchmark import EmbeddingBenchmark
+from embedding_operator.cli import main
+from embedding_operator.commands import benching, comparing, curve, figures
+from embedding_operator.commands.comparing import BETTER, SAME, UNKNOWN, WORSE, verdict
+from embedding_operator.commands.terminal import Screen
+from tests.unit.commands.apiserver import ApiServer, pod, running, service
+from tests.unit.planning import benchmarks
+from tests.unit.planning.benchmarks import NUMBERS, benchmark, measured
+
+SCREEN = Screen(io.StringIO())
+
+
+def named(name: str, before: EmbeddingBenchmark, *repeats: list[float], **observed: Any) -> EmbeddingBenchmark:
+    """A benchmark whose runs are all done, each with these figures."""
+    made = replace(before, metadata=replace(before.metadata, name=name))
+    while not (
+        made.status.results and made.status.progress == f"{len(made.status.results)}/{len(made.status.results)}"
+    ):
+        made = benchmarks.after(made, measured(made, *repeats, **observed))
+    return made
+
+
+def faster(by: float) -> list[list[float]]:
+    """Three repeats that are a little apart."""
+    return [
+        [*NUMBERS[:4], NUMBERS[4] * by * around, NUMBERS[5] * by * around, *(n / by / around for n in NUMBERS[6:])]
+        for around in (1.0, 0.99, 1.01)
+    ]
+
+
+def stored(view: EmbeddingBenchmark) -> dict[str, Any]:
+    """As the API server has it."""
+    return {"apiVersion": "embedding-operator.io/v1alpha1", "kind": "EmbeddingBenchmark"} | view.to_dict()
+
+
+def test_one_run_is_shown_in_the_shape_of_vllms_own_table() -> None:
+    shown = figures.shown(named("table", benchmark(), NUMBERS, NUMBERS), SCREEN)
+    assert shown[0] == "============ Serving Benchmark Result ============"
+    told = dict(re.split(r" {2,}", line) for line in shown if "  " in line)
+    assert told == {
+        "Successful requests:": "2000",
+        "Failed requests:": "0",
+        "Repeats (figures are their medians):": "2",
+        "Benchmark duration (s):": "20.00",
+        "Total input tokens:": "400000",
+        "Request throughput (req/s):": "50.00",
+        "Total token throughput (tok/s):": "10000.0",
+        "Mean E2EL (ms):": "900.00",
+        "Median E2EL (ms):": "850.00",
+        "P90 E2EL (ms):": "1500.0",
+        "P99 E2EL (ms):": "1900.0",
+    }
+    assert shown[-1].startswith("measured: emb/qwen generation 3, 4 replicas, image quay.io/ascend/vllm-ascend:v0.23.0")
+
+
+def test_several_runs_are_a_line_each_and_what_was_measured_is_told_once() -> None:
+    shown = figures.shown(named("curve", benchmark(sweep={"maxConcurrency": [1, 8]}), *faster(1)), SCREEN)
+    assert shown[0].split()[:5] == ["RUN", "REQUESTS", "FAILED", "REQ/S", "TOK/S"]
+    assert shown[2].split()[:5] == ["2", "3000", "0", "50.00", "10000.0"]
+    assert "1.0 %" in shown[2]
+    assert shown[2].endswith("yes     1000 x 200 tokens, 8 at a time")
+    assert [line for line in shown if line.startswith("measured")] == [shown[4]]
+
+
+def test_worthless_figures_are_called_so() -> None:
+    shown = figures.shown(named("table", benchmark(), [990, 10, *NUMBERS[2:]]), SCREEN)
+    assert shown[-1] == "run 1 is worthless: 10 of 1000 requests failed"
+
+
+def test_without_figures_that_is_said() -> None:
+    assert figures.shown(benchmark(), SCREEN) == ["embbench/table has no figures yet"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more_is_better", "expected"),
+    [
+        ([10, 11, 12], [20, 21, 22], True, BETTER),
+        ([10, 11, 12], [20, 21, 22], False, WORSE),
+        ([20, 21, 22], [10, 11, 12], False, BETTER),
+        ([10, 11, 12], [12, 13, 14], True, SAME),  # one repeat lies among the others
+        ([10, 11, 12], [12.5, 12.9, 14], True, SAME),  # apart, and no further than repeats are
+        ([10], [20, 21, 22], True, UNKNOWN),
+        ([10, 10], [10, 10], True, SAME),
+    ],
+)
+def test_what_is_beyond_the_noise(before: list[float], after: list[float], more_is_better: bool, expected: str) -> None:
+    middles = (sorted(before)[len(before) // 2], sorted(after)[len(after) // 2])
+    assert verdict(before, after, middles, more_is_better) == expected
+
+
+def test_a_comparison_says_what_changed_and_what_came_of_it() -> None:
+    before = named("before", benchmark(), *faster(1))
+    tuned = benchmarks.revisions(serving={"maxBatchedTokens": 16384})
+    tuned = [replace(tuned[0], resolved=tuned[0].resolved | {"vllm": "0.32.0"})]
+    after = named("after", benchmark(), *faster(1.5))
+    (result,) = after.status.results or ()
+    subject = benchmarks.seen(revisions=tuned, servers=benchmarks.servers(tuned[0]))
+    from embedding_operator.planning.benchplan import subject_of
+
+    changed = subject_of(subject)
+    assert not isinstance(changed, str)
+    after = replace(after, status=replace(after.status, results=(replace(result, service=changed.measured()),)))
+    lines = comparing.compared(before, after, SCREEN)
+    assert lines[:3] == ["changed:", "  vllm: 0.23.0 -> 0.32.0", "  --max-num-batched-tokens: unset -> 16384"]
+    assert "req/s       50.00      75.00      +50.0 %   better" in lines
+    assert "p99 ms      1900.00    1266.70    -33.3 %   better" in lines
+    assert lines[-1] == comparing.RULE
+    described = json.loads(json.dumps(comparing.described(before, after)))
+    assert described["changed"] == ["vllm: 0.23.0 -> 0.32.0", "--max-num-batched-tokens: unset -> 16384"]
+    assert {figure["verdict"] for figure in described["runs"][0]["figures"]} == {BETTER}
+
+
+def test_the_same_twice_is_within_the_noise() -> None:
+    one, other = named("one", benchmark(), *faster(1)), named("other", benchmark(), *faster(1.005))
+    lines = comparing.compared(one, other, SCREEN)
+    assert lines[0] == "nothing was changed: both measured the same"
+    assert sum(line.endswith("within the noise") for line in lines) == 6
+
+
+def test_the_curve_has_a_point_for_each_run_and_is_a_picture() -> None:
+    made = named("curve", benchmark(sweep={"maxConcurrency": [1, 8, 64]}), NUMBERS)
+    disturbed = replace((made.status.results or ())[0], valid=False, requests_per_second="10.00")
+    made = replace(made, status=replace(made.status, results=(disturbed, *(made.status.results or ())[1:])))
+    picture = ElementTree.fromstring(curve.draw(made))
+    circles = picture.findall(".//{*}circle")
+    assert len(circles) == 6  # median and p99
+    assert [circle.get("fill") == "#ffffff" for circle in circles] == [True, False, False] * 2
+    assert circles[0].findtext("{*}title") == "1 at a time: 10.00 requests/s, p99 1900.0 ms"
+    words = [text.text for text in picture.findall(".//{*}text")]
+    assert "Latency over throughput of qwen" in words
+    places = [float(circle.get("cx") or 0) for circle in circles[:3]]
+    assert places[0] < places[1] == places[2]
+
+
+def wished(**values: Any) -> argparse.Namespace:
+    usual = {"input_tokens": 200, "prompts": 1000, "concurrency": None, "rate": None, "repeats": None}
+    return argparse.Namespace(**(usual | {"warmup": None, "benchmark": None} | values))
+
+
+def test_a_benchmark_is_made_of_what_was_asked_for() -> None:
+    made = benching.manifest(service(), wished(concurrency=[8], rate=[5, 10], repeats=1, benchmark="mine"))
+    assert made["metadata"] == {"name": "mine", "namespace": "search"}
+    assert made["spec"] == {
+        "serviceRef": {"name": "qwen"},
+        "runs": [{"dataset": "random", "inputTokens": 200, "prompts": 1000, "maxConcurrency": 8}],
+        "sweep": {"requestRate": [5, 10]},
+        "repeats": 1,
+    }
+    made = benching.manifest(service("q" * 52, task="Rerank"), wished(warmup=0))
+    assert re.fullmatch(r"q{50}-[0-9]{12}", made["metadata"]["name"])
+    assert made["spec"]["runs"][0]["dataset"] == "random-rerank"
+    assert made["spec"]["warmupPrompts"] == 0
+
+
+def test_what_exists_is_shown_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = stored(named("curve", benchmark(sweep={"maxConcurrency": [1, 8]}), *faster(1)))
+    with running(ApiServer(benchmarks=[made]), tmp_path) as kubeconfig:
+        assert main(["bench", "show", "curve", "--svg", str(tmp_path / "a.svg"), "--kubeconfig", kubeconfig]) == 0
+        assert "8 at a time" in capsys.readouterr().out
+        assert main(["bench", "show", "curve", "-o", "json", "--kubeconfig", kubeconfig]) == 0
+    assert json.loads(capsys.readouterr().out)["status"]["progress"] == "2/2"
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
+
+
+def test_worthless_figures_and_failures_end_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = stored(named("bad", benchmark(), [990, 10, *NUMBERS[2:]]))
+    stalled = stored(named("stalled", benchmark()))
+    words = {"reason": "BenchmarkFailed", "message": "run 1 of 1: no answer"}
+    stalled["status"] = {
+        "conditions": [
+            {"type": kind, "status": status} | words for kind, status in (("Ready", "False"), ("Stalled", "True"))
+        ]
+    }
+    with running(ApiServer(benchmarks=[bad, stalled]), tmp_path) as kubeconfig:
+        assert main(["bench", "show", "bad", "--kubeconfig", kubeconfig]) == 1
+        assert main(["bench", "show", "stalled", "--kubeconfig", kubeconfig]) == 1
+    assert "embedding-operator bench: embbench/stalled: run 1 of 1: no answer" in capsys.readouterr().err
+
+
+def test_a_run_is_followed_with_what_its_pod_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = stored(named("table", benchmark(), NUMBERS))
+    under_way = json.loads(json.dumps(done))
+    message = {"reason": "Measuring", "message": "run 1 of 1 (1000 x 200 tokens, all at once)"}
+    under_way["status"] = {"progress": "0/1", "conditions": [{"type": "Ready", "status": "False"} | message]}
+    log = ["2026-01-02T03:04:05Z embedding-operator bench: repeat 2 of 3: 1000 prompts", "2026-01-02T03:04:06Z ====="]
+    server = ApiServer(
+        benchmarks=[done],
+        pods=[pod("bench-x", **{"embedding-operator.io/benchmark": "table"})],
+        logs={"bench-x": log},
+        first={"embeddingbenchmarks/table": [under_way, under_way]},
+    )
+    with running(server, tmp_path) as kubeconfig:
+        assert main(["bench", "show", "table", "--kubeconfig", kubeconfig]) == 0
+    shown = capsys.readouterr()
+    assert "[........................]   0 %  0 of 1 runs" in shown.err
+    assert "all at once); repeat 2 of 3: 1000 prompts" in shown.err
+    assert "Serving Benchmark Result" in shown.out
+
+
+def test_two_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = [stored(named("a", benchmark(), *faster(1))), stored(named("b", benchmark(), *faster(2)))]
+    with running(ApiServer(benchmarks=pair), tmp_path) as kubeconfig:
+        assert main(["bench", "compare", "a", "b", "--kubeconfig", kubeconfig]) == 0
+        assert "+100.0 %   better" in capsys.readouterr().out
+        assert main(["bench", "compare", "a", "b", "-o", "json", "--kubeconfig", kubeconfig]) == 0
+    assert json.loads(capsys.readouterr().out)["before"] == "a"
+
+
+OTHER = stored(named("other", benchmark(runs=[benchmarks.RUN | {"inputTokens": 8}]), NUMBERS))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["bench", "nobody"], "emb/nobody: there is no such EmbeddingService in namespace search"),
+        (["bench", "show", "nobody"], "embbench/nobody: there is no such EmbeddingBenchmark in namespace search"),
+        (["bench", "compare", "a", "new"], "embbench/new: it has no figures yet, see `bench show new`"),
+        (
+            ["bench", "compare", "a", "other"],
+            "the loads have nothing in common, so neither have the figures: 1000 x 200",
+        ),
+        (["bench", "a", "b"], "write the name of a service, `show` and a benchmark, or `compare` and two benchmarks"),
+        (["bench", "show", "A_B"], "'A_B' is not the name of an object"),
+        (
+            ["bench", "a", "--rate", "1,2", "--concurrency", "1,2"],
+            "several values of --concurrency and of --rate are too",
+        ),
+        (
+            ["bench", "show", "a", "--svg", "/nowhere/a.svg"],
+            "/nowhere/a.svg cannot be written: No such file or directory",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = stored(replace(benchmark(), metadata=replace(benchmark().metadata, name="new")))
+    known = [stored(named("a", benchmark(), NUMBERS)), OTHER, new]
+    with running(ApiServer(benchmarks=known), tmp_path) as kubeconfig:
+        assert main([*words, "--kubeconfig", kubeconfig]) == 1
+    assert f"embedding-operator bench: {told}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--rate", "fast", "'fast' is not a rate a second such as 20 or 2.5"),
+        ("--rate", "1,0", "'1,0' is not a rate a second"),
+        ("--concurrency", "1,x", "'x' is not a number from 1 on"),
+        ("--warmup", "-1", "'-1' is not a number from 0 on"),
+    ],
+)
+def test_wrong_arguments_are_named(option: str, value: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "qwen", f"{option}={value}"])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
