@@ -216,8 +216,8 @@ def _container(benchmark: EmbeddingBenchmark, run: int, load: Load, subject: Sub
     if spec.input is not None:
         mounts.append({"name": "input", "mountPath": INPUT_PATH, "readOnly": True})
     if spec.output is not None:
-        below = {"subPath": spec.output.path} if spec.output.path else {}
-        mounts.append({"name": "output", "mountPath": OUTPUT_PATH} | below)
+        # whole: a folder that the kubelet makes for a subPath belongs to root
+        mounts.append({"name": "output", "mountPath": OUTPUT_PATH})
     return {
         "name": CONTAINER,
         "image": serving["image"],
@@ -247,9 +247,9 @@ def _arguments(benchmark: EmbeddingBenchmark, run: int, load: Load, subject: Sub
         *(["--api-keys", KEYS_PATH] if exposure.api_key_secret_ref is not None else []),
         *(["--certificates", TLS_PATH] if exposure.tls.secret_ref is not None else []),
     ]
-    if benchmark.spec.output is not None:
-        kept = [f"{OUTPUT_PATH}/{benchmark.metadata.name}", "--keep-as", f"run-{run}"]
-        optional += ["--keep", *kept]
+    if (output := benchmark.spec.output) is not None:
+        folder = "/".join(part for part in (OUTPUT_PATH, output.path, benchmark.metadata.name) if part)
+        optional += ["--keep", folder, "--keep-as", f"run-{run}"]
     return [
         *("--url", url),
         *("--prompts", str(load.prompts)),

@@ -91,9 +91,9 @@ def test_raw_results_are_kept_where_the_spec_says_and_written_as_who_staged_the_
         planned = plan_benchmark(benchmark(output={"claimName": claim, "path": "a/b"}), given)
         pod = job_of(planned)["spec"]["template"]["spec"]
         assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["fsGroup"]) == (user, group)
-        assert pod["containers"][0]["volumeMounts"][-1] == {"name": "output", "mountPath": "/output", "subPath": "a/b"}
+        assert pod["containers"][0]["volumeMounts"][-1] == {"name": "output", "mountPath": "/output"}
         assert (after_flag(arguments(planned), "--keep"), after_flag(arguments(planned), "--keep-as")) == (
-            "/output/table",
+            "/output/a/b/table",
             "run-1",
         )
 
