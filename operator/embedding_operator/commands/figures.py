@@ -121,7 +121,7 @@ def _belonging(service: str, results: Sequence[Result]) -> list[str]:
 def _subject(service: str, measured: Measured) -> str:
     parts = [
         f"emb/{service} generation {measured.generation}",
-        f"{measured.replicas} replicas",
+        f"{measured.replicas} replica{'' if measured.replicas == 1 else 's'}",
         f"image {measured.image}",
         f"weights {measured.weights or ''} {measured.digest or ''}".rstrip(),
         *([f"chip {measured.chip}"] if measured.chip else []),
