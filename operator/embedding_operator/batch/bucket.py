@@ -81,10 +81,6 @@ class Bucket:
         """An object as a whole."""
         self._asked("PUT", self._object(key), body=data)
 
-    def remove(self, key: str) -> None:
-        """An object."""
-        self._asked("DELETE", self._object(key))
-
     def begin(self, key: str) -> str:
         """An upload in parts, which is nothing until it is completed."""
         told = self._parsed(self._asked("POST", self._object(key, {"uploads": ""})).body)
@@ -177,8 +173,10 @@ class Bucket:
 
     @property
     def _cure(self) -> str:
-        may = "list and read" if self._field.endswith("input") else "list, read, write and remove"
-        return f"give keys that may {may} what is below it by {self._field}.secretRef"
+        rights = ["s3:ListBucket", "s3:GetObject"]
+        if self._field == "spec.output":
+            rights += ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads"]
+        return f"give keys by {self._field}.secretRef that may do {', '.join(rights)}"
 
 
 def _query(query: Mapping[str, str]) -> str:
