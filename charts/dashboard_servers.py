@@ -88,7 +88,7 @@ ENGINES = Row(
         ),
         Panel(
             "Prefix cache",
-            "Tokens that were in the cache already.",
+            "Tokens that were in the cache already. Encoders, such as those of the BERT family, have no such cache.",
             "percentunit",
             (
                 Query(
