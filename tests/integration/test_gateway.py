@@ -60,7 +60,7 @@ def test_what_is_refused_of_gateways_named_twice_is_what_an_api_server_refuses(w
         return without("create", "--dry-run=server", "-f", "-", input=json.dumps(route | {"spec": spec}))
 
     for parents, _ in DOUBLED:
-        with pytest.raises(ClusterError, match="sectionName or port must be"):
+        with pytest.raises(ClusterError, match="sectionName must be"):
             create(parents)
     for parents in APART:
         assert "created" in create(parents)
