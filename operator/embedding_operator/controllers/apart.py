@@ -2,7 +2,8 @@
 
 Kopf ends when a watch tells of an error that it does not know, when an answer is cut short, and whenever else one of
 its tasks fails; on its way out it cancels all tasks of its event loop that are younger than it, whosever they are. None
-of this ends the operator: the next Kopf lists what there is, which heals what was missed.
+of this ends the operator: the next Kopf lists what there is, which heals what was missed. Nor does it hear of kinds
+that come after it: for those, too, another begins.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import kopf
 from embedding_operator.controllers import watch
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
+from embedding_operator.controllers.served import LOOK, passed_over, served
 from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.resources import Resource
 
@@ -29,35 +31,52 @@ _LONGEST_PAUSE = 15.0
 _LASTED = 60.0  # seconds
 _STOPPING = 3.0  # seconds, after which it is left alone: its thread holds nobody up
 _TELLINGS = 10  # within that time
+_KNOWN = 2.0  # seconds after which all API servers list a kind that one of them serves
 
 Stop = concurrent.futures.Future[None]
 
 
 async def keep_watching(context: Context, resync: Resync, connection: Connection) -> None:
-    """Watch the kinds that users write, until cancelled."""
+    """Watch those of Kopf's kinds that the cluster serves, until cancelled."""
     loop = asyncio.get_running_loop()
     await resync.synced.wait()
     pause = _PAUSE
     while True:
+        kinds = await served(context, watch.BY_KOPF)
+        if not kinds:
+            await asyncio.sleep(LOOK)
+            continue
         began = loop.time()
-        error = await _run(context, resync, connection)
+        error = await _run(context, resync, connection, kinds)
+        if isinstance(error, Resource):  # it is served now
+            await asyncio.sleep(_KNOWN)
+            continue
         pause = _PAUSE if loop.time() - began > _LASTED else min(2 * pause, _LONGEST_PAUSE)
         wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
         logger.warning("the watches of our own kinds ended, again in %.1f s: %s", wait, error or "no reason was given")
         await asyncio.sleep(wait)
 
 
-async def _run(context: Context, resync: Resync, connection: Connection) -> BaseException | None:
-    """One Kopf, from its start to its end. Returns what it ended with."""
+async def _run(
+    context: Context, resync: Resync, connection: Connection, kinds: Collection[Resource]
+) -> BaseException | Resource | None:
+    """One Kopf, from its start to its end. Returns what it ended with, or the kind for which another must begin."""
     loop = asyncio.get_running_loop()
     stop: Stop = concurrent.futures.Future()
     ended: asyncio.Future[BaseException | None] = loop.create_future()
+    watched: set[Resource] = set()
 
     def seen(event: Any) -> None:
         loop.call_soon_threadsafe(watch.take, context, resync, event)
 
     def begun(resource: Resource) -> None:
-        loop.call_soon_threadsafe(context.watches.begun, resource)
+        loop.call_soon_threadsafe(note, resource)
+
+    def note(resource: Resource) -> None:
+        context.watches.begun(resource)
+        if resource not in watched:
+            watched.add(resource)
+            resync.replayed(resource.kind)  # it lists what there is, and does not tell what has gone
 
     async def credentials() -> dict[str, Any]:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(connection.credentials(), loop))
@@ -65,16 +84,20 @@ async def _run(context: Context, resync: Resync, connection: Connection) -> Base
     def run() -> None:
         outcome: BaseException | None = None
         try:
-            asyncio.run(_kopf(context, watch.registry(seen, credentials), watch.settings(begun), stop))
+            asyncio.run(_kopf(context, watch.registry(seen, credentials, kinds), watch.settings(begun), stop))
         except BaseException as error:
             outcome = error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_resolve, ended, outcome)
 
     threading.Thread(target=run, name="kopf", daemon=True).start()
+    looking = asyncio.create_task(passed_over(context, watch.BY_KOPF, kinds, watched))
     try:
-        return await asyncio.shield(ended)
+        first: set[asyncio.Future[Any]] = {ended, looking}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        return ended.result() if ended.done() else looking.result()
     finally:
+        looking.cancel()
         with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has ended
             stop.set_result(None)
         await asyncio.wait([ended], timeout=_STOPPING)

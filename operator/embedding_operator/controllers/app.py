@@ -70,7 +70,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
         logs.identify(settings.identity, lambda: elector.held)
         _end_if_woken_too_late(elector)
         context = await _context(settings, client, stack)
-        resync = Resync(context, {resource: watch.selector_of(resource) for resource in watch.WATCHED}, watch.BY_KOPF)
+        resync = Resync(context, {resource: watch.selector_of(resource) for resource in watch.WATCHED})
         if settings.health_port is not None:
             runner = await serve_health(
                 settings.health_port,

@@ -12,8 +12,9 @@ import random
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.resync import Resync
+from embedding_operator.controllers.served import LOOK
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import OPTIONAL_KINDS, Resource
+from embedding_operator.kube.resources import OPTIONAL_KINDS, OWN_KINDS, Resource
 from embedding_operator.kube.watching import News, watch
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ _LONGEST_PAUSE = 15.0
 async def follow(context: Context, resync: Resync, resource: Resource, namespace: str | None, selector: str) -> None:
     """Take in the news of a kind (in one namespace, if given) until cancelled; `resync` has listed it already."""
     version, told = resync.versions[resource, namespace], context.watches
-    pause = _PAUSE / 2
+    pause, is_absent = _PAUSE / 2, False
     while True:
         wait = 0.0
         pause = min(pause * 2, _LONGEST_PAUSE)
@@ -33,8 +34,13 @@ async def follow(context: Context, resync: Resync, resource: Resource, namespace
             version = version or await resync.list(resource, namespace)
             if not version:  # the cluster does not have this kind, and may get it
                 told.absent(resource, namespace)
-                await asyncio.sleep(context.settings.resync_seconds * random.uniform(0.5, 1.0))  # noqa: S311
+                if is_absent and resource in OWN_KINDS:
+                    routing.lost(context, resource.kind, namespace)
+                is_absent = True
+                often = LOOK if resource in OWN_KINDS else context.settings.resync_seconds
+                await asyncio.sleep(often * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
                 continue
+            is_absent = False
             told.begun(resource, namespace)
             async for batch in watch(context.client, resource, namespace, selector, version):
                 told.heard(resource, namespace, sum(news.type != "BOOKMARK" for news in batch))

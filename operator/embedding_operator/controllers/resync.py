@@ -8,34 +8,31 @@ over the period.
 import asyncio
 import logging
 import random
-from collections.abc import Collection
 
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import SCRIPTS, Context
+from embedding_operator.controllers.served import appeared, vanished
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import OPTIONAL_KINDS, ObjectKey, Resource, by_kind, key_of
+from embedding_operator.kube.resources import OPTIONAL_KINDS, OWN_KINDS, ObjectKey, Resource, by_kind, key_of
 
 logger = logging.getLogger(__name__)
 
 _QUIET = 2.0  # seconds without news: a replay comes as a burst of events
 _TOGETHER = 3  # lists of different kinds; a page of each is in memory
-_SETTLED = 15.0  # seconds until all watches have begun
 
 
 class Resync:
     """Lists what is watched; `synced` is set once everything was listed once.
 
-    `replaying` are the kinds of which a watch tells again what exists whenever it begins. `versions` are the
-    resourceVersions of the first lists, by kind and namespace, from where the news of the others are followed.
+    `versions` are the resourceVersions of the first lists, by kind and namespace, from where news are followed.
     """
 
-    def __init__(self, context: Context, selectors: dict[Resource, str], replaying: Collection[Resource] = ()) -> None:
+    def __init__(self, context: Context, selectors: dict[Resource, str]) -> None:
         self.synced = asyncio.Event()
         self.versions: dict[tuple[Resource, str | None], str] = {}
         self._context = context
         self._selectors = selectors
-        self._replaying = replaying
         self._replayed: dict[str, float] = {}  # when a kind's watch last listed something
         self._due: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,11 +75,6 @@ class Resync:
 
     async def _rounds(self) -> None:
         await self.synced.wait()
-        await asyncio.sleep(_SETTLED)
-        for resource in self._selectors:
-            # Kopf lists anew when its watch begins, and does not tell what has gone since our list
-            if resource in self._replaying and resource.kind not in self._replayed:
-                await self._try(resource)
         while True:
             period = self._context.settings.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load
             await asyncio.sleep(period)
@@ -91,7 +83,7 @@ class Resync:
             self._spread(period)
 
     def replayed(self, kind: str) -> None:
-        """A watch listed its kind anew: look for deletions that it missed, STRICTLY AFTER the burst is over."""
+        """A watch lists its kind (anew): look for deletions that it missed, STRICTLY AFTER the burst is over."""
         self._replayed[kind] = asyncio.get_running_loop().time()
         if kind not in self._due:
             self._due.add(kind)
@@ -117,8 +109,8 @@ class Resync:
                 logger.warning("the list of %s failed and comes again later: %s", resource.plural, error)
 
     async def list(self, resource: Resource, namespace: str | None) -> str:
-        """Take in all that exists of a kind, forget what does not. Returns the resourceVersion of the list; none of an
-        optional kind that the cluster does not have."""
+        """Take in all that exists of a kind, forget what does not. Returns the resourceVersion of the list; none of a
+        kind that the cluster does not have."""
         seen: set[ObjectKey] = set()
         version = ""
         self._context.meters.lists[resource.plural] += 1
@@ -130,23 +122,22 @@ class Resync:
                     routing.observed(self._context, obj, shaped=True)
                 version = page.resource_version
         except ApiError as error:
-            if resource not in OPTIONAL_KINDS or error.status not in (403, 404):
+            if not self._may_lack(resource, error):
                 raise
-            self._missing(resource, namespace, error)
+            vanished(self._context, resource, error)
+            if error.is_not_found and resource in OPTIONAL_KINDS:
+                self._prune(resource, namespace, set(), "")
             return ""
-        if resource.kind in self._context.absent:
-            logger.info("%s are served now", resource.plural)
-            routing.appeared(self._context, resource.kind)
+        appeared(self._context, resource)
         self._prune(resource, namespace, seen, version)
         return version
 
-    def _missing(self, resource: Resource, namespace: str | None, error: ApiError) -> None:
-        """The cluster does not serve an optional kind, or not to us: nothing else waits for it."""
-        if resource.kind not in self._context.absent:
-            logger.info("%s are not served, and looked for again with each resync: %s", resource.plural, error)
-            routing.vanished(self._context, resource.kind)
-        if error.is_not_found:
-            self._prune(resource, namespace, set(), "")
+    def _may_lack(self, resource: Resource, error: ApiError) -> bool:
+        """Whether the cluster does not serve a kind, or not to us, and nothing else waits for it. Of our own all are
+        there once; an operator that knows of none has nothing to say."""
+        if resource in OPTIONAL_KINDS:
+            return error.status in (403, 404)
+        return resource in OWN_KINDS and error.is_not_found and self.synced.is_set()
 
     def _prune(self, resource: Resource, namespace: str | None, seen: set[ObjectKey], version: str) -> None:
         """Forget what the list did not show; its labels say who must know."""

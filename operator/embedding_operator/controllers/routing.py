@@ -55,26 +55,25 @@ def gone(context: Context, key: ObjectKey, obj: Object | None = None) -> None:
     _enqueue(context, key, namesake or known, news=True, exists=namesake is not None)
 
 
+def lost(context: Context, kind: str, namespace: str | None = None) -> None:
+    """The cluster does not serve a kind: none of its objects is there any more."""
+    for key in context.cache.keys(kind, namespace):
+        known = context.cache.get(key) or {"metadata": {}}
+        context.cache.drop(key)
+        _enqueue(context, key, known, news=True, exists=False)
+
+
 def made(context: Context, obj: Object) -> None:
     """We made or changed an object that others wait for. The watch has no news of it: it is in the cache already."""
     _enqueue(context, key_of(obj), obj, news=True)
 
 
-def vanished(context: Context, kind: str) -> None:
-    """The cluster does not serve an optional kind."""
-    context.absent.add(kind)
-    _wake_all(context)
-
-
-def appeared(context: Context, kind: str) -> None:
-    """The cluster serves an optional kind that it did not serve."""
-    context.absent.discard(kind)
-    _wake_all(context)
-
-
-def _wake_all(context: Context) -> None:
+def wake_services(context: Context) -> None:
+    """All services, and the ModelCaches that they want."""
     for service in context.cache.keys(names.EMBEDDING_SERVICE):
         context.queue.add(service)
+        for cache in context.users.caches_of(service):
+            context.queue.add(cache)
 
 
 def users_changed(context: Context, service: ObjectKey) -> None:
@@ -153,10 +152,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
                 add(user)
     elif key.kind == names.RUNTIME_PROFILE:
         add(key)
-        for service in context.cache.keys(names.EMBEDDING_SERVICE):
-            add(service)
-            for cache in context.users.caches_of(service):  # the profile may have been all that was missing
-                add(cache)
+        wake_services(context)  # the profile may have been all that was missing
     elif key.kind in _CHILDREN:
         parents = _enqueue_parents(context, key, obj)
         if key.kind in _APPLIED and not exists:

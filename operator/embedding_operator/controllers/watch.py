@@ -8,7 +8,7 @@ it ends.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, cast
 
 import kopf
@@ -134,15 +134,17 @@ def _in_one_line(record: logging.LogRecord) -> bool:
     return True
 
 
-def registry(seen: Callable[[Any], None], credentials: Credentials) -> kopf.OperatorRegistry:
-    """One handler for both kinds. Kopf authenticates as our client does, with its token of today."""
+def registry(
+    seen: Callable[[Any], None], credentials: Credentials, kinds: Iterable[Resource] = BY_KOPF
+) -> kopf.OperatorRegistry:
+    """One handler for all kinds. Kopf authenticates as our client does, with its token of today."""
     handlers = kopf.OperatorRegistry()
 
     async def handle(event: Any, **_: Any) -> None:
         seen(event)
 
     kopf.on.login(registry=handlers)(_login(credentials))
-    for resource in BY_KOPF:
+    for resource in kinds:
         kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(handle)
     return handlers
 

@@ -65,6 +65,10 @@ async def _once(context: Context, key: ObjectKey) -> str:
         if error.is_namespace_ending:
             queue.forget(key)
             return "namespace_ending"
+        if error.is_kind_missing or error.is_kind_ending:
+            delay = queue.add_rate_limited(key)  # and before that, once it is there again (controllers/served.py)
+            logger.debug("%s: %s; again in %.1f s", key, error, delay)
+            return "kind_missing"
         if error.is_conflict or error.is_not_found:
             await _look(context, key)
         _again(context, key, error, error.retry_after or 0.0)
@@ -97,7 +101,7 @@ async def _look(context: Context, key: ObjectKey) -> None:
         obj = await context.client.get(key)
     except ApiError:
         return
-    if obj is None:
-        routing.gone(context, key, known)  # that one: a namesake may have been told of while we asked
-    else:
+    if obj is not None:
         routing.observed(context, obj)
+    elif known is not None:  # else nobody knows of it, and something else is not there
+        routing.gone(context, key, known)  # that one: a namesake may have been told of while we asked

@@ -101,10 +101,16 @@ class Cache:
         self._remember_deleted(uid or known.get("uid", ""), version or (same and known.get("resourceVersion")) or "")
         if old is None or not same:
             return False
-        self._unlink(key, old)
-        del self._objects[key]
-        self.changes += 1
+        self.drop(key)
         return True
+
+    def drop(self, key: ObjectKey) -> None:
+        """Forget an object whose kind is not served. Should that be wrong, a LIST brings it back as it is."""
+        old = self.get(key)
+        if old is not None:
+            self._unlink(key, old)
+            del self._objects[key]
+            self.changes += 1
 
     def prune(self, kind: str, seen: Iterable[ObjectKey], *, as_of: str = "", namespace: str | None = None) -> Keys:
         """Forget what a full LIST did not show, and say what that was: its deletion event was lost.

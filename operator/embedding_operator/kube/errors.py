@@ -71,7 +71,14 @@ class ApiError(Exception):
     @property
     def is_kind_ending(self) -> bool:
         """The definition of this kind is being deleted: there will soon be no such objects."""
-        return self.status == 403 and "custom resource definition is terminating" in self.message
+        return self.status in (403, 405) and "custom resource definition is terminating" in self.message
+
+    @property
+    def is_kind_missing(self) -> bool:
+        """It is not the object that is not there, but its kind: its definition is gone."""
+        return self.status == 404 and (
+            "could not find the requested resource" in self.message or "page not found" in self.message
+        )
 
     @property
     def is_temporary(self) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,38 +15,45 @@ import kopf
 import pytest
 from aiohttp import web
 
-from embedding_operator.controllers import apart, watch
+from embedding_operator.controllers import apart, served, watch
 from embedding_operator.controllers.context import Context, Settings
 from embedding_operator.controllers.resync import Resync
-from embedding_operator.kube.resources import OWN_KINDS, Resource
+from embedding_operator.kube.resources import MODEL_CACHES, OWN_KINDS, RUNTIME_PROFILES, Resource
 from embedding_operator.planning.stagejob import StagingSite
 from tests.unit.kube.serving import serving
 
 
 class Refusing:
-    """Lists are empty and watches end soon; `watched` counts by kind and status."""
+    """Lists are empty and watches end soon; `watched` counts by kind and status. Kinds may be `absent`, or `unlisted`
+    where a client asks which there are."""
 
     def __init__(self) -> None:
         self.refuses = False
+        self.absent: set[Resource] = set()
+        self.unlisted: set[Resource] = set()
         self.says = b""  # in each watch
         self.listed = 0
         self.watched: Counter[tuple[str, int]] = Counter()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        status = 401 if self.refuses else 200
+        plural = request.path.rpartition("/")[2]
+        is_absent = any(one.plural == plural for one in self.absent)
+        status = 401 if self.refuses else 404 if is_absent else 200
         if request.query.get("watch"):
-            self.watched[request.path.rpartition("/")[2], status] += 1
-        elif request.query.get("limit"):
+            self.watched[plural, status] += 1
+        elif request.query.get("limit") not in (None, "1"):  # whether it is served is asked by us, and lists nothing
             self.listed += 1
         if self.refuses:
             return web.json_response({"code": 401, "reason": "Unauthorized", "message": "Unauthorized"}, status=401)
+        if is_absent:
+            return web.Response(text="404 page not found\n", status=404)
         if request.query.get("watch"):
             return web.Response(body=self.says)
-        return web.json_response(_said(request.path))
+        return web.json_response(_said(request.path, self.absent | self.unlisted))
 
-    async def until_watched(self, status: int, times: int = 1) -> None:
+    async def until_watched(self, status: int, times: int = 1, kinds: Iterable[Resource] = watch.BY_KOPF) -> None:
         self.watched.clear()
-        while any(self.watched[resource.plural, status] < times for resource in watch.BY_KOPF):  # noqa: ASYNC110 - Kopf's
+        while any(self.watched[resource.plural, status] < times for resource in kinds):  # noqa: ASYNC110 - Kopf's
             await asyncio.sleep(0.01)
 
     async def until_listed(self) -> None:
@@ -55,23 +62,23 @@ class Refusing:
             await asyncio.sleep(0.01)
 
 
-def _said(path: str) -> dict[str, Any]:
+def _said(path: str, passing_over: set[Resource]) -> dict[str, Any]:
     own = OWN_KINDS[0]
     version = {"groupVersion": own.api_version, "version": own.version}
     if path == "/apis":
         return {"groups": [{"name": own.group, "versions": [version], "preferredVersion": version}]}
     if path == f"/apis/{own.api_version}":
-        return {"resources": [_resource(one.plural, one.kind, one.namespaced) for one in OWN_KINDS]}
+        return {"resources": [_resource(one) for one in OWN_KINDS if one not in passing_over]}
     if path == "/api":
         return {"versions": ["v1"]}
     if path == "/api/v1":
-        return {"resources": [_resource("namespaces", "Namespace", False)]}
+        return {"resources": [_resource(Resource("", "v1", "namespaces", "Namespace", namespaced=False))]}
     return {"kind": "List", "metadata": {"resourceVersion": "5"}, "items": []}
 
 
-def _resource(plural: str, kind: str, namespaced: bool) -> dict[str, Any]:
-    verbs = ["get", "list", "watch", "patch"]
-    return {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": namespaced, "verbs": verbs}
+def _resource(of: Resource) -> dict[str, Any]:
+    words = {"name": of.plural, "singularName": of.kind.lower(), "kind": of.kind, "namespaced": of.namespaced}
+    return words | {"verbs": ["get", "list", "watch", "patch"]}
 
 
 @contextlib.asynccontextmanager
@@ -164,4 +171,48 @@ async def test_what_ends_kopf_does_not_end_the_watches_nor_the_tasks_that_began_
             group.create_task(goes_on(ending))
     # once each at the least: where the test is slow, the next Kopf is told the same
     assert caplog.text.count("the watches of our own kinds ended, again in") >= len(ENDINGS)
+    assert not is_left()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pauses."""
+    for module, pause in ((apart, "_PAUSE"), (apart, "_KNOWN"), (apart, "LOOK"), (served, "LOOK"), (served, "_BEGUN")):
+        monkeypatch.setattr(module, pause, 0.05)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("absent", [{MODEL_CACHES}, {RUNTIME_PROFILES}, {MODEL_CACHES, RUNTIME_PROFILES}])
+async def test_kinds_that_come_and_go_and_come_again_are_watched_while_they_are_there(
+    absent: set[Resource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    server = Refusing()
+    server.absent = set(absent)
+    async with watching(server, tmp_path, monkeypatch):
+        for _ in range(2):
+            while caplog.text.count("are not served") < len(absent):  # noqa: ASYNC110 - a log is not awaited
+                await asyncio.sleep(0.01)
+            await server.until_watched(200, kinds=set(watch.BY_KOPF) - absent)
+            caplog.clear()
+            server.absent = set()
+            await server.until_watched(200)
+            said = sorted(line for line in caplog.messages if line.endswith("are served now"))
+            assert said == sorted(f"{one.plural} are served now" for one in absent)
+            caplog.clear()
+            server.absent = set(absent)
+    assert "Unresolved" not in caplog.text
+    assert not is_left()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_kind_that_is_served_before_a_list_of_kinds_has_it_is_watched_once_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Refusing()
+    server.unlisted = {RUNTIME_PROFILES}
+    async with watching(server, tmp_path, monkeypatch):
+        await server.until_watched(200, kinds={MODEL_CACHES})
+        server.unlisted = set()
+        await server.until_watched(200)
     assert not is_left()

@@ -71,3 +71,11 @@ def test_a_kind_whose_definition_is_being_deleted_is_told_from_a_missing_right()
     ending = 'httproutes "a" is forbidden: create not allowed while custom resource definition is terminating'
     assert ApiError(403, "Forbidden", ending).is_kind_ending
     assert not ApiError(403, "Forbidden", 'httproutes is forbidden: User "x" cannot create').is_kind_ending
+    in_words = "create not allowed while custom resource definition is terminating"
+    assert ApiError(405, "MethodNotAllowed", in_words).is_kind_ending
+
+
+def test_an_object_that_is_not_there_is_told_from_a_kind_that_is_not() -> None:
+    assert ApiError.from_response(404, {}, b"404 page not found\n").is_kind_missing
+    assert ApiError(404, "NotFound", "the server could not find the requested resource").is_kind_missing
+    assert not ApiError(404, "NotFound", 'modelcaches.embedding-operator.io "x" not found').is_kind_missing
