@@ -6,7 +6,7 @@ The manifest is written last: where it is, the job is done, and it names every f
 from __future__ import annotations
 
 import time
-from collections import Counter as Tally
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +16,11 @@ import msgspec
 from embedding_operator.staging.threads import in_thread
 
 from .atonce import at_once
-from .counting import Counter
 from .errors import BatchError
 from .jobspec import JobSpec, MaxErrors
 from .manifest import MANIFEST, manifest_of
 from .places import OutputPlace, output_of
+from .progress import Progress
 from .records import (
     DataFile,
     Record,
@@ -38,12 +38,12 @@ from .rows import Shard
 ERRORS = "errors.jsonl"
 
 
-async def finish(job: JobSpec, progress: Counter) -> Mapping[str, Any]:
+async def finish(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
     """Finish the job; gives the termination message. Raises BatchError."""
     return await in_thread(_finish, job, progress)
 
 
-def _finish(job: JobSpec, progress: Counter) -> Mapping[str, Any]:
+def _finish(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
     output = output_of(job)
     cut, shards = read_cut(job), read_shards(job)
     progress.shards, progress.bytes_total = len(shards), sum(shard.bytes for shard in shards)
@@ -77,7 +77,7 @@ def is_too_many(most: MaxErrors, errors: int, total: int) -> bool:
     return errors > (most.count or 0)
 
 
-def _all_there(shards: Sequence[Shard], found: Sequence[Record | None], progress: Counter) -> list[Record]:
+def _all_there(shards: Sequence[Shard], found: Sequence[Record | None], progress: Progress) -> list[Record]:
     records = [record for record in found if record is not None]
     progress.shards_done = len(records)
     progress.rows = sum(record.rows + record.errors for record in records)
@@ -116,7 +116,7 @@ def _written_for(job: JobSpec, shard: Shard) -> list[str]:
 class _Bad:
     """What the bad rows have in common, in few words."""
 
-    reasons: Tally[str] = field(default_factory=Tally)
+    reasons: Counter[str] = field(default_factory=Counter)
     first: dict[str, Any] | None = None
 
     def add(self, row: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from embedding_operator.staging.ending import leave, secrets_in, stopping
 from embedding_operator.staging.errors import EXIT_OK, EXIT_RETRY
 from embedding_operator.staging.progress import reported
 from embedding_operator.staging.result import reason_document, redact
-from embedding_operator.staging.usage import S3_VARIABLES
+from embedding_operator.staging.usage import S3_VARIABLES, TOKEN_VARIABLES
 
 from .errors import BatchError
 from .jobspec import JobSpec
@@ -31,7 +31,7 @@ from .progress import Phase, Progress
 log = logging.getLogger(__name__)
 
 KEY_VARIABLE = "EMBEDDINGS_API_KEY"
-SECRETS = (KEY_VARIABLE, *S3_VARIABLES)
+SECRETS = (KEY_VARIABLE, TOKEN_VARIABLES["http"], *S3_VARIABLES)
 STOPPED = "it was stopped before its end; what was finished is kept, and the next pod goes on from there"
 GRACE = 0.8
 """Seconds to end in, once told to; then the process ends as it is."""

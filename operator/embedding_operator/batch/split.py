@@ -10,21 +10,21 @@ from typing import Any
 from embedding_operator.staging.threads import in_thread
 
 from .atonce import at_once
-from .counting import Counter
 from .cutting import cut
 from .errors import BatchError
 from .jobspec import JobSpec
 from .places import input_of, output_of
+from .progress import Progress
 from .records import Cut, is_finished, write_shards
 from .rows import Shard
 
 
-async def split(job: JobSpec, progress: Counter) -> Mapping[str, Any]:
+async def split(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
     """Cut the job's input; gives the termination message. Raises BatchError."""
     return await in_thread(_split, job, progress)
 
 
-def _split(job: JobSpec, progress: Counter) -> Mapping[str, Any]:
+def _split(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
     started = time.time()
     _refuse_the_same_place(job)
     output_of(job).check()

@@ -16,13 +16,13 @@ from embedding_operator.batch.finish import finish
 from embedding_operator.batch.jobspec import JobSpec, Place
 from embedding_operator.batch.objects import PART
 from embedding_operator.batch.places import input_of, output_of
+from embedding_operator.batch.progress import Progress
 from embedding_operator.batch.reading import open_shard
 from embedding_operator.batch.records import data_paths, is_finished, read_shards, record_of
 from embedding_operator.batch.rows import Row, Shard
 from embedding_operator.batch.split import split
 from embedding_operator.batch.writing import ShardWriter
 from tests.unit.batch.given import Volume, embed, rows_of, vector
-from tests.unit.batch.test_phases import Counted
 from tests.unit.batch.test_values import PNG, PNG_URL
 
 from .support import BUCKET, KEY, SECRET, Server
@@ -61,10 +61,10 @@ async def test_rows_of_a_bucket_become_vectors_in_a_bucket(server: Server, tmp_p
     server.put("corpus/.hidden.jsonl", b"x")
     job = job_of(server, tmp_path, files=["**/*.jsonl"], maxErrors={"count": 1})
 
-    told = await split(job, Counted())
+    told = await split(job, Progress("Splitting"))
     assert (told["files"], told["finished"]) == (2, 0)
     assert len(await work(job)) == told["shards"]
-    end = await finish(job, Counted())
+    end = await finish(job, Progress("Finishing"))
 
     assert (end["rows"], end["errors"], end["errorsFile"]) == (12, 1, "errors.jsonl")
     there = bucket(server, "vectors")
@@ -83,7 +83,7 @@ async def test_rows_of_a_bucket_become_vectors_in_a_bucket(server: Server, tmp_p
     assert json.loads(errors.body)["row"] == 10
 
     server.put("corpus/c.jsonl", lines(200, 1))
-    again = await split(job, Counted())
+    again = await split(job, Progress("Splitting"))
     assert again["finished"] == again["shards"] - 1
     assert [shard.file for shard in await work(job)] == ["c.jsonl"]
 
@@ -96,13 +96,13 @@ async def test_parquet_and_images_of_a_bucket(server: Server, tmp_path: Path) ->
     fields = {"format": "Parquet", "imageField": "image", "textField": None, "files": ["*.parquet"]}
     job = job_of(server, tmp_path, output={"format": "Parquet"}, maxErrors={"count": 2}, **fields)
 
-    assert (await split(job, Counted()))["rows"] == 3
+    assert (await split(job, Progress("Splitting")))["rows"] == 3
     first, gone, out = rows_of(job, read_shards(job))
     assert first == Row(0, "a", image=PNG_URL)
     assert "is not in" in gone.message  # type: ignore[union-attr]
     assert "leads out" in out.message  # type: ignore[union-attr]
     await work(job)
-    assert (await finish(job, Counted()))["rows"] == 1
+    assert (await finish(job, Progress("Finishing")))["rows"] == 1
 
     (shard, *_) = read_shards(job)
     answer = bucket(server, "vectors").read(data_paths(job, shard)[0], 0, 1 << 20)
@@ -133,7 +133,7 @@ async def test_a_big_object_is_put_in_parts_and_is_not_there_before(server: Serv
 async def test_what_a_dead_writer_left_is_forgotten(server: Server, tmp_path: Path) -> None:
     server.put("corpus/a.jsonl", lines(0, 1))
     job = job_of(server, tmp_path)
-    await split(job, Counted())
+    await split(job, Progress("Splitting"))
     (shard,) = read_shards(job)
     there = bucket(server, "vectors")
     for key in (*data_paths(job, shard), "somebody-elses"):
@@ -144,7 +144,7 @@ async def test_what_a_dead_writer_left_is_forgotten(server: Server, tmp_path: Pa
     writer.abandon()
     await work(job)
 
-    await finish(job, Counted())
+    await finish(job, Progress("Finishing"))
 
     assert [key for key, _ in there.uploads("")] == ["somebody-elses"]
     assert record_of(job, shard) is not None
@@ -153,7 +153,7 @@ async def test_what_a_dead_writer_left_is_forgotten(server: Server, tmp_path: Pa
 async def test_an_object_that_was_replaced_ends_the_job(server: Server, tmp_path: Path) -> None:
     server.put("corpus/a.jsonl", lines(0, 9))
     job = job_of(server, tmp_path)
-    await split(job, Counted())
+    await split(job, Progress("Splitting"))
     server.put("corpus/a.jsonl", lines(1, 9))
 
     with pytest.raises(BatchError, match="was changed or replaced") as caught:
@@ -178,7 +178,7 @@ async def test_keys_that_may_not_write_are_told_before_any_work(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET}-not")
 
     with pytest.raises(BatchError) as caught:
-        await split(job_of(server, tmp_path, prefix="elsewhere"), Counted())
+        await split(job_of(server, tmp_path, prefix="elsewhere"), Progress("Splitting"))
 
     assert caught.value.reason == "Unauthorized"
     assert "spec.output.secretRef" in caught.value.message

@@ -11,11 +11,11 @@ import pytest
 
 from embedding_operator.batch.errors import BatchError
 from embedding_operator.batch.finish import finish
+from embedding_operator.batch.progress import Progress
 from embedding_operator.batch.records import data_paths, is_finished, read_shards, record_path
 from embedding_operator.batch.split import split
 
 from .given import Volume, embed
-from .test_phases import Counted
 
 # Dies just before, or just after, each call that touches the volume, one after the other.
 WRITER = """
@@ -23,6 +23,7 @@ import io, os, signal, sys
 from pathlib import Path
 from embedding_operator.batch import local
 from embedding_operator.batch.jobspec import JobSpec
+from embedding_operator.batch.progress import Progress
 from embedding_operator.batch.records import read_shards
 from tests.unit.batch.given import embed
 
@@ -70,11 +71,11 @@ async def test_a_shard_is_finished_whole_or_not_at_all_wherever_its_writer_dies(
     rows = [b'{"id": "%d", "text": "x"}\n' % n if n % 3 else b"bad\n" for n in range(9)]
     volume.write("wiki/a.jsonl", b"".join(rows))
     job = volume.job(idField="id", output={"format": form}, maxErrors={"percent": 100})
-    await split(job, Counted())
+    await split(job, Progress("Splitting"))
     (shard,) = read_shards(job)
     embed(job, shard)
     expected = contents(volume)
-    await finish(job, Counted())
+    await finish(job, Progress("Finishing"))
 
     arguments = [sys.executable, "-c", WRITER, job.model_dump_json(by_alias=True), "0", "0"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOSTNAME": "pod-1"}
@@ -94,12 +95,12 @@ async def test_a_shard_is_finished_whole_or_not_at_all_wherever_its_writer_dies(
             else:
                 assert not (volume.output / record_path(job, shard)).exists()
                 with pytest.raises(BatchError, match="1 of 1 shards are not finished"):
-                    await finish(job, Counted())
+                    await finish(job, Progress("Finishing"))
             for path in data_paths(job, shard):  # what is seen is whole, whoever looks
                 assert not (volume.output / path).exists() or (volume.output / path).read_bytes() == expected[path]
             embed(job, shard)  # the next one does not mind what the dead one left
             assert contents(volume) == expected
-            told_by = await finish(job, Counted())
+            told_by = await finish(job, Progress("Finishing"))
             assert (told_by["rows"], told_by["errors"]) == (6, 3)
             assert not list(volume.output.rglob(".*.tmp-*"))
             empty(volume, expected)
@@ -135,7 +136,7 @@ async def test_two_writers_of_a_shard_do_no_harm(volume: Volume, monkeypatch: py
 
     volume.write("a.jsonl", b'{"id": "%d", "text": "x"}\n' % 1 * 3)
     job = volume.job(idField="id")
-    await split(job, Counted())
+    await split(job, Progress("Splitting"))
     (shard,) = read_shards(job)
     monkeypatch.setenv("HOSTNAME", "pod-1")
     slow = ShardWriter(job, shard)

@@ -1,7 +1,6 @@
 """What split and finish make of an input and an output, and what they tell."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +9,11 @@ import pytest
 from embedding_operator.batch.errors import BatchError
 from embedding_operator.batch.finish import finish, is_too_many
 from embedding_operator.batch.jobspec import JobSpec, MaxErrors
+from embedding_operator.batch.progress import Progress
 from embedding_operator.batch.records import data_paths, is_finished, read_shards, shards_of
 from embedding_operator.batch.split import split
 
 from .given import KEY, Volume, embed
-
-
-@dataclass
-class Counted:
-    """A pod's progress, as far as these phases tell it."""
-
-    rows: int = 0
-    errors: int = 0
-    tokens: int = 0
-    bytes: int = 0
-    bytes_total: int = 0
-    shards: int = 0
-    shards_done: int = 0
-    file: str | None = None
 
 
 def lines(*texts: str, start: int = 0) -> bytes:
@@ -36,11 +22,11 @@ def lines(*texts: str, start: int = 0) -> bytes:
 
 async def whole(job: JobSpec) -> dict[str, Any]:
     """All phases; gives what finish tells."""
-    await split(job, Counted())
+    await split(job, Progress("Splitting"))
     for shard in shards_of(job, 0, 1):
         if not is_finished(job, shard):
             embed(job, shard)
-    return dict(await finish(job, Counted()))
+    return dict(await finish(job, Progress("Finishing")))
 
 
 def data(volume: Volume) -> dict[str, bytes]:
@@ -57,7 +43,7 @@ async def test_split_tells_how_much_there_is(volume: Volume) -> None:
     volume.write("b.jsonl", lines("x"))
     volume.write("empty.jsonl", b"")
     job = volume.job(idField="id", shard_bytes=80)
-    counted = Counted()
+    counted = Progress("Splitting")
 
     told = await split(job, counted)
 
@@ -71,7 +57,7 @@ async def test_split_tells_how_much_there_is(volume: Volume) -> None:
 async def test_rows_are_told_where_they_were_counted(volume: Volume) -> None:
     volume.write("a.txt", b"one\ntwo\n\nfour")
 
-    told = await split(volume.job(format="Text", shard_bytes=3), Counted())
+    told = await split(volume.job(format="Text", shard_bytes=3), Progress("Splitting"))
 
     assert (told["shards"], told["rows"]) == (5, 4)
 
@@ -83,7 +69,7 @@ async def test_a_second_job_finds_what_is_finished_and_embeds_only_what_is_new(v
     volume.write("b.jsonl", lines("x", start=100))
     second = volume.job(idField="id", shard_bytes=80, name="second")
 
-    assert (await split(second, Counted()))["finished"] == 3
+    assert (await split(second, Progress("Splitting")))["finished"] == 3
     told = await whole(second)
 
     assert (told["shards"], told["reused"], told["rows"], told["tokens"]) == (4, 3, 9, 28)
@@ -97,7 +83,7 @@ async def test_a_job_with_another_key_reuses_nothing(volume: Volume) -> None:
     volume.write("a.jsonl", lines("a"))
     await whole(volume.job(idField="id"))
 
-    told = await split(volume.job(idField="id", key="f" * 16), Counted())
+    told = await split(volume.job(idField="id", key="f" * 16), Progress("Splitting"))
 
     assert told["finished"] == 0
 
@@ -217,7 +203,7 @@ async def test_a_shard_that_is_missing_is_worth_another_try(volume: Volume) -> N
     (volume.output / "manifest.json").unlink()
 
     with pytest.raises(BatchError, match=r"1 of 3 shards are not finished.*part 1 of a\.jsonl") as caught:
-        await finish(job, Counted())
+        await finish(job, Progress("Finishing"))
     assert caught.value.exit_code == 1
     assert not (volume.output / "manifest.json").exists()
 
@@ -232,20 +218,20 @@ async def test_vectors_of_two_lengths_are_refused(volume: Volume) -> None:
     volume.write("a.jsonl", lines("a"))
     volume.write("b.jsonl", lines("a"))
     job = volume.job(idField="id", output={"dimensions": None})
-    await split(job, Counted())
+    await split(job, Progress("Splitting"))
     for length, shard in enumerate(read_shards(job), 3):
         writer = ShardWriter(job, shard)
         writer.add([vector(row, *range(length)) for row in open_shard(job, shard) if isinstance(row, Row)])
         writer.commit(1)
 
     with pytest.raises(BatchError, match=r"several lengths: 3 \(a\.jsonl, part 0\), 4 \(b\.jsonl, part 0\)"):
-        await finish(job, Counted())
+        await finish(job, Progress("Finishing"))
 
 
 async def test_what_dead_writers_left_is_removed_and_nothing_else(volume: Volume) -> None:
     volume.write("wiki/a.jsonl", lines("a"))
     job = volume.job(idField="id")
-    await split(job, Counted())
+    await split(job, Progress("Splitting"))
     (shard,) = read_shards(job)
     (path,) = data_paths(job, shard)
     stays = [".mine", "wiki/.mine.tmp-x", f"wiki/{Path(path).name}.tmp-x", f"wiki/.{Path(path).name}"]
@@ -263,7 +249,7 @@ async def test_what_dead_writers_left_is_removed_and_nothing_else(volume: Volume
 
 async def test_finish_before_split_is_worth_another_try(volume: Volume) -> None:
     with pytest.raises(BatchError, match="the input is split first") as caught:
-        await finish(volume.job(), Counted())
+        await finish(volume.job(), Progress("Splitting"))
     assert caught.value.exit_code == 1
 
 
@@ -271,7 +257,7 @@ async def test_an_output_that_is_the_input_is_refused(volume: Volume) -> None:
     volume.write("a.jsonl", lines("a"))
 
     with pytest.raises(BatchError, match=r"give output\.path"):
-        await split(volume.job(output={"root": str(volume.input)}), Counted())
+        await split(volume.job(output={"root": str(volume.input)}), Progress("Splitting"))
 
 
 async def test_an_output_that_cannot_be_written_is_told_before_any_work(volume: Volume) -> None:
@@ -279,4 +265,4 @@ async def test_an_output_that_cannot_be_written_is_told_before_any_work(volume: 
     (volume.root / "file").write_text("x")
 
     with pytest.raises(BatchError, match="file"):
-        await split(volume.job(output={"root": str(volume.root / "file")}), Counted())
+        await split(volume.job(output={"root": str(volume.root / "file")}), Progress("Splitting"))
