@@ -105,7 +105,7 @@ class Embedder:
         try:
             answer = self.asking.answer(reply.content, len(rows))
         except WrongAnswerError as error:
-            raise BatchError("WrongAnswer", f"{self.line.server.url}: {error}") from None
+            raise BatchError("Refused", f"{self.line.server.url}: {error}") from None
         if size is not None:
             self.estimate.learn(size, answer.tokens)
             self.pace.done(_now(), answer.tokens or self.estimate.tokens(size), reply.seconds)

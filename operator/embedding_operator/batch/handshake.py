@@ -59,7 +59,7 @@ async def _embedding(job: JobSpec, line: Persistent) -> Met:
             form = replace(form, by_server=True)
             if cosine(await _vector(line, replace(plain, form=form), [TEXT]), meant) < SAME:
                 raise BatchError(
-                    "PromptFormat",
+                    "Refused",
                     f"{line.server.url} puts text into a prompt format of its own, and not into this job's: write "
                     "spec.promptFormat and spec.instruction as serving.promptFormat and serving.instruction of the "
                     "service are",

@@ -53,14 +53,14 @@ class Filling:
         self._rate = 0.0
         self._holds = 0
         self._refused = -math.inf
-        self._begin(0.0)
         self._since: float | None = None
+        self._begin()
 
     @property
     def limit(self) -> int:
         return max(1, int(self._limit))
 
-    def _begin(self, now: float | None) -> None:
+    def _begin(self, now: float | None = None) -> None:
         """A new round; what was in flight before it is not counted."""
         self._since = now
         self._tokens = 0.0

@@ -84,6 +84,8 @@ class Server:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=patience.connect, sock_read=patience.answer)
         try:
             base = URL(self.url.rstrip("/"))
+            if base.scheme not in ("http", "https") or not base.host:
+                raise ValueError
             self._session = aiohttp.ClientSession(
                 base_url=URL(f"{base}/"),
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._trust(), keepalive_timeout=60),
@@ -92,7 +94,7 @@ class Server:
                 read_bufsize=1 << 20,
             )
         except ValueError:
-            raise BatchError("InvalidSpec", f"{self.url} is no address of a server: write http://HOST:PORT") from None
+            raise BatchError("BadSpec", f"{self.url} is no address of a server: write http://HOST:PORT") from None
         self._waiting: asyncio.Task[None] | None = None
         return self
 
@@ -153,7 +155,7 @@ class Server:
                 return Reply(response.status, content, self.clock() - began, after)
         except aiohttp.ClientConnectorCertificateError:
             raise BatchError(
-                "Untrusted",
+                "Unauthorized",
                 f"the TLS certificate of {self.url} is not trusted: give its CA (--ca-file), and name the server as "
                 "its certificate does",
             ) from None
@@ -167,7 +169,7 @@ class Server:
                 context.load_verify_locations(self.ca_file)
             except (OSError, ssl.SSLError) as error:
                 raise BatchError(
-                    "InvalidSpec", f"{self.ca_file} holds no CA certificate that can be read: {error}"
+                    "BadSpec", f"{self.ca_file} holds no CA certificate that can be read: {error}"
                 ) from None
         return context
 

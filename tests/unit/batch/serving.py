@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -61,11 +62,12 @@ class Double:
         self.requests: list[dict[str, Any]] = []
         self.in_flight = self.most_in_flight = 0
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self._listener: Listener | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def up(self) -> None:
         bound = socket.socket()
@@ -73,7 +75,7 @@ class Double:
         bound.bind(("127.0.0.1", self.port))
         self.port = bound.getsockname()[1]
         self._listener = Listener(self.app, idle=30)
-        await self._listener.listen(sock=bound)
+        await self._listener.listen(sock=bound, ssl=self.tls)
 
     async def down(self) -> None:
         """As one that is killed: whatever is in flight is lost."""

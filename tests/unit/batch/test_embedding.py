@@ -157,7 +157,7 @@ async def test_vectors_of_another_size_end_the_job(tmp_path: Path) -> None:
         double.model.hidden_size = 8
         with pytest.raises(BatchError, match="a vector has 32 bytes, others of this job 64") as caught:
             await embedder.embed(rows(texts(1)), 10)
-        assert (caught.value.reason, caught.value.exit_code) == ("WrongAnswer", 3)
+        assert (caught.value.reason, caught.value.exit_code) == ("Refused", 3)
 
 
 async def test_half_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:

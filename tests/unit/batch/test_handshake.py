@@ -97,7 +97,7 @@ async def test_a_server_that_writes_another_format_ends_the_job(
         wrapping(double, monkeypatch)
         with pytest.raises(BatchError, match="into a prompt format of its own, and not into this job's") as caught:
             await met(double, job(**fields))
-        assert (caught.value.reason, caught.value.exit_code) == ("PromptFormat", 3)
+        assert (caught.value.reason, caught.value.exit_code) == ("Refused", 3)
 
 
 @pytest.mark.parametrize("by_server", [False, True])
