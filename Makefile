@@ -131,6 +131,9 @@ benchmark-staging: venv ## the stager beside others who fetch weights (GB=6 ROUN
 	@$(BIN)/python -m benchmarks.staging --gigabytes $(or $(GB),6) --rounds $(or $(ROUNDS),1) \
 	  $(if $(OUTPUT),--output $(OUTPUT)) $(BENCHMARK_ARGS)
 
+benchmark-offline: venv ## a pod of an EmbeddingJob beside vLLM's own ways, with a real vLLM (ROUNDS=2 OUTPUT=FILE; docs/performance.md)
+	@$(BIN)/python -m benchmarks.offline --rounds $(or $(ROUNDS),2) $(if $(OUTPUT),--output $(OUTPUT)) $(BENCHMARK_ARGS)
+
 benchmark-rollouts: venv cluster-build images-test ## what each change costs with two hundred requests in flight (OUTPUT=FILE; docs/rollouts.md)
 	@$(BIN)/python -m benchmarks.rollouts $(if $(OUTPUT),--output $(OUTPUT)) $(BENCHMARK_ARGS)
 
@@ -154,4 +157,4 @@ lock-images: venv ## resolve the images' locks again (needs uv)
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long test-kubernetes cluster-build cluster-up cluster-down cluster-status images-test images-vllm sbom demo demo-down benchmark benchmark-scale benchmark-staging benchmark-rollouts benchmark-takeover benchmark-healing manifests lock lock-images clean
+.PHONY: golden help venv lint format docs docs-serve test test-unit test-integration test-e2e test-vllm test-long test-kubernetes cluster-build cluster-up cluster-down cluster-status images-test images-vllm sbom demo demo-down benchmark benchmark-scale benchmark-staging benchmark-offline benchmark-rollouts benchmark-takeover benchmark-healing manifests lock lock-images clean

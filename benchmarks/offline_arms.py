@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from benchmarks.offline_rows import DataSet, write_requests, write_rows
+from benchmarks.usage import session_cpu_seconds
 from embedding_operator.batch.jobspec import JobSpec
 from embedding_operator.batch.progress import Progress
 from embedding_operator.batch.records import data_paths, read_shards
@@ -39,8 +40,10 @@ class Run:
     rows: int
     name: str
     seconds: float
+    cpu_seconds: float | None = None
+    """Of all processes together."""
     client_cpu_seconds: float | None = None
-    """Of what is not vLLM."""
+    """Of what is not vLLM, of these."""
     peak_mb: float | None = None
     vectors: Path | None = None
 
@@ -103,10 +106,12 @@ class Job:
         job = job_over(root, "Npy")
         (shard,) = cut(job)
         asked = {"job": job.model_dump(mode="json", by_alias=True), "server": self._server.url}
+        before = session_cpu_seconds(self._server.process.pid)
         told = json.loads(python_of_ours("benchmarks.offline_drive", json.dumps(asked)).splitlines()[-1])
+        used = session_cpu_seconds(self._server.process.pid) - before + told["cpu"]
         assert told["rows"] == len(texts), told
         vectors = Path(job.output.root) / data_paths(job, shard)[0]
-        return Run(self.name, len(texts), data.name, told["seconds"], told["cpu"], told["peak_mb"], vectors)
+        return Run(self.name, len(texts), data.name, told["seconds"], used, told["cpu"], told["peak_mb"], vectors)
 
 
 class Script:
@@ -129,6 +134,7 @@ class Script:
             stderr=self._log,
             env=environment() | {"HOME": str(self._directory)},
             text=True,
+            start_new_session=True,
         )
         self._answer()
         return self
@@ -147,8 +153,10 @@ class Script:
         self._runs += 1
         rows, vectors = (self._directory / f"script-{self._runs}.{kind}" for kind in ("jsonl", "npy"))
         write_rows(rows, texts)
+        before = session_cpu_seconds(self._process.pid)
         told = self._ask({"rows": str(rows), "vectors": str(vectors)})
-        return Run(self.name, len(texts), data.name, told["seconds"], vectors=vectors)
+        used = session_cpu_seconds(self._process.pid) - before
+        return Run(self.name, len(texts), data.name, told["seconds"], used, vectors=vectors)
 
     def least_cosine(self, left: Path, right: Path) -> float:
         """Of any two rows of the same number: 1.0 where both arms did the same work."""

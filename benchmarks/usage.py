@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,17 @@ class Usage:
     cpu_seconds: float
     rss_mb: float
     peak_mb: float
+
+
+def session_cpu_seconds(leader: int) -> float:
+    """What the processes that live in a session have used so far, and those of their children that have ended."""
+    used = 0
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = place.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader:
+                used += sum(map(int, fields[11:15]))
+    return used / _TICKS
 
 
 def usage_of(pid: int) -> Usage:
