@@ -37,6 +37,7 @@ COMMANDS = (
     Command("rollback", "rollback", CHANGE, "go back to a stored revision"),
     Command("try", "trying", TRY, "embed, rank or classify texts, and see how similar they are"),
     Command("bench", "bench", TRY, "measure a service, show the figures, compare two benchmarks"),
+    Command("plan", "sizing", TRY, "how many replicas a rate needs, by what was measured"),
     Command("run", "run", CLUSTER, "run the operator, in the cluster or with a kubeconfig"),
     Command("stage", "stage", CLUSTER, "stage a model's weights into a volume (what staging Jobs run)"),
     Command("clean", "clean", CLUSTER, "remove a staged model that nobody uses (what clean-up Jobs run)"),

@@ -108,3 +108,18 @@ def rates(text: str) -> list[int | str]:
             f"{text!r} is not a rate a second such as 20 or 2.5, or several with commas between them"
         )
     return [int(part) if part.isdecimal() else part for part in found]
+
+
+def above_zero(text: str) -> float:
+    """A number above 0, which may have decimals."""
+    if not re.fullmatch(r"[0-9]{1,9}([.][0-9]{1,6})?", text) or float(text) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
+def latency(text: str) -> float:
+    """A length of time in milliseconds: 800ms, 2s, 1.5s."""
+    found = re.fullmatch(r"([0-9]{1,9}(?:[.][0-9]{1,6})?)(ms|s)", text)
+    if found is None or float(found[1]) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a length of time such as 2s or 800ms")
+    return float(found[1]) * (1000 if found[2] == "s" else 1)

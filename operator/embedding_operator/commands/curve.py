@@ -16,6 +16,7 @@ _LINES: Final = (("p99", "p99_milliseconds", "#dc2626"), ("median", "median_mill
 _MARKS: Final = (1, 2, 2.5, 5, 10)
 _GREY: Final = "#6b7280"
 _TICKS: Final = 5
+_HALO: Final = 'paint-order="stroke" stroke="#ffffff" stroke-width="3"'  # a label over a line can be read
 _DASHES: Final = ("8 4", "2 4", "8 4 2 4")  # of the second load and those after it
 _APART: Final = 12  # pixels between two words
 
@@ -126,7 +127,8 @@ def _labels(frame: _Frame, results: Sequence[Result]) -> list[str]:
             continue
         taken.append((x, y))
         fits = x + 8 + width < _WIDTH
-        shapes.append(_text(x + 8 if fits else x - 8, y - 7, label, anchor="start" if fits else "end", colour=_GREY))
+        where = (x + 8, "start") if fits else (x - 8, "end")
+        shapes.append(_text(where[0], y - 7, label, anchor=where[1], colour=_GREY, more=_HALO))
     return shapes
 
 

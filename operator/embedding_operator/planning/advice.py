@@ -1,0 +1,114 @@
+"""How many replicas a rate needs, from what benchmarks have measured: the share that one replica was seen to do.
+
+It rests on points that were measured and on nothing between or beyond them: latency over load is no line. That replicas
+do the same each is the one thing that is taken for granted, and said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from embedding_operator.api.benchmark import EmbeddingBenchmark, Measured, Result
+from embedding_operator.planning.benchloads import told
+
+
+class AdviceError(Exception):
+    """Why nothing can be said, and what to measure first, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One run, as one replica's share."""
+
+    benchmark: str
+    result: Result
+
+    @property
+    def replicas(self) -> int:
+        return self.result.service.replicas or 0
+
+    @property
+    def share(self) -> float:
+        """Requests a second of one replica."""
+        return float(self.result.requests_per_second or 0) / self.replicas
+
+    @property
+    def p99(self) -> float:
+        return float(self.result.p99_milliseconds or 0)
+
+    @property
+    def settings(self) -> Measured:
+        """What it was measured with, but for how many and when."""
+        return replace(self.result.service, replicas=None, generation=None, revision=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """So many replicas, by this point; `points` are all of its settings, `others` the best of each other."""
+
+    replicas: int
+    point: Point
+    points: tuple[Point, ...]
+    others: tuple[tuple[int, Point], ...]
+
+
+def advise(benchmarks: Sequence[EmbeddingBenchmark], rate: float, p99: float) -> Advice:
+    """The fewest replicas for `rate` requests a second of which 99 in 100 are answered within `p99` milliseconds.
+
+    Raises AdviceError where the points do not say.
+    """
+    points = _points(benchmarks)
+    _refuse_several_loads(points)
+    fast = [point for point in points if point.p99 <= p99]
+    if not fast:
+        best = min(points, key=lambda point: point.p99)
+        raise AdviceError(
+            f"no point has a p99 of at most {p99:g} ms: the lowest is {best.p99:g} ms ({describe(best)}); measure with "
+            "less at a time, or with other settings"
+        )
+    by_settings = {point.settings: _most(one for one in fast if one.settings == point.settings) for point in fast}
+    ranked = sorted((math.ceil(rate / point.share), point.p99, at) for at, point in enumerate(by_settings.values()))
+    chosen = list(by_settings.values())
+    needed, _, first = ranked[0]
+    return Advice(
+        needed,
+        chosen[first],
+        tuple(point for point in points if point.settings == chosen[first].settings),
+        tuple((count, chosen[at]) for count, _, at in ranked[1:]),
+    )
+
+
+def _points(benchmarks: Sequence[EmbeddingBenchmark]) -> list[Point]:
+    every = [Point(one.metadata.name, result) for one in benchmarks for result in one.status.results or ()]
+    usable = [point for point in every if point.result.valid and point.replicas and point.share]
+    if not usable:
+        names = ", ".join(one.metadata.name for one in benchmarks)
+        why = "all of its figures are worthless" if every else "it has no figures yet"
+        raise AdviceError(f"nothing to go by in {names}: {why}; measure first")
+    return usable
+
+
+def _refuse_several_loads(points: Sequence[Point]) -> None:
+    loads = dict.fromkeys(_inputs(point) for point in points)
+    if len(loads) > 1:
+        raise AdviceError(
+            f"the points have different inputs ({'; '.join(loads)}): name benchmarks of one kind of input"
+        )
+
+
+def _inputs(point: Point) -> str:
+    """The load without what a sweep changes; another number of the same inputs is the same load."""
+    load = replace(point.result.load, name=None, seed=None, request_rate=None, max_concurrency=None, prompts=None)
+    of = f"{load.input_tokens} tokens" if load.input_tokens else str(load.file)
+    return f"{of}, {load.inputs_per_request} in a request" if (load.inputs_per_request or 1) > 1 else of
+
+
+def _most(points: Iterable[Point]) -> Point:
+    return max(points, key=lambda point: point.share)
+
+
+def describe(point: Point) -> str:
+    """Where a point is from."""
+    return f"run {point.result.run} of {point.benchmark}: {told(point.result.load)}"
