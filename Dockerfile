@@ -24,7 +24,7 @@ RUN cd /opt/venv/lib/python3.*/site-packages/pyarrow \
  && rm -rf tests include includes src ./*.pyx ./*.pxd ./*.pxi libarrow_flight.* libarrow_python_flight.* libarrow_s3.* \
       _flight.* _s3fs.* _gcsfs.* _azurefs.* _hdfs.* _orc.* _dataset_orc.* _pyarrow_cpp_tests.* \
       libarrow_python.so libarrow_python.so.*.* libarrow_python_parquet_encryption.so libarrow_python_parquet_encryption.so.*.* \
- && /opt/venv/bin/python -c 'import pyarrow.parquet'
+ && /opt/venv/bin/python -P -c 'import pyarrow.parquet'
 COPY pyproject.toml README.md LICENSE /src/
 COPY crds/ /src/crds/
 COPY operator/ /src/operator/
