@@ -92,6 +92,45 @@ def _fields(draw: Draw, schema: Schema, share: int) -> list[str]:
     ]
 
 
+def _job(draw: Draw, spec: Any) -> None:
+    """What goes together in an EmbeddingJob, which has more rules than a few fields keep by chance."""
+    if "serviceRef" in spec:
+        for field in ("cache", "runtime", "serving"):
+            spec.pop(field, None)
+    else:
+        spec.setdefault("runtime", {})["profile"] = draw(st.sampled_from(PROFILES))
+        if "source" in spec["model"]:
+            spec.setdefault("cache", {"claimName": "weights"})
+        else:
+            spec.pop("cache", None)
+    source, target = spec["input"], spec["output"]
+    for place in (source, target):
+        if "claimName" in place:
+            for field in ("endpoint", "region", "secretRef"):
+                place.pop(field, None)
+        elif not place["url"].startswith("s3://"):
+            place["url"] = "s3://bucket/x"
+    if "secretRef" in source:
+        source["secretRef"].pop("key", None)
+        if "secretRef" in target:
+            target["secretRef"] = dict(source["secretRef"])
+    if "url" in target:
+        for field in ("path", "securityContext"):
+            target.pop(field, None)
+    ranks = spec.get("task") == "Rerank"
+    named = ("queryField", "documentField") if ranks else ("textField",)
+    for field in ("idField", "textField", "imageField", "queryField", "documentField"):
+        if field not in ("idField", *named) or source["format"] == "Text":
+            source.pop(field, None)
+    if ranks:
+        source["format"] = "Parquet" if source["format"] == "Text" else source["format"]
+        target.pop("dimensions", None)
+        for field in ("pooling", "promptFormat"):
+            spec.get("serving", {}).pop(field, None)
+    if source["format"] != "Text":
+        source.update({field: source.get(field, "x") for field in named})
+
+
 @st.composite
 def specs(draw: Draw, kind: str) -> Any:
     """A spec of few fields, each of which the schema takes, and what none can do without."""
@@ -105,6 +144,8 @@ def specs(draw: Draw, kind: str) -> Any:
                 spec.pop("cache", None)
         case "EmbeddingBenchmark":
             _of_one_load(spec)
+        case "EmbeddingJob":
+            _job(draw, spec)
         case "RuntimeProfile" if spec["accelerator"]["type"] == "None":
             spec["accelerator"] = {"type": "None"}
         case "RuntimeProfile":

@@ -16,7 +16,7 @@ from tests.integration.operating import until
 ROOT = Path(__file__).resolve().parents[2]
 CRDS = ROOT / "crds"
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
-PLURALS = ("embeddingservices", "modelcaches", "runtimeprofiles", "embeddingbenchmarks")
+PLURALS = ("embeddingjobs", "embeddingservices", "modelcaches", "runtimeprofiles", "embeddingbenchmarks")
 
 Manifest = dict[str, Any]
 REMOVE = object()
@@ -53,6 +53,17 @@ def service(**changes: Any) -> Manifest:
         "cache": {"claimName": "model-weights"},
     }
     return changed(_manifest("EmbeddingService", "base", spec), changes)
+
+
+def job(**changes: Any) -> Manifest:
+    """An EmbeddingJob with no more than it needs."""
+    spec = {
+        "model": {"source": {"modelScope": {"repo": "Qwen/Qwen3-Embedding-0.6B"}}},
+        "cache": {"claimName": "model-weights"},
+        "input": {"claimName": "corpus", "files": ["*.jsonl"], "format": "JsonLines", "textField": "text"},
+        "output": {"claimName": "vectors"},
+    }
+    return changed(_manifest("EmbeddingJob", "base", spec), changes)
 
 
 def cache(**changes: Any) -> Manifest:

@@ -20,12 +20,13 @@ from tests.integration.operating import until
 Object = dict[str, Any]
 PLURALS = {
     "EmbeddingService": "embeddingservices",
+    "EmbeddingJob": "embeddingjobs",
     "ModelCache": "modelcaches",
     "EmbeddingBenchmark": "embeddingbenchmarks",
 }
 WRITE = {
     "apiGroups": ["embedding-operator.io"],
-    "resources": ["embeddingservices", "modelcaches", "embeddingbenchmarks"],
+    "resources": ["embeddingservices", "embeddingjobs", "modelcaches", "embeddingbenchmarks"],
     "verbs": ["get", "create", "update", "delete"],
 }
 

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from tests.guards import guards
-from tests.integration.kinds import REMOVE, Manifest, benchmark, cache, changed, service
+from tests.integration.kinds import REMOVE, Manifest, benchmark, cache, changed, job, service
 from tests.integration.people import AUTHOR, People, create_right, secret_right, use_right
 
-MAKE = {"embeddingservices": service, "modelcaches": cache, "embeddingbenchmarks": benchmark}
+MAKE = {"embeddingservices": service, "embeddingjobs": job, "modelcaches": cache, "embeddingbenchmarks": benchmark}
 NEVER_CHANGED = ("embeddingbenchmarks",)  # the schema refuses it
-UNRELATED = {"embeddingservices": {"replicas": 7}, "modelcaches": {"download__parallelism": 3}}
+UNRELATED = {
+    "embeddingservices": {"replicas": 7},
+    "embeddingjobs": {"parallelism": 7},
+    "modelcaches": {"download__parallelism": 3},
+}
 
 # Each field that needs the right to create something, as it is written first and as it is changed.
 FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
@@ -39,6 +43,19 @@ FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
         "monitoring.podMonitor": (True, False),
         "monitoring.labels": ({"release": "a"}, {"release": "b"}),
     },
+    "embeddingjobs": {  # the schema refuses all changes
+        "runtime.image": ("example.com/vllm:v0.23.0", None),
+        "runtime.imagePullSecrets": ([{"name": "registry"}], None),
+        "runtime.args": (["--enforce-eager"], None),
+        "runtime.env": ([{"name": "A", "value": "1"}], None),
+        "runtime.podTemplate": ({"spec": {"hostname": "a"}}, None),
+        "cache.securityContext": ({"runAsUser": 1000}, None),
+        "output.securityContext": ({"runAsUser": 1000}, None),
+        "scheduling.tolerations": ([{"operator": "Exists"}], None),
+        "scheduling.affinity": ({"nodeAffinity": {}}, None),
+        "scheduling.priorityClassName": ("high", None),
+        "scheduling.schedulerName": ("volcano", None),
+    },
     "modelcaches": {
         "stager.serviceAccountName": ("reader", "boss"),
         "stager.securityContext": ({"runAsUser": 1000}, {"runAsUser": 0}),
@@ -50,7 +67,11 @@ FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
     },
 }
 # What must be written beside a field for the schema to take it.
+_S3 = {"claimName": REMOVE, "url": "s3://bucket/prefix"}
 BESIDE: dict[str, dict[str, Any]] = {
+    "input.secretRef": {f"input__{field}": value for field, value in _S3.items()},
+    "output.secretRef": {f"output__{field}": value for field, value in _S3.items()},
+    "serviceRef.apiKeySecretRef": {"model": REMOVE, "cache": REMOVE, "serviceRef__name": "qwen"},
     "cache.claimTemplate": {"cache__claimName": REMOVE},
     "monitoring.labels": {"monitoring__podMonitor": False},
     "exposure.service.nodePort": {"exposure__service__type": "NodePort"},
@@ -103,7 +124,7 @@ def test_what_only_the_author_of_pods_may_write_needs_the_right_to_make_them(
     object_ = stored(people, written)
     assert people.update(AUTHOR, object_, changed(written, UNRELATED[kind])).allowed
     for value in (second, REMOVE):
-        if value is None or (value is REMOVE and field in REQUIRED):
+        if value is None or (value is REMOVE and field in REQUIRED) or kind == "embeddingjobs":
             continue
         edited = changed(written, {path: value})
         assert f"spec.{field}" in people.update(AUTHOR, object_, edited).message
@@ -113,7 +134,7 @@ def test_what_only_the_author_of_pods_may_write_needs_the_right_to_make_them(
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("kind", ["embeddingservices", "modelcaches"])
 def test_the_secret_of_a_source_is_sent_for_who_may_read_it(people: People, kind: str, name: str) -> None:
-    path = "model__source" if kind == "embeddingservices" else "source"
+    path = "source" if kind == "modelcaches" else "model__source"
     written = MAKE[kind](**{path: {name: SOURCES[name]}})
     refused = people.create(AUTHOR, written)
     assert not refused.allowed
@@ -184,19 +205,24 @@ def test_weights_whose_code_arguments_may_run_are_chosen_by_who_may_write_argume
     [
         ("embeddingservices", "exposure.apiKeySecretRef"),
         ("embeddingservices", "exposure.tls.secretRef"),
+        ("embeddingjobs", "input.secretRef"),
+        ("embeddingjobs", "output.secretRef"),
+        ("embeddingjobs", "serviceRef.apiKeySecretRef"),
         ("modelcaches", "download.proxy.secretRef"),
     ],
 )
 def test_another_secret_is_named_by_who_may_read_it(people: People, kind: str, field: str) -> None:
     def naming(secret: str) -> Manifest:
-        key = {"key": "proxy"} if kind == "modelcaches" else {}
-        return MAKE[kind](**{field.replace(".", "__"): {"name": secret} | key})
+        key = {"key": "proxy"} if kind == "modelcaches" or field.startswith("serviceRef") else {}
+        return MAKE[kind](**BESIDE.get(field, {}) | {field.replace(".", "__"): {"name": secret} | key})
 
     owner = people.holder(secret_right("ours"))
     told = people.create(AUTHOR, naming("ours")).message
     assert f"spec.{field} names Secret ours: this needs the right to get it in namespace {people.namespace}" in told
     assert people.create(owner, naming("ours")).allowed
     assert not people.create(owner, naming("theirs")).allowed
+    if kind == "embeddingjobs":  # which never change
+        return
     object_ = stored(people, naming("theirs"))
     assert people.update(owner, object_, naming("ours")).allowed
     assert not people.update(AUTHOR, object_, naming("ours")).allowed

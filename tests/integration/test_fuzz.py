@@ -12,6 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, seed, settings
 
 from embedding_operator.api.benchmark import EmbeddingBenchmark
+from embedding_operator.api.job import EmbeddingJob
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
@@ -19,6 +20,7 @@ from embedding_operator.planning.benchplan import plan_benchmark
 from embedding_operator.planning.cacheplan import plan_cache
 from embedding_operator.planning.cachestate import ObservedCache
 from embedding_operator.planning.cleanjob import cleanup_job
+from embedding_operator.planning.jobservice import as_service
 from embedding_operator.planning.plan import plan_service
 from embedding_operator.planning.stagejob import StagingSite
 from embedding_operator.planning.weights import model_cache
@@ -28,10 +30,10 @@ from tests.fuzzing.server import Answer, Server
 from tests.fuzzing.specs import specs
 from tests.fuzzing.spoiling import spoilt
 from tests.integration.kinds import install_kinds
-from tests.unit.planning import benchmarks
+from tests.unit.planning import benchmarks, jobs
 from tests.unit.planning import given as facts
 
-KINDS = ("EmbeddingService", "ModelCache", "RuntimeProfile", "EmbeddingBenchmark")
+KINDS = ("EmbeddingService", "EmbeddingJob", "ModelCache", "RuntimeProfile", "EmbeddingBenchmark")
 SITE = StagingSite("example.com/operator:1", (("HTTPS_PROXY", "http://p:1"),), ("registry",))
 SEEDS = range(4)
 QUICK, LONG = 60, 1000  # specs of each kind, good ones and spoilt ones
@@ -85,6 +87,41 @@ def check_service(server: Server, obj: Any, profile: Any) -> bool:
     return bool(plan.apply)
 
 
+def check_job(server: Server, obj: Any, profile: Any) -> bool:
+    """All Jobs of a job that the API server took, and what its workers have scripts from."""
+    obj = copy.deepcopy(obj)
+    obj["spec"].pop("suspend", None)
+    obj.pop("status", None)
+    profiles = facts.profiles() | {"site": RuntimeProfile.from_dict(profile)}
+    job = EmbeddingJob.from_dict(obj)
+    staged = facts.cache()
+    if job.spec.model is not None and job.spec.model.source is not None:
+        service = as_service(job)
+        pod = (profiles.get(service.spec.runtime.profile or "") or profiles["cpu"]).spec.pod
+        wanted = model_cache(service, pod)
+        answer = server.apply(wanted)
+        assert_taken(answer, wanted, obj["spec"])
+        staged = ModelCache.from_dict(answer.body | {"status": STAGED})
+    its = jobs.service(task=job.spec.task or "Embed")
+    by = {"service": its, "cache": None} if job.spec.service_ref else {"cache": staged}
+    cluster = jobs.Cluster(obj, profiles=profiles, **by)
+    plans = [cluster.step()]
+    assert cluster.message()
+    if not cluster.jobs:
+        return False
+    cluster.end("split", jobs.SPLIT)
+    plans.append(cluster.step())
+    cluster.end("embed", None, completedIndexes="0-99")
+    plans.append(cluster.step())
+    for plan in plans:
+        for child in plan.apply:
+            assert_taken(server.apply(child), child, obj["spec"])
+        for child in plan.create:
+            assert_taken(server.create(child), child, obj["spec"])
+    assert cluster.phases() == ["split", "embed", "finish"]
+    return True
+
+
 def check_cache(server: Server, obj: Any) -> bool:
     """All Jobs that a ModelCache has in its life."""
     cache = ModelCache.from_dict(obj)
@@ -126,6 +163,8 @@ def check(server: Server, kind: str, spec: Any, answer: Answer) -> bool:
     match kind:
         case "EmbeddingService":
             return check_service(server, answer.body, SITE_PROFILE)
+        case "EmbeddingJob":
+            return check_job(server, answer.body, SITE_PROFILE)
         case "ModelCache":
             return check_cache(server, answer.body)
         case "EmbeddingBenchmark":

@@ -65,7 +65,11 @@ def pods(documents: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]
         if document["kind"] in ("Deployment", "Job"):
             template = document["spec"]["template"]
             has_host_paths = any("hostPath" in volume for volume in template["spec"]["volumes"])
-            level = "restricted" if document["kind"] == "Job" else "privileged" if has_host_paths else "baseline"
+            serves = any(
+                one["name"] == "vllm"
+                for one in (*template["spec"].get("initContainers", ()), *template["spec"]["containers"])
+            )
+            level = "restricted" if not serves else "privileged" if has_host_paths else "baseline"
             metadata = template["metadata"] | {"name": f"pod-{index}", "namespace": f"golden-{level}"}
             yield level, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 

@@ -9,8 +9,8 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
-from tests.integration import refused_others, refused_services
-from tests.integration.kinds import Manifest, as_yaml, benchmark, cache, install_kinds, profile, service
+from tests.integration import refused_jobs, refused_others, refused_services
+from tests.integration.kinds import Manifest, as_yaml, benchmark, cache, install_kinds, job, profile, service
 
 NAMESPACE = "kinds-refused"
 
@@ -23,7 +23,9 @@ def kubectl(control_plane: ControlPlane) -> Kubectl:
 
 
 BAD = [
-    pytest.param(*bad, id=name) for table in (refused_services.BAD, refused_others.BAD) for name, bad in table.items()
+    pytest.param(*bad, id=name)
+    for table in (refused_services.BAD, refused_jobs.BAD, refused_others.BAD)
+    for name, bad in table.items()
 ]
 
 
@@ -35,7 +37,7 @@ def test_a_bad_manifest_is_refused(kubectl: Kubectl, manifest: Manifest, message
 
 
 @pytest.mark.parametrize(
-    "manifest", [service(), cache(), profile(), benchmark()], ids=lambda manifest: manifest["kind"]
+    "manifest", [service(), job(), cache(), profile(), benchmark()], ids=lambda manifest: manifest["kind"]
 )
 def test_what_the_bad_ones_are_made_from_is_good(kubectl: Kubectl, manifest: Manifest) -> None:
     kubectl("create", "-n", NAMESPACE, "--dry-run=server", "-f", "-", input=as_yaml(manifest))
@@ -63,6 +65,7 @@ FORBIDDEN_CHANGES: dict[str, tuple[Manifest, Manifest, str]] = {
         {"cache": {"claimTemplate": {"size": "9Gi"}}},
         "the claim is made already: edit the PersistentVolumeClaim <service>-models itself",
     ),
+    **refused_jobs.FORBIDDEN_CHANGES,
 }
 
 
@@ -92,6 +95,7 @@ ALLOWED_CHANGES: dict[str, tuple[Manifest, Manifest]] = {
         cache(download={"bytesPerSecond": "1Mi"}),
         {"download": {"proxy": {"secretRef": {"name": "site-proxy", "key": "proxy"}, "noProxy": ".svc"}}},
     ),
+    **refused_jobs.ALLOWED_CHANGES,
 }
 
 

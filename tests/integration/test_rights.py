@@ -18,6 +18,8 @@ from tests.cluster.errors import ClusterError
 from tests.installed import RIGHTS, install, operator_of
 from tests.integration.kinds import benchmark, install_kinds
 from tests.integration.operating import Namespace, Object, until
+from tests.integration.test_jobs import SPLIT, end, wiki
+from tests.integration.test_jobs import pods as pods_of_job
 from tests.integration.test_operator_troubles import device, kubelet_says, pods, serve
 from tests.rights import OPERATOR, Right, events, granted, trespasses, used
 
@@ -30,7 +32,7 @@ MONITORING = {"podMonitor": True}
 ASKED_IN_ADMISSION = {
     *(
         Right(GROUP, f"{plural}/finalizers", "update")
-        for plural in ("embeddingservices", "modelcaches", "embeddingbenchmarks")
+        for plural in ("embeddingservices", "embeddingjobs", "modelcaches", "embeddingbenchmarks")
     ),
     Right("apps", "deployments", "delete"),
     Right("", "services", "delete"),
@@ -181,6 +183,18 @@ def a_benchmark_of_nothing(tour: Tour) -> None:
     tour.uses(GROUP, "embeddingbenchmarks/status", "patch")
 
 
+def a_job_that_ends(tour: Tour) -> None:
+    namespace = tour.namespace()
+    namespace.apply(wiki(ttlSecondsAfterFinished=1))
+    namespace.stage()
+    end(namespace, "split", SPLIT)
+    until(lambda: len(pods_of_job(namespace, "work")) == 2)
+    namespace.kubectl("patch", "embjob", "wiki", "--type=merge", "-p", '{"spec": {"parallelism": 3}}')
+    tour.uses("batch", "jobs", "patch")
+    end(namespace, "work", None, 3, count=2)
+    tour.uses(GROUP, "embeddingjobs", "delete")
+
+
 def the_same_told_twice(tour: Tour) -> None:
     namespace = tour.namespace()
     for profile in ("none", "cpu", "none"):
@@ -227,6 +241,7 @@ def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
         a_name_of_the_scripts_that_is_taken(tour, scripts)
         staging_for_another_user_and_a_taken_job(tour)
         an_unhealthy_device(tour)
+        a_job_that_ends(tour)
         a_whole_life(tour)
         with operator_of(control_plane, tmp_path, name="standby"):
             tour.uses("coordination.k8s.io", "leases", "watch")
@@ -237,7 +252,7 @@ def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
     assert granted() - in_use - ASKED_IN_A_RACE == ASKED_IN_ADMISSION
 
 
-@pytest.mark.parametrize("kind", ["EmbeddingService", "ModelCache", "EmbeddingBenchmark"])
+@pytest.mark.parametrize("kind", ["EmbeddingService", "EmbeddingJob", "ModelCache", "EmbeddingBenchmark"])
 def test_owners_that_are_guarded_are_named_by_who_may_finalize_them(control_plane: ControlPlane, kind: str) -> None:
     """The right that no request needs: the API server of all tests asks for it, as those of some clusters do."""
     kubectl = control_plane.kubectl

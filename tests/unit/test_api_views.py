@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from embedding_operator.api.benchmark import EmbeddingBenchmark
-from embedding_operator.api.codec import ApiValueError, IntOrPercent, Quantity, View, wire_names
+from embedding_operator.api.codec import ApiValueError, IntOrPercent, Quantity, Share, View, wire_names
+from embedding_operator.api.job import EmbeddingJob
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
@@ -20,6 +21,7 @@ from tests.unit.test_crds import ROOT, schema_of
 
 KINDS: dict[str, type[View]] = {
     "EmbeddingService": EmbeddingService,
+    "EmbeddingJob": EmbeddingJob,
     "ModelCache": ModelCache,
     "RuntimeProfile": RuntimeProfile,
     "EmbeddingBenchmark": EmbeddingBenchmark,
@@ -49,7 +51,7 @@ def differences(hint: Any, schema: dict[str, Any], path: str) -> list[str]:
         return [] if schema.get("type") == "object" else [f"{path}: not an object"]
     if origin is not None and issubclass(origin, Mapping):
         return differences(typing.get_args(hint)[1], schema.get("additionalProperties", {}), f"{path}{{}}")
-    if hint in (Quantity, IntOrPercent):
+    if hint in (Quantity, IntOrPercent, Share):
         return [] if schema.get("x-kubernetes-int-or-string") else [f"{path}: not a quantity"]
     wanted = {str: "string", int: "integer", bool: "boolean"}[hint]
     return [] if schema.get("type") == wanted else [f"{path}: not {wanted}"]
@@ -77,6 +79,8 @@ def view_differences(cls: type[View], schema: dict[str, Any], path: str) -> list
     [
         ("EmbeddingService", "spec"),
         ("EmbeddingService", "status"),
+        ("EmbeddingJob", "spec"),
+        ("EmbeddingJob", "status"),
         ("ModelCache", "spec"),
         ("ModelCache", "status"),
         ("RuntimeProfile", "spec"),
@@ -106,6 +110,10 @@ def sample(schema: dict[str, Any], path: str = "") -> Any:
                 properties = {"modelScope": properties["modelScope"]}
             if path.endswith("model") and "cacheRef" in properties:
                 properties = {name: value for name, value in properties.items() if name != "cacheRef"}
+            if path.endswith(("put",)) and "url" in properties:  # input and output: a claim or an address
+                properties = {name: value for name, value in properties.items() if name != "claimName"}
+            if path == "spec" and {"model", "serviceRef"} <= set(properties):
+                properties = {name: value for name, value in properties.items() if name != "serviceRef"}
             if path.endswith("cache") and "claimTemplate" in properties:
                 properties = {name: value for name, value in properties.items() if name != "claimName"}
             return {name: sample(value, f"{path}.{name}") for name, value in properties.items()}
@@ -142,6 +150,11 @@ def test_a_view_keeps_every_field_of_every_source(source: str) -> None:
 def test_a_view_adds_nothing_to_an_object_that_has_the_least(kind: str) -> None:
     least = {
         "EmbeddingService": {"model": {"cacheRef": {"name": "weights"}}},
+        "EmbeddingJob": {
+            "serviceRef": {"name": "qwen"},
+            "input": {"claimName": "corpus", "files": ["*.txt"], "format": "Text"},
+            "output": {"url": "s3://vectors/x"},
+        },
         "ModelCache": {"source": {"path": {"path": "model"}}, "storage": {"claimName": "claim"}},
         "RuntimeProfile": {
             "accelerator": {"type": "None"},

@@ -21,9 +21,11 @@ UNSEEN = {
     "lastTransitionTime": "1970-01-01T00:00:00Z",
 }
 """What a status says before there is one, for kstatus takes an object without any for one that is ready."""
+_BOUNDS = ("type", "enum", "minimum", "maximum", "maxLength", "maxItems", "pattern", "format")
 ALLOWED_DEFAULTS = {
     ("EmbeddingService", "spec.replicas"): 1,
     ("EmbeddingService", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
+    ("EmbeddingJob", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
     ("ModelCache", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
     ("EmbeddingBenchmark", "status"): {"observedGeneration": -1, "conditions": [UNSEEN]},
 }
@@ -130,7 +132,7 @@ def test_every_rule_has_a_message_of_one_line() -> None:
     assert [where for where, rule in rules if not rule.get("message") or "\n" in rule["message"]] == []
 
 
-@pytest.mark.parametrize("kind", ["EmbeddingService", "ModelCache", "EmbeddingBenchmark"])
+@pytest.mark.parametrize("kind", ["EmbeddingService", "EmbeddingJob", "ModelCache", "EmbeddingBenchmark"])
 def test_kinds_with_status_have_the_subresource(kind: str) -> None:
     assert "status" in schema_of(kind)["properties"]
     assert "status" in CRDS[kind]["spec"]["versions"][0]["subresources"]
@@ -147,9 +149,28 @@ def test_the_same_source_is_accepted_by_a_service_and_by_a_cache() -> None:
     def is_text(key: str, value: Any) -> bool:
         return key == "description" and isinstance(value, str)
 
-    service = schema_of("EmbeddingService")["properties"]["spec"]["properties"]["model"]["properties"]["source"]
-    cache = schema_of("ModelCache")["properties"]["spec"]["properties"]["source"]
-    assert bare(service["properties"]) == bare(cache["properties"])
+    def spec(kind: str) -> Any:
+        return bare(schema_of(kind)["properties"]["spec"]["properties"])
+
+    service, job, cache = spec("EmbeddingService"), spec("EmbeddingJob"), spec("ModelCache")
+    assert service["model"]["properties"]["source"]["properties"] == cache["source"]["properties"]
+    assert job["model"]["properties"]["source"]["properties"] == cache["source"]["properties"]
+    for fields in (service["cache"]["properties"], job["cache"]["properties"]):
+        assert fields["deletionPolicy"] == cache["deletionPolicy"]
+        assert fields["ttlAfterUnused"] == cache["ttlAfterUnused"]
+
+
+@pytest.mark.parametrize("group", ["runtime", "serving", "scheduling"])
+def test_a_job_takes_what_a_service_takes(group: str) -> None:
+    """Its workers' servers are made as those of a service, by the same code; what it has not makes no sense there."""
+    service = schema_of("EmbeddingService")["properties"]["spec"]["properties"][group]["properties"]
+    job = schema_of("EmbeddingJob")["properties"]["spec"]["properties"][group]["properties"]
+    lacks = {"serving": {"dimensions", "instruction", "maxConnectionAge", "maxInFlight"}}.get(group, set())
+    assert set(service) - set(job) == lacks
+    assert set(job) <= set(service)
+    for name in job:
+        kinds = [{key: field[key] for key in field if key in _BOUNDS} for field in (service[name], job[name])]
+        assert kinds[0] == kinds[1], name
 
 
 def test_the_source_root_is_never_a_package() -> None:

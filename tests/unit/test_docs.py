@@ -129,8 +129,9 @@ def test_pictures_hold_no_semicolon_which_ends_a_statement_in_mermaid(document: 
 
 
 def test_every_reason_is_explained_to_users_and_no_other() -> None:
-    status = (ROOT / "docs" / "users.md").read_text().partition("## Reading the status")[2].partition("\n## ")[0]
-    table = [row.split("|")[1] for row in status.splitlines() if row.startswith("| `")]
+    pages = [(ROOT / "docs" / page).read_text() for page in ("users.md", "offline.md")]
+    told = [page.partition("## Reading the status")[2].partition("\n## ")[0] for page in pages]
+    table = [row.split("|")[1] for status in told for row in status.splitlines() if row.startswith("| `")]
     explained = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
     assert sorted(explained) == sorted(Reason)
 

@@ -12,6 +12,7 @@ from tests.rights import Right, granted
 SECURITY = Path(__file__).resolve().parents[2] / "docs/security.md"
 KINDS = {
     "EmbeddingService": "embeddingservices",
+    "EmbeddingJob": "embeddingjobs",
     "ModelCache": "modelcaches",
     "EmbeddingBenchmark": "embeddingbenchmarks",
 }

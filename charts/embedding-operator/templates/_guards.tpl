@@ -36,6 +36,27 @@ embeddingservices:
     podmonitors.monitoring.coreos.com:
       - monitoring.podMonitor=false
       - monitoring.labels={}
+embeddingjobs:
+  source: model.source
+  sentBy: [model.source, cache.claimName, cache.subPath]
+  # that of a url opens what the url names, for reading or for writing
+  secrets: [input.secretRef, output.secretRef, serviceRef.apiKeySecretRef]
+  profile: runtime.profile
+  arguments: runtime.args=[]
+  loads: [model.source, model.cacheRef, cache.claimName, cache.subPath]
+  create:
+    deployments.apps:
+      - runtime.image
+      - runtime.imagePullSecrets=[]
+      - runtime.args=[]
+      - runtime.env=[]
+      - runtime.podTemplate
+      - cache.securityContext
+      - output.securityContext
+      - scheduling.tolerations=[]
+      - scheduling.affinity
+      - scheduling.priorityClassName=''
+      - scheduling.schedulerName=''
 modelcaches:
   source: source
   sentBy: [source, storage, download.proxy, download.caBundleRef]

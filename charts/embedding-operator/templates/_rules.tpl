@@ -7,24 +7,28 @@ Everything here is namespaced, so that a Role per watched namespace can hold the
 - apiGroups: [embedding-operator.io]
   resources: [embeddingservices, embeddingbenchmarks]
   verbs: [get, list, watch]
+# a job goes when its time after its end is over
+- apiGroups: [embedding-operator.io]
+  resources: [embeddingjobs]
+  verbs: [get, list, watch, delete]
 - apiGroups: [embedding-operator.io]
   resources: [modelcaches]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [embedding-operator.io]
-  resources: [embeddingservices/status, modelcaches/status, embeddingbenchmarks/status]
+  resources: [embeddingservices/status, embeddingjobs/status, modelcaches/status, embeddingbenchmarks/status]
   verbs: [patch]
 # asked for by clusters that guard blockOwnerDeletion
 - apiGroups: [embedding-operator.io]
-  resources: [embeddingservices/finalizers, modelcaches/finalizers, embeddingbenchmarks/finalizers]
+  resources: [embeddingservices/finalizers, embeddingjobs/finalizers, modelcaches/finalizers, embeddingbenchmarks/finalizers]
   verbs: [update]
 # deployments and services are not deleted; clusters that guard blockOwnerDeletion ask for it where an owner is put back
 - apiGroups: [apps]
   resources: [deployments, controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
-# a Job is made once and never changed
+# a Job is made once; of one that embeds, parallelism and suspend are changed as people change them
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]

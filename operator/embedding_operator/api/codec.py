@@ -32,8 +32,12 @@ Quantity = NewType("Quantity", str)
 IntOrPercent = NewType("IntOrPercent", str)
 """A number, or a share of one such as 75%, as text."""
 
+Share = NewType("Share", str)
+"""A number, or a share in percent with up to four decimals such as 0.1%, as text."""
+
 _T = TypeVar("_T")
 _INT_OR_PERCENT = re.compile("[0-9]{1,5}|[0-9]{1,2}%|100%")
+_SHARE = re.compile("[0-9]{1,9}|([0-9]{1,2}([.][0-9]{1,4})?|100)%")
 _Decoder = Callable[[Any], Any]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -239,6 +243,13 @@ def _int_or_percent(data: Any) -> Any:
     return IntOrPercent(text)
 
 
+def _share(data: Any) -> Any:
+    text = "" if isinstance(data, bool) else str(data)
+    if not _SHARE.fullmatch(text):
+        raise ApiValueError(f"must be a whole number or a share such as 0.1%, not {_said(data)}")
+    return Share(text)
+
+
 def _said(data: Any) -> str:
     text = repr(data)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -250,4 +261,5 @@ _SCALARS: dict[Any, _Decoder] = {
     bool: _boolean,
     Quantity: _quantity,
     IntOrPercent: _int_or_percent,
+    Share: _share,
 }

@@ -33,6 +33,10 @@ class Type(StrEnum):
     """Clients get in by the Gateways that the service names; only where it names any."""
     MONITORED = "Monitored"
     """A PodMonitor leads Prometheus to the pods; only where the service asks for one."""
+    SUSPENDED = "Suspended"
+    """spec.suspend of a job is true; only while True."""
+    FAILED = "Failed"
+    """A job has failed and nothing more is done; only while True, which is for good."""
     UPDATE_AVAILABLE = "UpdateAvailable"
     """A newer profile content exists than the one these pods were made from."""
     VALID = "Valid"
@@ -132,6 +136,32 @@ class Reason(StrEnum):
     NEWER_PROFILE = "NewerProfile"
     """The profile changed after these pods were made."""
 
+    # Jobs
+    SPLITTING = "Splitting"
+    """The input of a job is being listed."""
+    EMBEDDING = "Embedding"
+    """The workers of a job embed its rows."""
+    FINISHING = "Finishing"
+    """What the workers did is being checked and joined."""
+    COMPLETED = "Completed"
+    """All of a job's rows are embedded, and the manifest is written."""
+    TOO_MANY_ERRORS = "TooManyErrors"
+    """More rows than spec.maxErrors could not be embedded."""
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    """A job took longer than spec.activeDeadlineSeconds."""
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    """Pods of a job failed again and again; the message has their last words, if there are any."""
+    NO_FILES = "NoFiles"
+    """No file of the input is meant by spec.input.files."""
+    BAD_INPUT = "BadInput"
+    """A file of the input cannot be read as what spec.input says that it is."""
+    FILE_CHANGED = "FileChanged"
+    """A file of the input changed after it was listed."""
+    REFUSED = "Refused"
+    """The server refuses what a job asks for; the message has its words."""
+    MODEL_CHANGED = "ModelChanged"
+    """What embeds the rest of a job has other weights than what it began with."""
+
     # Weights under way
     LISTING = "Listing"
     """The repository's files are being listed."""
@@ -152,7 +182,7 @@ class Reason(StrEnum):
     MEASURING = "Measuring"
     """A run of the benchmark is under way."""
     WAITING_FOR_SERVICE = "WaitingForService"
-    """The service that is to be measured is not what it should be yet; its own conditions say why."""
+    """The service of spec.serviceRef is not what it should be yet; its own conditions say why."""
     WAITING_FOR_TURN = "WaitingForTurn"
     """Another benchmark measures the service; one at a time does."""
     SERVICE_NOT_FOUND = "ServiceNotFound"
@@ -209,7 +239,7 @@ class Reason(StrEnum):
 
 
 _ORDER = {str(name): place for place, name in enumerate(Type)}
-_ONLY_WHILE_TRUE = (Type.RECONCILING, Type.STALLED)
+_ONLY_WHILE_TRUE = (Type.RECONCILING, Type.STALLED, Type.SUSPENDED, Type.FAILED)
 
 
 @dataclass(frozen=True, slots=True)

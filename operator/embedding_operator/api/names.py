@@ -15,11 +15,13 @@ GROUP = "embedding-operator.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 EMBEDDING_SERVICE = "EmbeddingService"
+EMBEDDING_JOB = "EmbeddingJob"
 MODEL_CACHE = "ModelCache"
 RUNTIME_PROFILE = "RuntimeProfile"
 EMBEDDING_BENCHMARK = "EmbeddingBenchmark"
 PLURALS = {
     EMBEDDING_SERVICE: "embeddingservices",
+    EMBEDDING_JOB: "embeddingjobs",
     MODEL_CACHE: "modelcaches",
     RUNTIME_PROFILE: "runtimeprofiles",
     EMBEDDING_BENCHMARK: "embeddingbenchmarks",
@@ -31,6 +33,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 NAME_LABEL = "app.kubernetes.io/name"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 SERVICE_LABEL = f"{GROUP}/service"
+JOB_LABEL = f"{GROUP}/job"  # on the Jobs of an EmbeddingJob and their pods
 CACHE_LABEL = f"{GROUP}/cache"
 BENCHMARK_LABEL = f"{GROUP}/benchmark"
 CLAIM_LABEL = f"{GROUP}/claim"  # on pods that mount a claim which one node at a time can mount
@@ -43,6 +46,7 @@ SPACE_ANNOTATION = f"{GROUP}/embedding-space"  # on serving pods: the ConfigMap 
 SCHEME_ANNOTATION = f"{GROUP}/scheme"  # on serving pods that speak HTTPS
 ACCEPT_SPACE_ANNOTATION = f"{GROUP}/accept-embedding-space"  # on services: the id of other vectors that are welcome
 CACHE_ANNOTATION = f"{GROUP}/cache"  # on serving pods and revisions: the ModelCache of their files
+SCRIPTS_ANNOTATION = f"{GROUP}/scripts"  # on Jobs whose pods serve: the ConfigMap of their scripts
 DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
 INSTALLED_BY_ANNOTATION = f"{GROUP}/installed-by"  # on profiles: the installation whose values they are kept by
 
@@ -51,6 +55,9 @@ CLEANUP_TASK = "model-cleanup"
 SCRUB_TASK = "model-scrub"
 MENDING_TASK = "model-mending"
 BENCHMARK_TASK = "embedding-benchmark"
+SPLIT_TASK = "job-split"
+WORK_TASK = "job-work"
+FINISH_TASK = "job-finish"
 
 MAX_NAME = 63
 MAX_SERVICE_NAME = 52
@@ -132,6 +139,21 @@ def bench_script_name(benchmark: str, inputs: object) -> str:
     return _joined("bench", benchmark, digest_of(inputs, 8))
 
 
+def job_labels(job: str, task: str) -> dict[str, str]:
+    """Labels of one of the Jobs of an EmbeddingJob, and of its pods."""
+    return _labels(task, job) | {JOB_LABEL: job}
+
+
+def job_selector(job: str) -> dict[str, str]:
+    """The label by which the pods of an EmbeddingJob are found."""
+    return {JOB_LABEL: job}
+
+
+def phase_job_name(phase: str, job: str, inputs: object) -> str:
+    """One of the Jobs of an EmbeddingJob: split, embed or finish. Pods of an Indexed one add up to five characters."""
+    return _joined(phase, job, digest_of([job, inputs], 8), MAX_NAME - 6)
+
+
 def signature(cluster: str, namespace: str, uid: str) -> str:
     """How a ModelCache signs for a directory on a volume that other namespaces and clusters may share."""
     return f"{cluster}_{namespace}_{uid}"
@@ -161,6 +183,6 @@ def _labels(name: str, instance: str) -> dict[str, str]:
     return {MANAGED_BY_LABEL: FIELD_MANAGER, NAME_LABEL: name, INSTANCE_LABEL: instance}
 
 
-def _joined(prefix: str, middle: str, suffix: str) -> str:
-    room = MAX_NAME - len(prefix) - len(suffix) - 2
+def _joined(prefix: str, middle: str, suffix: str, limit: int = MAX_NAME) -> str:
+    room = limit - len(prefix) - len(suffix) - 2
     return f"{prefix}-{slug(middle, room)}-{suffix}"

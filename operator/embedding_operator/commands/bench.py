@@ -11,8 +11,8 @@ from embedding_operator.api import names
 from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.api.codec import ApiValueError
 from embedding_operator.commands import CommandError, argvalues, benching, comparing, curve, figures, options
-from embedding_operator.commands.picture import STALLED, condition, standing
 from embedding_operator.commands.session import Session, with_cluster
+from embedding_operator.commands.shown import STALLED, condition, standing
 from embedding_operator.commands.terminal import Screen
 from embedding_operator.kube.resources import Object
 

@@ -11,8 +11,8 @@ import yaml
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
-from embedding_operator.commands.picture import READY, STALLED, condition, standing, status_of
 from embedding_operator.commands.session import Session
+from embedding_operator.commands.shown import READY, STALLED, condition, standing, status_of
 from embedding_operator.commands.status import redraw
 from embedding_operator.commands.terminal import Screen
 from embedding_operator.kube.errors import ApiError

@@ -25,7 +25,7 @@ from embedding_operator.planning.weights import cache_name, model_cache, staged,
 
 COMMIT = "COMMIT"  # of the weights: staging finds it out
 UNKNOWN_UID = "UID"  # of a service that is not in the cluster yet
-_DIGEST = "sha256:" + "0" * 64
+ASSUMED_DIGEST = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Foreseen:
         if self.service.spec.model.source and not self.staged:
             yield model_cache(self.service, self.profile.spec.pod)
         for child in (*self.plan.create, *self.plan.apply):
-            yield _without_unknown_owner(child)
+            yield without_owner(child)
 
 
 def of_files(manifests: Iterable[JsonObject], operator_namespace: str = "default") -> Known:
@@ -89,7 +89,7 @@ def foresee(obj: JsonObject, known: Known, seen: Observed | None = None) -> Fore
     service = EmbeddingService.from_dict(obj | {"metadata": metadata})
     there = known.caches.get((service.metadata.namespace or "", cache_name(service)))
     is_staged = staged(there) is not None
-    cache = there if there is not None and is_staged else _as_if_staged(service, there)
+    cache = there if there is not None and is_staged else as_if_staged(service, there, title(service))
     observed = replace(
         seen or Observed(profiles=known.profiles, has_claim=False),
         profiles=known.profiles,
@@ -105,7 +105,8 @@ def title(service: EmbeddingService) -> str:
     return f"EmbeddingService {service.metadata.namespace}/{service.metadata.name}"
 
 
-def _as_if_staged(service: EmbeddingService, there: ModelCache | None) -> ModelCache:
+def as_if_staged(service: EmbeddingService, there: ModelCache | None, whose: str) -> ModelCache:
+    """The ModelCache of a service as it will be. `whose` is for people."""
     name, source = cache_name(service), service.spec.model.source
     if there is not None:
         spec, source = there.spec.to_dict(), there.spec.source
@@ -113,10 +114,10 @@ def _as_if_staged(service: EmbeddingService, there: ModelCache | None) -> ModelC
         spec = {"source": source.to_dict(), "storage": storage(service).to_dict()}
     else:
         raise CommandError(
-            f"{title(service)} takes its weights from ModelCache {name}, which is in none of the files: "
+            f"{whose} takes its weights from ModelCache {name}, which is in none of the files: "
             "give its manifest too, with another -f"
         )
-    status = {"path": _path(source), "digest": _DIGEST, "revision": COMMIT}
+    status = {"path": _path(source), "digest": ASSUMED_DIGEST, "revision": COMMIT}
     metadata = {"name": name, "namespace": service.metadata.namespace}
     return ModelCache.from_dict({"metadata": metadata, "spec": spec, "status": status})
 
@@ -127,7 +128,7 @@ def _path(source: ModelSource) -> str:
     return f"{source.kind.lower()}/{source.display.replace('/', '--')}/{COMMIT}"
 
 
-def _without_unknown_owner(child: JsonObject) -> JsonObject:
+def without_owner(child: JsonObject) -> JsonObject:
     """An owner that nobody has would have the child collected as soon as it is applied."""
     owners: Sequence[JsonObject] = child["metadata"].get("ownerReferences") or ()
     if all(owner.get("uid") != UNKNOWN_UID for owner in owners):

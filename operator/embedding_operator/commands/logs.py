@@ -12,8 +12,9 @@ from typing import Final
 
 from embedding_operator.api import names
 from embedding_operator.commands import CommandError, argvalues, options
-from embedding_operator.commands.picture import condition, progress, used_by
+from embedding_operator.commands.picture import progress, used_by
 from embedding_operator.commands.session import Session, with_cluster
+from embedding_operator.commands.shown import condition
 from embedding_operator.commands.terminal import BLUE, CYAN, DIM, GREEN, MAGENTA, YELLOW, Screen, cut, harmless
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.podlogs import Wanted, log_lines

@@ -11,6 +11,7 @@ import yaml
 
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError, View
+from embedding_operator.api.job import EmbeddingJob
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.profile import RuntimeProfile
@@ -19,22 +20,30 @@ from embedding_operator.commands import CommandError
 
 KINDS: Mapping[str, type[View]] = {
     names.EMBEDDING_SERVICE: EmbeddingService,
+    names.EMBEDDING_JOB: EmbeddingJob,
     names.MODEL_CACHE: ModelCache,
     names.RUNTIME_PROFILE: RuntimeProfile,
 }
 
 
-def with_services(files: Sequence[str], namespace: str) -> list[JsonObject]:
-    """The objects of our kinds in these files, among them a service; those that name no namespace get this one."""
+def with_services(files: Sequence[str], namespace: str, *, or_jobs: bool = False) -> list[JsonObject]:
+    """The objects of our kinds in these files, among them a service, or a job where that will do; those that name no
+    namespace get this one."""
     manifests = [in_namespace(obj, namespace) for obj in read(files)]
-    if not services(manifests):
-        raise CommandError(f"no {names.EMBEDDING_SERVICE} in {', '.join(files)}")
+    if not services(manifests) and not (or_jobs and jobs(manifests)):
+        wanted = f"{names.EMBEDDING_SERVICE} and no {names.EMBEDDING_JOB}" if or_jobs else names.EMBEDDING_SERVICE
+        raise CommandError(f"no {wanted} in {', '.join(files)}")
     return manifests
 
 
 def services(manifests: Iterable[JsonObject]) -> list[JsonObject]:
     """The EmbeddingServices among them."""
     return [obj for obj in manifests if obj["kind"] == names.EMBEDDING_SERVICE]
+
+
+def jobs(manifests: Iterable[JsonObject]) -> list[JsonObject]:
+    """The EmbeddingJobs among them."""
+    return [obj for obj in manifests if obj["kind"] == names.EMBEDDING_JOB]
 
 
 def in_namespace(obj: JsonObject, namespace: str) -> JsonObject:

@@ -1,4 +1,4 @@
-"""How things stand, as lines: a table of services, one of weights, and below each row what is worth a sentence."""
+"""How things stand, as lines: tables of services, jobs and weights, and below each row what is worth a sentence."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from embedding_operator.commands.ages import age
-from embedding_operator.commands.terminal import GREEN, RED, YELLOW, Screen, cut, duration
+from embedding_operator.commands.jobpicture import jobs_table
+from embedding_operator.commands.shown import (
+    AT_WORK,
+    COLOURS,
+    READY,
+    STALLED,
+    condition,
+    reason,
+    standing,
+    status_of,
+)
+from embedding_operator.commands.terminal import GREEN, YELLOW, Screen, cut, duration
 from embedding_operator.kube.resources import Object
 from embedding_operator.planning.cacheplan import human_bytes
 from embedding_operator.planning.pods import is_ready
 from embedding_operator.planning.revision import revision_of
 
-READY, AT_WORK, STALLED = "ready", "at work", "stalled"
-_COLOURS = {READY: GREEN, AT_WORK: YELLOW, STALLED: RED}
 _NOTED = ("Degraded", "UpdateAvailable")  # conditions that are worth a line beside a Ready that is True
 _SUMMED_UP = 6  # services, from which on their number is told
 
@@ -29,15 +38,18 @@ class Scene:
     pods: Mapping[tuple[str, str], Sequence[Object]] = field(default_factory=dict)  # of services that are looked into
     namespaces: bool = False
     wide: bool = False
+    jobs: Sequence[Object] = ()
 
 
 def picture(scene: Scene, screen: Screen, now: datetime) -> list[str]:
     """All of it."""
-    if not scene.services and not scene.caches:
-        return ["no EmbeddingServices and no ModelCaches here"]
+    if not scene.services and not scene.caches and not scene.jobs:
+        return ["no EmbeddingServices, no EmbeddingJobs and no ModelCaches here"]
     parts = []
     if scene.services:
         parts.append(_services(scene, screen, now))
+    if scene.jobs:
+        parts.append(jobs_table(scene.jobs, screen, now, namespaces=scene.namespaces, wide=scene.wide))
     if scene.caches:
         parts.append(_caches(scene, screen, now))
     if len(scene.services) >= _SUMMED_UP:
@@ -50,25 +62,6 @@ def summary(services: Iterable[Object]) -> str:
     counts = Counter(map(standing, services))
     told = ", ".join(f"{counts[one]} {one}" for one in (READY, AT_WORK, STALLED) if counts[one])
     return f"{counts.total()} services: {told}"
-
-
-def standing(obj: Object) -> str:
-    """One word for it."""
-    if condition(obj, "Stalled").get("status") == "True":
-        return STALLED
-    return READY if condition(obj, "Ready").get("status") == "True" else AT_WORK
-
-
-def condition(obj: Object, kind: str) -> Object:
-    """One of its conditions, empty where it has none of that type."""
-    found: Object = next((c for c in status_of(obj).get("conditions") or () if c.get("type") == kind), {})
-    return found
-
-
-def status_of(obj: Object) -> Object:
-    """Its status, if anybody wrote one."""
-    status: Object = obj.get("status") or {}
-    return status
 
 
 def _services(scene: Scene, screen: Screen, now: datetime) -> list[str]:
@@ -89,7 +82,7 @@ def _service(obj: Object, screen: Screen, now: datetime, wide: bool) -> list[str
     cells = [
         obj["metadata"]["name"],
         f"{status.get('readyReplicas') or 0}/{wanted}",
-        _reason(obj, screen),
+        reason(obj, screen),
         age(obj["metadata"].get("creationTimestamp") or "", now),
         _model(spec),
     ]
@@ -115,7 +108,7 @@ def _notes(obj: Object, screen: Screen) -> Iterator[str]:
         yield from screen.told("is being deleted", YELLOW)
     if stands != READY:
         told = condition(obj, "Ready").get("message") or "the operator has not looked at it yet: does it run?"
-        yield from screen.told(told, _COLOURS[stands] if stands == STALLED else "")
+        yield from screen.told(told, COLOURS[stands] if stands == STALLED else "")
     for kind in _NOTED:
         one = condition(obj, kind)
         if one.get("status") == "True":
@@ -161,7 +154,7 @@ def _cache(obj: Object, screen: Screen, now: datetime, wide: bool) -> list[str]:
     users = [str(user.get("name")) for user in status.get("usedBy") or ()]
     cells = [
         obj["metadata"]["name"],
-        _reason(obj, screen),
+        reason(obj, screen),
         human_bytes(size) if size else "",
         age(obj["metadata"].get("creationTimestamp") or "", now),
         ", ".join(users[:3]) + (f" and {len(users) - 3} more" if len(users) > 3 else "") if users else "nobody",
@@ -190,12 +183,6 @@ def progress(obj: Object, screen: Screen) -> str:
 
 def _place(scene: Scene, obj: Object) -> list[str]:
     return [str(obj["metadata"].get("namespace"))] if scene.namespaces else []
-
-
-def _reason(obj: Object, screen: Screen) -> str:
-    stands = standing(obj)
-    colour = YELLOW if condition(obj, "Degraded").get("status") == "True" and stands == READY else _COLOURS[stands]
-    return screen.paint(colour, str(condition(obj, "Ready").get("reason") or "Pending"))
 
 
 def used_by(service: Object) -> str:

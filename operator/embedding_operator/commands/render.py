@@ -5,24 +5,40 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import yaml
 
+from embedding_operator.api.conditions import Condition
 from embedding_operator.api.json import JsonObject
 from embedding_operator.commands import CommandError, argvalues, options
-from embedding_operator.commands.foresight import Foreseen, foresee, of_files
-from embedding_operator.commands.manifests import services, with_services
+from embedding_operator.commands.foresight import foresee, of_files
+from embedding_operator.commands.jobforesight import foresee_job, services_of
+from embedding_operator.commands.manifests import jobs, services, with_services
 
 OPERATOR_NAMESPACE = "embedding-operator-system"
 _WIDTH = 110
+
+
+class AnyForeseen(Protocol):
+    """What comes of a service, or of a job."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def refused(self) -> Condition | None: ...
+
+    def objects(self) -> Iterator[JsonObject]: ...
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """`render -f FILE`."""
     parser.usage = "{prog} render -f FILE [--kind KIND] [--from-cluster]"
     parser.description = """
-The objects that come of the EmbeddingServices of these files, but for Jobs: nothing is written. \
+The objects that come of the EmbeddingServices of these files, but for Jobs that stage weights, and of the \
+EmbeddingJobs, whose three Jobs are shown as far as they are known before they run: nothing is written. \
 Without --from-cluster no cluster is asked: profiles are the built-in ones and those in the files, weights are taken \
 as staged, and their commit, which staging finds out, is written as COMMIT.
 
@@ -36,9 +52,9 @@ examples:
   {prog} render -f service.yaml --from-cluster | kubectl diff -f -
 
 What is rendered is to be looked at: applied by hand, the operator would take it for somebody else's.
-exit codes: 0 rendered, 1 a service is refused, or something cannot be read, 2 wrong arguments.
+exit codes: 0 rendered, 1 a service or job is refused, or something cannot be read, 2 wrong arguments.
 """
-    options.add_files(parser, "manifests: EmbeddingServices, and what they refer to")
+    options.add_files(parser, "manifests: EmbeddingServices, EmbeddingJobs, and what they refer to")
     parser.add_argument("--from-cluster", action="store_true", help="look at what is in the cluster, too")
     parser.add_argument(
         "--kind",
@@ -66,7 +82,7 @@ exit codes: 0 rendered, 1 a service is refused, or something cannot be read, 2 w
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Render every service of the files."""
+    """Render every service and job of the files."""
     if arguments.from_cluster:
         from embedding_operator.commands.live import foreseen_in_cluster
         from embedding_operator.commands.session import Session, with_cluster
@@ -77,12 +93,13 @@ def run(arguments: argparse.Namespace) -> int:
         return with_cluster(arguments, render)
     if arguments.kubeconfig or arguments.context:
         raise CommandError("--kubeconfig and --context name a cluster, which is asked with --from-cluster only")
-    manifests = with_services(arguments.filename, arguments.namespace or "default")
-    known = of_files(manifests, arguments.operator_namespace)
-    return _show([foresee(obj, known) for obj in services(manifests)], arguments)
+    manifests = with_services(arguments.filename, arguments.namespace or "default", or_jobs=True)
+    known, serving = of_files(manifests, arguments.operator_namespace), services_of(manifests)
+    foreseen: list[AnyForeseen] = [foresee(obj, known) for obj in services(manifests)]
+    return _show([*foreseen, *(foresee_job(obj, known, serving) for obj in jobs(manifests))], arguments)
 
 
-def _show(foreseen: Iterable[Foreseen], arguments: argparse.Namespace) -> int:
+def _show(foreseen: Iterable[AnyForeseen], arguments: argparse.Namespace) -> int:
     refused = 0
     objects: list[JsonObject] = []
     for one in foreseen:

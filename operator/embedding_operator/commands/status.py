@@ -1,4 +1,4 @@
-"""`status`: how services and their weights stand, once or over and over. It reads and never writes."""
+"""`status`: how services, jobs and their weights stand, once or over and over. It reads and never writes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import yaml
 
 from embedding_operator.api import names
 from embedding_operator.commands import CommandError, argvalues, options
-from embedding_operator.commands.picture import AT_WORK, READY, STALLED, Scene, picture, standing, used_by
+from embedding_operator.commands.picture import Scene, picture, used_by
 from embedding_operator.commands.session import Session, with_cluster
+from embedding_operator.commands.shown import AT_WORK, READY, STALLED, standing
 from embedding_operator.commands.terminal import Screen
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import EMBEDDING_SERVICES, MODEL_CACHES, PODS, Object
+from embedding_operator.kube.resources import EMBEDDING_JOBS, EMBEDDING_SERVICES, MODEL_CACHES, PODS, Object
 
 EVERY = 2.0  # seconds between two looks
 _SHARE = 10  # of the time, at most one in so many is spent asking: ten thousand services take long to list
@@ -28,21 +29,26 @@ def add(parser: argparse.ArgumentParser) -> None:
     """`status [NAME ...]`."""
     parser.usage = "{prog} status [NAME ...] [-n NAME | -A] [--watch] [-o FORMAT]"
     parser.description = """
-How EmbeddingServices and ModelCaches stand: what is ready, what is at work, and of what is neither, the sentence that \
-says why and what to do. With names, these services with their pods, and the weights that they use.
+How EmbeddingServices, EmbeddingJobs and ModelCaches stand: what is ready, what is at work, and of what is neither, \
+the sentence that says why and what to do. With names, these services with their pods, these jobs, and the weights \
+that they use.
 """
     parser.epilog = """
 examples:
-  {prog} status --watch              go on until interrupted, with a bar while weights are staged
+  {prog} status --watch              go on until interrupted, with a bar while weights are staged or rows embedded
   {prog} status -A                   of the whole cluster
   {prog} status qwen -n search       one service, with its pods
   {prog} status -o json | jq '.items[].status.conditions'
 
-It takes the right to list embeddingservices and modelcaches, and with names to list pods.
+It takes the right to list embeddingservices, embeddingjobs and modelcaches, and with names to list pods.
 exit codes: 0 shown, 1 it cannot be read, 2 wrong arguments.
 """
     parser.add_argument(
-        "names", nargs="*", type=argvalues.object_name, metavar="NAME", help="EmbeddingServices (default: all)"
+        "names",
+        nargs="*",
+        type=argvalues.object_name,
+        metavar="NAME",
+        help="EmbeddingServices or EmbeddingJobs (default: all)",
     )
     parser.add_argument("-w", "--watch", action="store_true", help="go on until interrupted")
     parser.add_argument(
@@ -67,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _show(session: Session, arguments: argparse.Namespace) -> int:
     if arguments.output in ("json", "yaml"):
         scene = await look(session, arguments)
-        several = {"apiVersion": "v1", "kind": "List", "items": [*scene.services, *scene.caches]}
+        several = {"apiVersion": "v1", "kind": "List", "items": [*scene.services, *scene.jobs, *scene.caches]}
         if arguments.output == "json":
             print(json.dumps(several, indent=2, ensure_ascii=False))
         else:
@@ -105,21 +111,33 @@ async def look(session: Session, arguments: argparse.Namespace) -> Scene:
     """Ask the API server."""
     namespace = None if arguments.all_namespaces else session.namespace
     services = (await session.client.list(EMBEDDING_SERVICES, namespace)).items
+    jobs = await _jobs(session, namespace)
     caches = (await session.client.list(MODEL_CACHES, namespace)).items
     pods: dict[tuple[str, str], list[Object]] = {}
     if arguments.names:
-        there = {str(one["metadata"]["name"]) for one in services}
+        there = {str(one["metadata"]["name"]) for one in (*services, *jobs)}
         for name in arguments.names:
             if name not in there:
                 where = f"in namespace {namespace} (-n names another)" if namespace else "in any namespace"
-                raise CommandError(f"emb/{name}: there is no such EmbeddingService {where}")
+                raise CommandError(f"{name}: there is no such EmbeddingService or EmbeddingJob {where}")
         services = [one for one in services if one["metadata"]["name"] in arguments.names]
-        used = {(one["metadata"]["namespace"], used_by(one)) for one in services}
+        jobs = [one for one in jobs if one["metadata"]["name"] in arguments.names]
+        used = {(one["metadata"]["namespace"], used_by(one)) for one in (*services, *jobs)}
         caches = [one for one in caches if (one["metadata"]["namespace"], one["metadata"]["name"]) in used]
         for one in services:
             key = one["metadata"]["namespace"], one["metadata"]["name"]
             pods[key] = (await session.client.list(PODS, key[0], f"{names.SERVICE_LABEL}={key[1]}")).items
-    return Scene(services, caches, pods, arguments.all_namespaces, arguments.output == "wide")
+    return Scene(services, caches, pods, arguments.all_namespaces, arguments.output == "wide", jobs)
+
+
+async def _jobs(session: Session, namespace: str | None) -> list[Object]:
+    """None where the cluster does not have the kind, or does not show it to this user yet."""
+    try:
+        return (await session.client.list(EMBEDDING_JOBS, namespace)).items
+    except ApiError as error:
+        if error.is_not_found or error.is_forbidden:
+            return []
+        raise
 
 
 def fitted(scene: Scene, screen: Screen, now: datetime, away: str = "") -> list[str]:
@@ -135,6 +153,7 @@ def fitted(scene: Scene, screen: Screen, now: datetime, away: str = "") -> list[
         scene.pods,
         scene.namespaces,
         scene.wide,
+        sorted(scene.jobs, key=lambda one: rank.index(standing(one))),
     )
     lines = picture(worst, screen, now)
     told = [f"… and {len(lines) - room + 1} more lines: name a service, or a namespace with -n"]

@@ -16,8 +16,8 @@ from typing import Any
 from embedding_operator.api import names
 from embedding_operator.commands import CommandError, argvalues, options
 from embedding_operator.commands.asking import Server, error_message, tls_context
-from embedding_operator.commands.picture import condition
 from embedding_operator.commands.session import Session, with_cluster
+from embedding_operator.commands.shown import condition
 from embedding_operator.commands.similarity import drawn, head, matrix
 from embedding_operator.commands.terminal import BOLD, DIM, GREEN, Screen, cut, harmless
 from embedding_operator.kube.resources import PODS, Object

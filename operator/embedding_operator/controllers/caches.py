@@ -156,7 +156,8 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
     users = context.users.of(key)
     wanted = [_wanted(context, key, context.cache.get(user)) for user in users] if is_made(cache) else []
     return ObservedCache(
-        users=[user.name for user in users],
+        users=[user.name for user in users if user.kind == names.EMBEDDING_SERVICE],
+        jobs_using=[user.name for user in users if user.kind == names.EMBEDDING_JOB],
         serving=[user.name for user in users if _serves(context, key, user)],
         wishes=[one["spec"] for one in wanted if one],
         in_history=not users and _in_history(context, key),

@@ -1,4 +1,4 @@
-"""Looks at a running stager's progress over HTTP. What cannot be reached is absent, never an error."""
+"""Looks at the progress of pods of our Jobs over HTTP. What cannot be reached is absent, never an error."""
 
 import json
 import time
@@ -10,6 +10,7 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.modelcache import Progress
 from embedding_operator.kube.resources import Object, ObjectKey
 from embedding_operator.planning.cacheplan import PROGRESS_POLL
+from embedding_operator.planning.jobreport import Page, page_of
 from embedding_operator.planning.stagejob import PROGRESS_PORT
 
 _LIMIT = 16 * 1024  # bytes; what answers on a pod's address need not be our stager
@@ -17,8 +18,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 class Looks:
-    """When each ModelCache's stager was last asked: news of its pod come in between, and a status that counts bytes
-    must not be written for each of them.
+    """When the pods of each ModelCache or job were last asked: news of them come in between, and a status that counts
+    must not be written for each of these.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,6 +38,22 @@ class Looks:
 
 async def fetch_progress(http: aiohttp.ClientSession, pod: Object) -> Progress | None:
     """The progress that the stager in this pod reports, or None."""
+    try:
+        return Progress.from_dict(await _fetch(http, pod))
+    except ApiValueError:
+        return None
+
+
+async def fetch_page(http: aiohttp.ClientSession, pod: Object) -> Page | None:
+    """The same of a pod of an EmbeddingJob."""
+    try:
+        return page_of(await _fetch(http, pod))
+    except ApiValueError:
+        return None
+
+
+async def _fetch(http: aiohttp.ClientSession, pod: Object) -> object:
+    """The JSON that it shows, or None."""
     address = (pod.get("status") or {}).get("podIP")
     if not address:
         return None
@@ -46,6 +63,7 @@ async def fetch_progress(http: aiohttp.ClientSession, pod: Object) -> Progress |
         async with http.get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
             if response.status != 200:
                 return None
-            return Progress.from_dict(json.loads(await response.content.read(_LIMIT)))
-    except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError, ApiValueError):
+            shown: object = json.loads(await response.content.read(_LIMIT))
+            return shown
+    except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError):
         return None

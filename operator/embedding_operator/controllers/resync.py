@@ -147,7 +147,7 @@ class Resync:
             routing.gone(self._context, key, last.get(key))
 
     def _spread(self, period: float) -> None:
-        for kind in (names.EMBEDDING_SERVICE, names.MODEL_CACHE, names.EMBEDDING_BENCHMARK):
+        for kind in (names.EMBEDDING_SERVICE, names.EMBEDDING_JOB, names.MODEL_CACHE, names.EMBEDDING_BENCHMARK):
             for key in self._context.cache.keys(kind):
                 self._context.queue.add_after(key, random.uniform(0, period))  # noqa: S311 - spreads load
         for namespace in {key.namespace for key in self._context.cache.keys("ConfigMap")}:

@@ -9,11 +9,13 @@ from typing import Any
 
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
+from embedding_operator.api.conditions import Type
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning.benchplan import service_name
 from embedding_operator.planning.drained import cut_off
+from embedding_operator.planning.jobservice import written_as_service
 from embedding_operator.planning.status import PASSING
 from embedding_operator.planning.weights import cache_name
 
@@ -22,6 +24,13 @@ _APPLIED = frozenset(
     {"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "NetworkPolicy", "HTTPRoute", "PodMonitor"}
 )
 _CHILDREN = _APPLIED | {"Pod", "Job"}
+_USERS = (names.EMBEDDING_SERVICE, names.EMBEDDING_JOB)  # of ModelCaches
+_PARENTS = (
+    (names.EMBEDDING_SERVICE, names.SERVICE_LABEL),
+    (names.EMBEDDING_JOB, names.JOB_LABEL),
+    (names.MODEL_CACHE, names.CACHE_LABEL),
+    (names.EMBEDDING_BENCHMARK, names.BENCHMARK_LABEL),
+)
 
 
 def observed(context: Context, obj: Object, *, shaped: bool = False) -> None:
@@ -31,12 +40,12 @@ def observed(context: Context, obj: Object, *, shaped: bool = False) -> None:
     if not context.cache.upsert(obj, shaped=shaped):
         return
     _enqueue(context, key, obj, news=outcome(known) != outcome(obj))
-    if key.kind == names.EMBEDDING_SERVICE and known is not None and _generation(known) != _generation(obj):
+    if key.kind in _USERS and known is not None and _generation(known) != _generation(obj):
         for cache in context.users.caches_of(key):  # it may want another stager or another end for its weights
             _count_users(context, cache)
     if known is not None and key.kind in _CHILDREN:
         for parent in _enqueue_parents(context, key, known):  # somebody may have taken the label off that says whose
-            if key.kind == "Pod" and _label(known) != _label(obj):
+            if key.kind == "Pod" and _owner(known) != _owner(obj):
                 users_changed(context, parent)
 
 
@@ -68,11 +77,11 @@ def made(context: Context, obj: Object) -> None:
     _enqueue(context, key_of(obj), obj, news=True)
 
 
-def wake_services(context: Context) -> None:
-    """All services, and the ModelCaches that they want."""
-    for service in context.cache.keys(names.EMBEDDING_SERVICE):
-        context.queue.add(service)
-        for cache in context.users.caches_of(service):
+def wake_users(context: Context) -> None:
+    """All services and jobs, and the ModelCaches that they want."""
+    for user in [user for kind in _USERS for user in context.cache.keys(kind)]:
+        context.queue.add(user)
+        for cache in context.users.caches_of(user):
             context.queue.add(cache)
 
 
@@ -83,10 +92,13 @@ def users_changed(context: Context, service: ObjectKey) -> None:
 
 
 def caches_used(context: Context, service: ObjectKey) -> frozenset[ObjectKey]:
-    """The ModelCaches that a service asks for or serves from, and those whose files its live pods read: pods of former
-    revisions, and the last ones of a service that is gone."""
+    """The ModelCaches that a service or job asks for or serves from, and those whose files its live pods read: pods of
+    former revisions, and the last ones of what is gone."""
     obj = context.cache.get(service)
-    pods = context.cache.list("Pod", service.namespace, {names.SERVICE_LABEL: service.name})
+    label = names.JOB_LABEL if service.kind == names.EMBEDDING_JOB else names.SERVICE_LABEL
+    pods = context.cache.list("Pod", service.namespace, {label: service.name})
+    if service.kind == names.EMBEDDING_JOB:  # those that ended stay, to be looked at
+        pods = [pod for pod in pods if not _has_ended(pod)]
     read = {(pod["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION) for pod in pods}
     live = frozenset(ObjectKey(names.MODEL_CACHE, service.namespace, str(name)) for name in read if name)
     return live | (caches_named(obj) if obj else frozenset())
@@ -99,16 +111,21 @@ def cache_of(stored: Object) -> ObjectKey | None:
 
 
 def caches_named(obj: Object) -> frozenset[ObjectKey]:
-    """The ModelCaches that a stored EmbeddingService names: in its spec, and in its status."""
+    """The ModelCaches that a stored EmbeddingService or EmbeddingJob names: in its spec, and in its status. A job whose
+    service embeds, or that is over, has none."""
     namespace = obj["metadata"].get("namespace") or ""
+    if obj["kind"] == names.EMBEDDING_JOB and (_is_over(obj) or not (obj.get("spec") or {}).get("model")):
+        return frozenset()
     asked = _cache_asked_for(as_asked(obj, "model", "cache"))
     used = {((obj.get("status") or {}).get("model") or {}).get("cache"), asked}
     return frozenset(ObjectKey(names.MODEL_CACHE, namespace, name) for name in used if name)
 
 
 def as_asked(obj: Object, *fields: str) -> str:
-    """What a stored EmbeddingService says of its ModelCache, as text: the same for all that ask for the same. Of the
-    spec with these fields, or with all but the number of pods."""
+    """What a stored EmbeddingService or EmbeddingJob says of its ModelCache, as text: the same for all that ask for the
+    same. Of the spec with these fields, or with all but the number of pods."""
+    if obj["kind"] == names.EMBEDDING_JOB:
+        obj = written_as_service(obj)
     metadata, spec = obj["metadata"], obj.get("spec") or {}
     annotations = metadata.get("annotations") or {}
     asked = {
@@ -131,9 +148,8 @@ def _cache_asked_for(text: str) -> str | None:
 
 def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exists: bool = True) -> None:
     add = context.queue.add
-    if key.kind == names.EMBEDDING_SERVICE:
+    if key.kind in _USERS:
         add(key)
-        wake_benchmarks(context, key.namespace, key.name)
         changed = context.users.update(key, caches_used(context, key))
         # and what kept us from making one (a profile that is not there) may be mended
         absent = {cache for cache in context.users.caches_of(key) if cache not in context.cache}
@@ -141,6 +157,10 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             _count_users(context, cache)
         if not exists:
             add(ObjectKey(SCRIPTS, key.namespace, ""))
+        if key.kind == names.EMBEDDING_SERVICE:
+            wake_benchmarks(context, key.namespace, key.name)
+            for job in _jobs_of(context, key):
+                add(job)
     elif key.kind == names.EMBEDDING_BENCHMARK:
         add(key)
         if not exists:  # it may have been the turn of this one
@@ -152,7 +172,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
                 add(user)
     elif key.kind == names.RUNTIME_PROFILE:
         add(key)
-        wake_services(context)  # the profile may have been all that was missing
+        wake_users(context)  # the profile may have been all that was missing
     elif key.kind in _CHILDREN:
         parents = _enqueue_parents(context, key, obj)
         if key.kind in _APPLIED and not exists:
@@ -161,10 +181,12 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             _wake_waiting(context, key, obj)
             read = (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION)
             for parent in parents if news else ():
-                if not exists:
+                if not exists or _has_ended(obj):
                     users_changed(context, parent)
                 elif read and context.users.add(parent, cache := ObjectKey(names.MODEL_CACHE, key.namespace, read)):
                     _count_users(context, cache)
+        if key.kind == "Job" and not exists and names.SCRIPTS_ANNOTATION in (obj["metadata"].get("annotations") or {}):
+            add(ObjectKey(SCRIPTS, key.namespace, ""))  # one that it alone had
         if key.kind == "ControllerRevision":
             if not exists:
                 add(ObjectKey(SCRIPTS, key.namespace, ""))
@@ -180,8 +202,9 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
     elif key.kind == "ConfigMap":
         add(ObjectKey(SCRIPTS, key.namespace, ""))
         if not exists:
-            for service in context.cache.keys(names.EMBEDDING_SERVICE, key.namespace):
-                add(service)
+            for kind in _USERS:
+                for user in context.cache.keys(kind, key.namespace):
+                    add(user)
     elif key.kind == "PersistentVolumeClaim":
         for parent in _enqueue_parents(context, key, obj):
             for cache in context.users.caches_of(parent):  # it may wait for this very claim
@@ -214,12 +237,7 @@ def _count_users(context: Context, cache: ObjectKey) -> None:
 
 def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> list[ObjectKey]:
     labels: dict[str, Any] = obj["metadata"].get("labels") or {}
-    kinds = (
-        (names.EMBEDDING_SERVICE, names.SERVICE_LABEL),
-        (names.MODEL_CACHE, names.CACHE_LABEL),
-        (names.EMBEDDING_BENCHMARK, names.BENCHMARK_LABEL),
-    )
-    parents = [ObjectKey(kind, key.namespace, labels[label]) for kind, label in kinds if labels.get(label)]
+    parents = [ObjectKey(kind, key.namespace, labels[label]) for kind, label in _PARENTS if labels.get(label)]
     for parent in parents:
         context.queue.add(parent)
     return parents
@@ -230,7 +248,8 @@ def outcome(obj: Object | None) -> object:
     if obj is None or obj["kind"] not in (names.MODEL_CACHE, "Pod"):
         return None
     if obj["kind"] == "Pod":
-        return (_label(obj), (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION))
+        # one that has ended reads its weights no more
+        return (_owner(obj), _has_ended(obj), (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION))
     status = obj.get("status") or {}
     said = [(c.get("type"), c.get("status"), c.get("reason"), _words(c)) for c in status.get("conditions") or ()]
     return (status.get("digest"), status.get("path"), said)
@@ -238,6 +257,31 @@ def outcome(obj: Object | None) -> object:
 
 def _label(obj: Object) -> Any:
     return (obj["metadata"].get("labels") or {}).get(names.SERVICE_LABEL)
+
+
+def _owner(obj: Object) -> Any:
+    labels = obj["metadata"].get("labels") or {}
+    return labels.get(names.SERVICE_LABEL) or labels.get(names.JOB_LABEL)
+
+
+def _has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _is_over(job: Object) -> bool:
+    """Whether a stored EmbeddingJob is complete, or has failed."""
+    status = job.get("status") or {}
+    failed = any(c.get("type") == Type.FAILED and c.get("status") == "True" for c in status.get("conditions") or ())
+    return failed or bool(status.get("completionTime"))
+
+
+def _jobs_of(context: Context, service: ObjectKey) -> list[ObjectKey]:
+    """The jobs whose rows this service embeds."""
+    return [
+        key
+        for key in context.cache.keys(names.EMBEDDING_JOB, service.namespace)
+        if (((context.cache.get(key) or {}).get("spec") or {}).get("serviceRef") or {}).get("name") == service.name
+    ]
 
 
 def _generation(obj: Object) -> Any:

@@ -31,7 +31,7 @@ def vanished(context: Context, resource: Resource, error: ApiError) -> None:
         logger.warning("%s are not served, and looked for every %.0f s: %s", resource.plural, LOOK, error)
     else:
         logger.info("%s are not served, and looked for with each resync: %s", resource.plural, error)
-        routing.wake_services(context)
+        routing.wake_users(context)
 
 
 def appeared(context: Context, resource: Resource) -> None:
@@ -40,7 +40,7 @@ def appeared(context: Context, resource: Resource) -> None:
         return
     context.absent.discard(resource.kind)
     logger.info("%s are served now", resource.plural)
-    routing.wake_services(context)
+    routing.wake_users(context)
     if resource.kind == names.RUNTIME_PROFILE:
         for name in {one["metadata"]["name"] for one in BUILT_IN} | context.site.wishes.keys():
             context.queue.add(ObjectKey(resource.kind, "", name))

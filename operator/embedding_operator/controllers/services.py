@@ -120,7 +120,7 @@ def observe(context: Context, service: EmbeddingService) -> Observed:
     pods = context.cache.list("Pod", namespace, labels)
     deployment = context.cache.get(ObjectKey("Deployment", namespace, name))
     spaces = recorded(context, key)
-    cache, unusable = _cache_of(context, service)
+    cache, unusable = cache_of(context, service)
     return Observed(
         profiles=profiles_known(context),
         cache=cache,
@@ -164,7 +164,8 @@ def holders(context: Context, cache: ModelCache | None) -> list[str]:
     return nodes(context.cache.list("Pod", cache.metadata.namespace, labels))
 
 
-def _cache_of(context: Context, service: EmbeddingService) -> tuple[ModelCache | None, PlanError | None]:
+def cache_of(context: Context, service: EmbeddingService) -> tuple[ModelCache | None, PlanError | None]:
+    """The ModelCache of a service, if there is one of its name; and what is wrong with that."""
     name = cache_name(service)
     obj = context.cache.get(ObjectKey(names.MODEL_CACHE, service.metadata.namespace or "", name))
     try:

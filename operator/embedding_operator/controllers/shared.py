@@ -44,14 +44,16 @@ async def reconcile_profile(context: Context, key: ObjectKey) -> float | None:
 
 
 async def reconcile_scripts(context: Context, key: ObjectKey) -> float | None:
-    """Delete the script ConfigMaps of a namespace that no revision refers to."""
+    """Delete the script ConfigMaps of a namespace that no revision and no Job refers to."""
     labels = {names.SCRIPTS_LABEL: "true"}
     existing = {obj["metadata"]["name"]: obj for obj in context.cache.list("ConfigMap", key.namespace, labels)}
     unused = scripts.unused(
         existing,
         scripts.config_map_name(script_sources()),
         referred=_referred(context, key.namespace),
-        has_services=bool(context.cache.keys(names.EMBEDDING_SERVICE, key.namespace)),
+        has_services=any(
+            context.cache.keys(kind, key.namespace) for kind in (names.EMBEDDING_SERVICE, names.EMBEDDING_JOB)
+        ),
     )
     for name in unused:
         await context.applier.delete(existing[name])
@@ -59,7 +61,10 @@ async def reconcile_scripts(context: Context, key: ObjectKey) -> float | None:
 
 
 def _referred(context: Context, namespace: str) -> Iterator[str]:
-    """The script ConfigMaps that revisions name; there may be thousands of these, and each is unpacked for it."""
+    """The script ConfigMaps that Jobs name, and revisions; there may be thousands of these, and each is unpacked."""
+    for job in context.cache.list("Job", namespace):
+        if name := (job["metadata"].get("annotations") or {}).get(names.SCRIPTS_ANNOTATION):
+            yield str(name)
     for revision in context.cache.keys(REVISIONS.kind, namespace):
         stored = unpacked(context.cache.get(revision) or {})
         # read leniently: a revision of a newer operator, met after a downgrade, keeps its scripts too

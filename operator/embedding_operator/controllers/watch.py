@@ -21,6 +21,7 @@ from embedding_operator.kube.access import AccessError
 from embedding_operator.kube.resources import (
     CHILD_KINDS,
     EMBEDDING_BENCHMARKS,
+    EMBEDDING_JOBS,
     EMBEDDING_SERVICES,
     MODEL_CACHES,
     OWN_KINDS,
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 Credentials = Callable[[], Awaitable[dict[str, Any]]]
 BY_KOPF = (MODEL_CACHES, RUNTIME_PROFILES)
-FOLLOWED = (EMBEDDING_SERVICES, EMBEDDING_BENCHMARKS, *CHILD_KINDS)
+FOLLOWED = (EMBEDDING_SERVICES, EMBEDDING_JOBS, EMBEDDING_BENCHMARKS, *CHILD_KINDS)
 WATCHED = (*OWN_KINDS, *CHILD_KINDS)
 _LOGIN_PAUSE = 5.0  # seconds between two logins in a row, which say that what the last one brought was refused
 CHILD_SELECTOR = f"{names.MANAGED_BY_LABEL}={names.FIELD_MANAGER}"

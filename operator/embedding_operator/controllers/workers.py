@@ -10,6 +10,7 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.benchmarks import reconcile_benchmark
 from embedding_operator.controllers.caches import reconcile_cache
 from embedding_operator.controllers.context import FIRST_ROUND, SCRIPTS, Context
+from embedding_operator.controllers.jobs import reconcile_job
 from embedding_operator.controllers.services import reconcile_service
 from embedding_operator.controllers.shared import reconcile_profile, reconcile_scripts
 from embedding_operator.kube.errors import ApiError, LeaseLost, NameTaken
@@ -28,6 +29,7 @@ async def _end_first_round(context: Context, key: ObjectKey) -> None:
 Reconcile = Callable[[Context, ObjectKey], Awaitable[float | None]]
 RECONCILERS: dict[str, Reconcile] = {
     names.EMBEDDING_SERVICE: reconcile_service,
+    names.EMBEDDING_JOB: reconcile_job,
     names.MODEL_CACHE: reconcile_cache,
     names.RUNTIME_PROFILE: reconcile_profile,
     names.EMBEDDING_BENCHMARK: reconcile_benchmark,

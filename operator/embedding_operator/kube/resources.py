@@ -63,6 +63,7 @@ class Resource:
 
 
 EMBEDDING_SERVICES: Final = Resource(GROUP, VERSION, "embeddingservices", "EmbeddingService")
+EMBEDDING_JOBS: Final = Resource(GROUP, VERSION, "embeddingjobs", "EmbeddingJob")
 MODEL_CACHES: Final = Resource(GROUP, VERSION, "modelcaches", "ModelCache")
 EMBEDDING_BENCHMARKS: Final = Resource(GROUP, VERSION, "embeddingbenchmarks", "EmbeddingBenchmark")
 RUNTIME_PROFILES: Final = Resource(GROUP, VERSION, "runtimeprofiles", "RuntimeProfile", namespaced=False)
@@ -80,7 +81,7 @@ CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeCl
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
 
-OWN_KINDS: Final = (EMBEDDING_SERVICES, MODEL_CACHES, RUNTIME_PROFILES, EMBEDDING_BENCHMARKS)
+OWN_KINDS: Final = (EMBEDDING_SERVICES, EMBEDDING_JOBS, MODEL_CACHES, RUNTIME_PROFILES, EMBEDDING_BENCHMARKS)
 CHILD_KINDS: Final = (
     DEPLOYMENTS,
     REVISIONS,
@@ -95,7 +96,8 @@ CHILD_KINDS: Final = (
     CLAIMS,
 )
 # A cluster may not have them, or not give us the right to them: who asks for none need not notice. That may change.
-OPTIONAL_KINDS: Final = (HTTP_ROUTES, POD_MONITORS, NETWORK_POLICIES, EMBEDDING_BENCHMARKS)
+# A CRD that came after the others may be brought later than the operator, and services do not wait for it.
+OPTIONAL_KINDS: Final = (HTTP_ROUTES, POD_MONITORS, NETWORK_POLICIES, EMBEDDING_JOBS, EMBEDDING_BENCHMARKS)
 ALL: Final = (*OWN_KINDS, *CHILD_KINDS, LEASES, EVENTS)
 _BY_KIND: Final = {resource.kind: resource for resource in ALL}
 

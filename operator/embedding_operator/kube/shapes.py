@@ -103,6 +103,8 @@ class ConfigMap(Whole, total=False):
 
 class JobSpec(TypedDict, total=False):
     suspend: Any
+    parallelism: Any
+    completions: Any
 
 
 class JobStatus(TypedDict, total=False):
@@ -238,6 +240,7 @@ class Claim(Whole, total=False):
 
 SHAPES: Final[Mapping[str, type]] = {
     "EmbeddingService": Own,
+    "EmbeddingJob": Own,
     "ModelCache": Own,
     "RuntimeProfile": Own,
     "EmbeddingBenchmark": Own,

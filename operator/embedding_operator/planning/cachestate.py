@@ -18,6 +18,7 @@ class ObservedCache:
     """What the cluster shows of one ModelCache. Times are handed in, for planning reads no clock."""
 
     users: Sequence[str] = ()  # names of the EmbeddingServices that use it
+    jobs_using: Sequence[str] = ()  # names of the EmbeddingJobs that use it, or will
     serving: Sequence[str] = ()  # those of them whose pods read its files, not those that only ask for it
     wishes: Sequence[JsonObject] = ()  # the specs that those of them would make which name a source
     in_history: bool = False  # a former revision of a service, kept to go back to, was served from it
@@ -84,7 +85,9 @@ def said(cache: ModelCache, seen: ObservedCache, status: ModelCacheStatus, verdi
 def users_of(seen: ObservedCache) -> tuple[UserReference, ...] | None:
     """As a status names them. None at all are left out: the API server makes of an empty list in place of a last user
     no list, and of an empty one in place of none an empty one."""
-    return tuple(UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)[:_MAX_USERS]) or None
+    jobs = [UserReference(names.EMBEDDING_JOB, name) for name in sorted(seen.jobs_using)]
+    services = [UserReference(names.EMBEDDING_SERVICE, name) for name in sorted(seen.users)]
+    return tuple([*jobs, *services][:_MAX_USERS]) or None
 
 
 def has_condition(job: JsonObject, kind: str) -> bool:

@@ -20,7 +20,9 @@ from embedding_operator.planning.resolve import Resolution, resolve
 from embedding_operator.planning.revision import Revision
 from embedding_operator.planning.weights import TO_COME, Weights, cache_name, is_one_pod, refresh
 
-REFERENCES = frozenset({Reason.PROFILE_NOT_FOUND, Reason.NO_DEFAULT_PROFILE, Reason.CACHE_NOT_FOUND})
+REFERENCES = frozenset(
+    {Reason.PROFILE_NOT_FOUND, Reason.NO_DEFAULT_PROFILE, Reason.CACHE_NOT_FOUND, Reason.SERVICE_NOT_FOUND}
+)
 """What is wrong only as long as something else is not there, which may have been applied a moment later."""
 
 
@@ -87,7 +89,7 @@ def revision_to_run(
         digest=weights.digest,
         scripts=scripts_name,
         template=pod_template(service.metadata.name, name, resolution, weights, scripts_name),
-        resolved=_resolved_status(resolution, weights),
+        resolved=resolved_status(resolution, weights),
         weights={"cache": cache_name(service), "revision": weights.revision, "path": weights.path},
         spec=revision.pod_spec(spec),
         refresh=refresh(service) or None,
@@ -114,7 +116,8 @@ def _refuse_reference(service: EmbeddingService, seen: Observed) -> None:
         )
 
 
-def _resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
+def resolved_status(resolution: Resolution, weights: Weights) -> JsonObject:
+    """What came of spec, profile and built-in defaults, as a status shows it."""
     return ResolvedStatus(
         image=resolution.image,
         vllm=resolution.version,

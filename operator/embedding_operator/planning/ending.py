@@ -60,7 +60,7 @@ def time_to_live(cache: ModelCache) -> int | None:
 def grow_old(cache: ModelCache, seen: ObservedCache, plan: CachePlan) -> CachePlan:
     """The same plan, with the time without users in it, and the end of it."""
     ttl = time_to_live(cache)
-    if ttl is None or seen.users or seen.in_history:
+    if ttl is None or seen.users or seen.jobs_using or seen.in_history:
         return replace(plan, status=replace(plan.status, unused_since=None))
     since = cache.status.unused_since
     left = float(ttl) if since is None else float(ttl - seen.unused_for)

@@ -19,6 +19,14 @@ def beside(claim: str) -> JsonObject:
     }
 
 
+def beside_any(claim: str) -> JsonObject:
+    """The same for the pods of a job, which may be the first on the claim: any pod that has it mounted counts."""
+    return {
+        "labelSelector": {"matchLabels": names.claim_labels(claim)},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+
+
 def nodes(pods: Iterable[JsonObject]) -> list[str]:
     """Where pods have the claim mounted: all that run."""
     return sorted({node for pod in pods if phase_of(pod) == "Running" and (node := node_of(pod))})

@@ -8,6 +8,8 @@ Rules that bite (vLLM 0.11 to 0.32, vllm-ascend images):
 - A Service called `vllm` would inject VLLM_PORT, which vLLM refuses: `enableServiceLinks: false`.
 """
 
+from dataclasses import dataclass
+
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.planning import middleware, scripts, space, trust
@@ -38,6 +40,17 @@ BUILT_IN_ENV = (  # name, value and why
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """Whose a server's pod is: how others find it, what it is spread with, what its vectors are held against."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    spread: list[JsonObject]
+    beside: JsonObject  # the affinity term for a claim that one node can mount
+    held_against: str | None = None
+
+
 def pod_template(
     service: str, revision_name: str, resolved: Resolution, weights: Weights, scripts_name: str
 ) -> JsonObject:
@@ -45,22 +58,37 @@ def pod_template(
 
     Raises PlanError for a podTemplate that touches what is the operator's.
     """
-    model_path = f"{MODELS_PATH}/{weights.path}"
     held_against = space.space_name(service, resolved, weights)
+    belonging = Belonging(
+        labels=names.service_labels(service),
+        annotations={
+            ANNOTATION: revision_name,
+            **({names.SPACE_ANNOTATION: held_against} if held_against else {}),
+            **({names.SCHEME_ANNOTATION: "HTTPS"} if resolved.certificate else {}),
+        },
+        spread=constraints(service, resolved.spread),
+        beside=beside(weights.claim),
+        held_against=held_against,
+    )
+    return server_template(belonging, resolved, weights, scripts_name)
+
+
+def server_template(belonging: Belonging, resolved: Resolution, weights: Weights, scripts_name: str) -> JsonObject:
+    """The template of a pod whose container `vllm` serves these weights, whoever it belongs to. Raises PlanError."""
+    model_path = f"{MODELS_PATH}/{weights.path}"
+    held_against = belonging.held_against
     rendered: JsonObject = {
         "metadata": {
             "labels": {
                 **resolved.labels,
-                **names.service_labels(service),
+                **belonging.labels,
                 **(names.claim_labels(weights.claim) if weights.one_node else {}),
             },
             "annotations": {
                 **resolved.annotations,
                 DIGEST_ANNOTATION: weights.digest,
                 names.CACHE_ANNOTATION: weights.cache,
-                ANNOTATION: revision_name,
-                **({names.SPACE_ANNOTATION: held_against} if held_against else {}),
-                **({names.SCHEME_ANNOTATION: "HTTPS"} if resolved.certificate else {}),
+                **belonging.annotations,
             },
         },
         "spec": {
@@ -71,7 +99,7 @@ def pod_template(
             "containers": [_container(resolved, model_path, weights, held_against)],
             "volumes": _volumes(resolved, weights, scripts_name, held_against),
         }
-        | _placement(service, resolved, weights),
+        | _placement(belonging, resolved, weights),
     }
     return merged(rendered, resolved.pod_template)
 
@@ -199,22 +227,22 @@ def _volumes(resolved: Resolution, weights: Weights, scripts_name: str, held_aga
     ]
 
 
-def _together(claim: str, affinity: JsonObject) -> JsonObject:
+def _together(term: JsonObject, affinity: JsonObject) -> JsonObject:
     """The affinity, and that all pods that serve from the claim are on one node: no other can mount it beside it."""
     wanted = affinity.get("podAffinity") or {}
     if not isinstance(wanted, dict):
         return affinity  # the API server says what is wrong with it
-    required = [*(wanted.get("requiredDuringSchedulingIgnoredDuringExecution") or ()), beside(claim)]
+    required = [*(wanted.get("requiredDuringSchedulingIgnoredDuringExecution") or ()), term]
     return affinity | {"podAffinity": wanted | {"requiredDuringSchedulingIgnoredDuringExecution": required}}
 
 
-def _placement(service: str, resolved: Resolution, weights: Weights) -> JsonObject:
+def _placement(belonging: Belonging, resolved: Resolution, weights: Weights) -> JsonObject:
     """What the pod asks of the scheduler, present only where something was said."""
     fields: JsonObject = {
-        "topologySpreadConstraints": constraints(service, resolved.spread),
+        "topologySpreadConstraints": belonging.spread,
         "nodeSelector": dict(resolved.node_selector),
         "tolerations": list(resolved.tolerations),
-        "affinity": _together(weights.claim, resolved.affinity) if weights.one_node else resolved.affinity,
+        "affinity": _together(belonging.beside, resolved.affinity) if weights.one_node else resolved.affinity,
         "priorityClassName": resolved.priority_class,
         "runtimeClassName": resolved.runtime_class,
         "schedulerName": resolved.scheduler,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition, is_true
+from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService, EmbeddingServiceStatus, ModelStatus, ResolvedStatus
 from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.counts import Counts, counts_of
@@ -208,17 +209,21 @@ def _idle_verdict(service: EmbeddingService, counts: Counts) -> Verdict:
 
 
 def _weights_verdict(facts: Facts) -> Verdict:
-    """What a service says while it waits for its ModelCache: the cache's own words."""
-    if facts.seen.cache is None:
-        return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} does not exist yet")
-    if facts.seen.cache.metadata.deletion_timestamp is not None:
-        return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is being deleted")
-    conditions = facts.seen.cache.status.conditions
+    return waiting_for_weights(facts.cache_name, facts.seen.cache)
+
+
+def waiting_for_weights(name: str, cache: ModelCache | None) -> Verdict:
+    """What is said by those that wait for a ModelCache: the cache's own words."""
+    if cache is None:
+        return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {name} does not exist yet")
+    if cache.metadata.deletion_timestamp is not None:
+        return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {name} is being deleted")
+    conditions = cache.status.conditions
     ready = find_condition(conditions, Type.READY)
-    words = f"ModelCache {facts.cache_name}: {ready.message if ready else 'not yet looked at'}"
+    words = f"ModelCache {name}: {ready.message if ready else 'not yet looked at'}"
     if is_true(conditions, Type.STALLED):
         return Verdict(Reason.CACHE_STALLED, words, stalled=True)
     if ready is not None and ready.reason not in PASSING:
         return Verdict(Reason.WAITING_FOR_WEIGHTS, words)
     reason = ready.reason if ready else Reason.PENDING
-    return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {facts.cache_name} is not ready: {reason}")
+    return Verdict(Reason.WAITING_FOR_WEIGHTS, f"ModelCache {name} is not ready: {reason}")

@@ -148,8 +148,8 @@ CACHE_REF = given.service(model={"cacheRef": {"name": "weights"}}, cache=None)
     [
         ("a: [", "a.yaml is not YAML: "),
         ("\xff", "a.yaml is not YAML: "),
-        ("", "no EmbeddingService in "),
-        ("apiVersion: v1\nkind: Pod\nmetadata: {name: x}", "no EmbeddingService in "),
+        ("", "no EmbeddingService and no EmbeddingJob in "),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: x}", "no EmbeddingService and no EmbeddingJob in "),
         (yaml.safe_dump(BROKEN), "EmbeddingService qwen: there is no field spec.serving.maxModelLength"),
         (yaml.safe_dump(given.service(replicas="two")), "EmbeddingService qwen: spec.replicas: must be a whole number"),
         (yaml.safe_dump(given.service() | {"kind": "Embedding"}), "there is no kind 'Embedding'"),

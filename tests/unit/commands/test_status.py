@@ -14,7 +14,7 @@ from embedding_operator.commands.picture import Scene, picture
 from embedding_operator.commands.session import in_words
 from embedding_operator.commands.terminal import Screen, measure
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import MODEL_CACHES, PODS, Resource
+from embedding_operator.kube.resources import EMBEDDING_JOBS, MODEL_CACHES, PODS, Resource
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 AT_WORK = {"percent": 50, "bytes": 8_000_000_000, "totalBytes": 16e9, "bytesPerSecond": 412e6, "secondsLeft": 20}
@@ -80,7 +80,7 @@ def test_services_and_weights_each_have_a_table_and_troubles_their_sentence() ->
         "weights   Downloading          3m    qwen",
         "  42 %",
     ]
-    assert shown(Scene([], [])) == ["no EmbeddingServices and no ModelCaches here"]
+    assert shown(Scene([], [])) == ["no EmbeddingServices, no EmbeddingJobs and no ModelCaches here"]
 
 
 def test_while_weights_come_a_bar_shows_how_far_and_how_long() -> None:
@@ -170,11 +170,12 @@ class Client:
 
     def __init__(self, *answers: list[dict[str, Any]] | ApiError) -> None:
         self._answers = list(answers)
+        self.jobs: list[dict[str, Any]] | ApiError = []
 
     async def list(self, resource: Resource, namespace: str | None, selector: str = "") -> Any:
         if resource in (MODEL_CACHES, PODS):
             return SimpleNamespace(items=[cache()] if resource is MODEL_CACHES else [])
-        answer = self._answers.pop(0)
+        answer = self.jobs if resource is EMBEDDING_JOBS else self._answers.pop(0)
         if isinstance(answer, ApiError):
             raise answer
         return SimpleNamespace(items=answer)
@@ -222,8 +223,50 @@ async def test_with_names_only_these_and_their_weights_are_shown() -> None:
     assert scene.pods == {("search", "qwen"): []}
     scene = await status.look(session([service("other")]), asked("other"))
     assert scene.caches == []
-    with pytest.raises(CommandError, match=r"emb/x: there is no such EmbeddingService in namespace search \(-n"):
+    with pytest.raises(
+        CommandError, match=r"x: there is no such EmbeddingService or EmbeddingJob in namespace search \(-n"
+    ):
         await status.look(session([mine]), asked("x"))
+
+
+def job(name: str, ready: str, reason: str, *more: Any, **status: Any) -> dict[str, Any]:
+    made = obj(name, ready, reason, f"what {reason} means", *more, **status)
+    made["spec"] = {"model": {"source": {"huggingFace": {"repo": "BAAI/bge-m3"}}}, "parallelism": 4}
+    return made
+
+
+def test_jobs_have_a_table_with_a_bar_for_each_that_embeds() -> None:
+    progress = {"percent": 50, "rowsPerSecond": 5120, "secondsLeft": 300}
+    jobs = [
+        job("a", "False", "Embedding", rows=1204224, errors=3, workers={"active": 2}, progress=progress),
+        job("b", "False", "NoFiles", {"type": "Stalled", "status": "True"}),
+        job("c", "True", "Completed", rows=7, errors=0, shards={"total": 3, "done": 3}, manifest="manifest.json"),
+    ]
+    jobs[2]["spec"] = {"serviceRef": {"name": "qwen"}}
+    assert shown(Scene([], [], jobs=jobs)) == [
+        "JOB   STATUS      ROWS        ERRORS   WORKERS   AGE   BY",
+        "a     Embedding   1,204,224   3        2/4       3m    BAAI/bge-m3",
+        "  [############............]  50 %  1,204,224 rows  5,120 rows/s  5 min left",
+        "b     NoFiles                          0/4       3m    BAAI/bge-m3",
+        "  what NoFiles means",
+        "c     Completed   7           0        0/1       3m    service qwen",
+    ]
+    assert shown(Scene([], [], jobs=jobs[2:], wide=True))[1].endswith("service qwen   3/3      manifest.json")
+
+
+async def test_a_name_may_be_that_of_a_job_and_a_cluster_may_have_none() -> None:
+    asking = session([service("qwen")], [service("qwen")], [service("qwen")])
+    asking.client.jobs = [
+        job("wiki", "True", "Completed", model={"cache": "weights"}),
+        job("other", "True", "Completed"),
+    ]
+    scene = await status.look(asking, asked("wiki"))
+    assert ([one["metadata"]["name"] for one in scene.jobs], scene.services, len(scene.caches)) == (["wiki"], [], 1)
+    asking.client.jobs = ApiError(404, "NotFound", "the server could not find the requested resource")
+    assert (await status.look(asking, asked())).jobs == []
+    asking.client.jobs = ApiError(500, "InternalError", "no")
+    with pytest.raises(ApiError):
+        await status.look(asking, asked())
 
 
 def test_a_cluster_without_our_kinds_is_asked_about_in_our_words() -> None:

@@ -19,7 +19,7 @@ from embedding_operator.planning.commandline import flag_of
 from embedding_operator.planning.scrub import job_names
 from embedding_operator.planning.stagejob import StagingSite, job, mending_job
 from tests.releases.read import recorded
-from tests.unit.planning import benchmarks, given
+from tests.unit.planning import benchmarks, given, jobs
 from tests.unit.planning.combinations import matrix
 
 INSTANCE = "app.kubernetes.io/instance"
@@ -128,6 +128,9 @@ SERVICES: dict[str, dict[str, Any]] = {
 }
 
 
+BY = {"job-by-service": {"service": jobs.service()}}
+
+
 def rendered(name: str) -> list[dict[str, Any]]:
     if name == "staging":
         return [job(given.cache(staged=False), SITE, "c1b2a3d4"), cleanup_job(given.cache(), SITE, "c1b2a3d4")]
@@ -138,6 +141,12 @@ def rendered(name: str) -> list[dict[str, Any]]:
         return [*reading, mending_job(cache, SITE, job_names(cache)[1], "c1b2a3d4")]
     if name == "benchmark":
         return list(plan_benchmark(benchmarks.everything(), benchmarks.guarded()).create)
+    if name.startswith("job"):
+        cluster = jobs.Cluster(jobs.job() if name == "job" else jobs.by_service(), **BY.get(name, {}))
+        cluster.embed()
+        cluster.end("embed", None, completedIndexes="0-31")
+        cluster.step()
+        return cluster.made
     repo = SERVICES[name]["spec"]["model"]["source"]["modelScope"]["repo"]
     return list(given.plan(SERVICES[name], given.seen(cache=given.cache(repo=repo))).apply)
 
@@ -158,7 +167,7 @@ def assert_as_reviewed(path: Path, text: str) -> None:
     assert text == path.read_text(), "run `make golden` and review the diff"
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "staging", "scrub", "benchmark"])
+@pytest.mark.parametrize("name", [*SERVICES, "staging", "scrub", "benchmark", "job", "job-by-service"])
 def test_manifests_are_as_reviewed(name: str) -> None:
     assert_as_reviewed(GOLDEN / f"{name}.yaml", yaml.safe_dump_all(rendered(name), sort_keys=False, width=110))
 
