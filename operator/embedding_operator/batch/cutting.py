@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .fields import fields_of
 from .globs import InputFile
 from .jobspec import JobSpec
@@ -11,11 +13,11 @@ from .rows import Shard
 from .sharding import counted, cut_groups, cut_lines
 
 
-def cut(job: JobSpec, file: InputFile) -> list[Shard]:
+def cut(job: JobSpec, file: InputFile, counted_bytes: Callable[[int], None] = lambda _: None) -> list[Shard]:
     """The shards of a file, in order. Blocks. Raises BatchError.
 
     The rows of lines are counted where rows have no ids of their own, because a row is named by its number then; the
-    file is read once for that.
+    file is read once for that, and `counted_bytes` is told of each piece.
     """
     place = input_of(job)
     if job.input.format == "Parquet":
@@ -26,7 +28,11 @@ def cut(job: JobSpec, file: InputFile) -> list[Shard]:
     shards = cut_lines(job.key, file, job.shard_bytes)
     if fields_of(job).id is not None:
         return shards
-    return counted(shards, [_rows(job, file, shard, place) for shard in shards])
+    rows = []
+    for shard in shards:
+        rows.append(_rows(job, file, shard, place))
+        counted_bytes(shard.bytes)
+    return counted(shards, rows)
 
 
 def _rows(job: JobSpec, file: InputFile, shard: Shard, place: InputPlace) -> int:

@@ -31,11 +31,16 @@ def _split(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
     files = input_of(job).listed(job.input.files)
     progress.bytes_total = sum(file.size for file in files)
     shards: list[Shard] = []
+    before = 0
+
+    def counted(count: int) -> None:
+        progress.bytes += count
+
     for file in files:
         progress.file = file.path
-        shards += cut(job, file)
-        progress.shards = len(shards)
-        progress.bytes += file.size
+        shards += cut(job, file, counted)
+        before += file.size
+        progress.shards, progress.bytes = len(shards), before
     progress.file = None
     finished = sum(at_once(lambda shard: is_finished(job, shard), shards))
     progress.shards_done = finished

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.batch.cutting import cut
 from embedding_operator.batch.errors import BatchError
 from embedding_operator.batch.finish import finish, is_too_many
 from embedding_operator.batch.jobspec import JobSpec, MaxErrors
+from embedding_operator.batch.places import input_of
 from embedding_operator.batch.progress import Progress
 from embedding_operator.batch.records import data_paths, is_finished, read_shards, shards_of
 from embedding_operator.batch.split import split
@@ -56,10 +58,23 @@ async def test_split_tells_how_much_there_is(volume: Volume) -> None:
 
 async def test_rows_are_told_where_they_were_counted(volume: Volume) -> None:
     volume.write("a.txt", b"one\ntwo\n\nfour")
+    progress = Progress("Splitting")
 
-    told = await split(volume.job(format="Text", shard_bytes=3), Progress("Splitting"))
+    told = await split(volume.job(format="Text", shard_bytes=3), progress)
 
     assert (told["shards"], told["rows"]) == (5, 4)
+    assert (progress.bytes, progress.bytes_total) == (13, 13)
+
+
+def test_counting_a_file_is_told_piece_by_piece(volume: Volume) -> None:
+    volume.write("a.txt", b"one\ntwo\n\nfour")
+    job = volume.job(format="Text", shard_bytes=5)
+    (file,) = input_of(job).listed(["*"])
+    pieces: list[int] = []
+
+    cut(job, file, pieces.append)
+
+    assert pieces == [5, 5, 3]
 
 
 async def test_a_second_job_finds_what_is_finished_and_embeds_only_what_is_new(volume: Volume) -> None:
