@@ -41,14 +41,14 @@ def as_operator(control_plane: ControlPlane) -> Path:
         install(kubectl, *RIGHTS)
         token = kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, "--duration=24h").strip()
         write_kubeconfig(kubeconfig, control_plane.url, control_plane.ca, token)
-        wait_until("the operator has its rights", lambda: _has_rights(kubectl))
+        wait_until("the operator has its rights", lambda: has_rights(kubectl, OPERATOR, "--all-namespaces"))
     return kubeconfig
 
 
-def _has_rights(kubectl: Kubectl) -> bool:
+def has_rights(kubectl: Kubectl, user: str, where: str) -> bool:
     """Asked by the administrator, so that the operator's own requests are all that the audit log has of it."""
     try:
-        asked = kubectl("auth", "can-i", "list", "deployments.apps", "--all-namespaces", f"--as={OPERATOR}")
+        asked = kubectl("auth", "can-i", "list", "deployments.apps", where, f"--as={user}")
     except ClusterError:  # it says no by its exit code
         return False
     return asked.strip() == "yes"

@@ -47,12 +47,16 @@ def _documents() -> list[tuple[str, str]]:
 
 @functools.cache
 def granted() -> frozenset[Right]:
-    """What is bound to the operator's ServiceAccount."""
-    found = objects("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
-    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
+    """What install.yaml gives to the operator."""
+    return bound(objects("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"), ACCOUNT, NAMESPACE)
+
+
+def bound(found: list[dict[str, Any]], account: str, namespace: str) -> frozenset[Right]:
+    """What roles and their bindings give to a ServiceAccount, somewhere."""
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
     references = [one["roleRef"] for one in found if subject in one.get("subjects", ())]
-    bound = {(reference["kind"], reference["name"]) for reference in references}
-    rules = [rule for one in found if (one["kind"], one["metadata"]["name"]) in bound for rule in one["rules"]]
+    roles = {(reference["kind"], reference["name"]) for reference in references}
+    rules = [rule for one in found if (one["kind"], one["metadata"]["name"]) in roles for rule in one["rules"]]
     return frozenset(
         Right(group, resource, verb)
         for rule in rules

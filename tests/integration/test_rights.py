@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.integration.operating import Namespace, Object, until
 from tests.integration.test_jobs import SPLIT, end, wiki
 from tests.integration.test_jobs import pods as pods_of_job
 from tests.integration.test_operator_troubles import device, kubelet_says, pods, serve
+from tests.operator_process import OperatorProcess
 from tests.rights import OPERATOR, Right, events, granted, trespasses, used
 
 GROUP = "embedding-operator.io"
@@ -66,20 +67,23 @@ TAKEN: dict[str, Object] = {
 
 
 class Tour:
-    """An operator at work, and what it has used by now."""
+    """An operator at work, and what it has used by now. It works in `namespaces`, or in all."""
 
-    def __init__(self, control_plane: ControlPlane, profiles: Path) -> None:
-        self.control_plane, self.profiles = control_plane, profiles
+    def __init__(
+        self, control_plane: ControlPlane, profiles: Path, user: str = OPERATOR, namespaces: Iterable[str] = ()
+    ) -> None:
+        self.control_plane, self.profiles, self.user = control_plane, profiles, user
+        self._namespaces = iter(namespaces)
         self._began = control_plane.audit_log.stat().st_size
 
     def log(self) -> Iterator[dict[str, Any]]:
         return events(self.control_plane.audit_log, self._began)
 
     def uses(self, group: str, resource: str, verb: str) -> None:
-        until(lambda: Right(group, resource, verb) in used(self.log()))
+        until(lambda: Right(group, resource, verb) in used(self.log(), self.user))
 
     def namespace(self) -> Namespace:
-        namespace = Namespace(self.control_plane.kubectl)
+        namespace = Namespace(self.control_plane.kubectl, next(self._namespaces, ""))
         namespace.claim()
         return namespace
 
@@ -221,19 +225,9 @@ def profiles_of_the_site(tour: Tour) -> None:
     tour.uses(GROUP, "runtimeprofiles", "create")
 
 
-@pytest.mark.usefixtures("gateway_api", "pod_monitors")
-def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
-    control_plane: ControlPlane, tmp_path: Path
-) -> None:
-    install_kinds(control_plane.kubectl)
-    site = tmp_path / "profiles"
-    site.mkdir()
-    name = f"tour-{secrets.token_hex(4)}"
-    (site / "site.yaml").write_text(yaml.safe_dump(CPU | {"metadata": {"name": name}}))
-    tour = Tour(control_plane, site / "site.yaml")
-    # that of an operator of another test, so that this one makes its own
-    control_plane.kubectl("delete", "lease", "--all", "--namespace", NAMESPACE, "--ignore-not-found")
-    with operator_of(control_plane, tmp_path, f"--profiles={site}") as operator:
+def travel(tour: Tour, run: Callable[[str], OperatorProcess]) -> frozenset[Right]:
+    """Have it do all that it does. Returns the rights that it took."""
+    with run("operator") as operator:
         profiles_of_the_site(tour)
         the_same_told_twice(tour)
         a_benchmark_of_nothing(tour)
@@ -243,11 +237,32 @@ def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
         an_unhealthy_device(tour)
         a_job_that_ends(tour)
         a_whole_life(tour)
-        with operator_of(control_plane, tmp_path, name="standby"):
+        with run("standby"):
             tour.uses("coordination.k8s.io", "leases", "watch")
     assert "Traceback" not in operator.log.read_text()
     assert trespasses(tour.log()) == []
-    in_use = used(tour.log())
+    return used(tour.log(), tour.user)
+
+
+def site_in(directory: Path) -> Path:
+    """A directory with a profile."""
+    site = directory / "profiles"
+    site.mkdir()
+    name = f"tour-{secrets.token_hex(4)}"
+    (site / "site.yaml").write_text(yaml.safe_dump(CPU | {"metadata": {"name": name}}))
+    return site
+
+
+@pytest.mark.usefixtures("gateway_api", "pod_monitors")
+def test_a_tour_of_all_that_the_operator_does_uses_its_rights_and_no_others(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    install_kinds(control_plane.kubectl)
+    site = site_in(tmp_path)
+    tour = Tour(control_plane, site / "site.yaml")
+    # that of an operator of another test, so that this one makes its own
+    control_plane.kubectl("delete", "lease", "--all", "--namespace", NAMESPACE, "--ignore-not-found")
+    in_use = travel(tour, lambda name: operator_of(control_plane, tmp_path, f"--profiles={site}", name=name))
     assert in_use <= granted()
     assert granted() - in_use - ASKED_IN_A_RACE == ASKED_IN_ADMISSION
 
