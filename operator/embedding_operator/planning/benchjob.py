@@ -28,7 +28,7 @@ CONTAINER = "bench"
 PERMANENT_EXIT_CODE = 3
 _USER = 65532
 _LONGEST = 6 * 3600  # seconds of one run; vLLM's own patience with one request
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "HOME": SCRATCH_PATH,
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -225,7 +225,7 @@ def _container(benchmark: EmbeddingBenchmark, run: int, load: Load, subject: Sub
         # not the entrypoint of the image: what it sets up is for devices, and needs its root
         "command": ["python3", f"{scripts.MOUNT_PATH}/{SCRIPT_FILE}"],
         "args": [literal(word) for word in _arguments(benchmark, run, load, subject)],
-        "env": [{"name": name, "value": value} for name, value in _ENVIRONMENT.items()],
+        "env": [{"name": name, "value": value} for name, value in ENVIRONMENT.items()],
         "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "8Gi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
