@@ -20,7 +20,7 @@ from embedding_operator.planning.advice import Advice, AdviceError, Point, advis
 
 def add(parser: argparse.ArgumentParser) -> None:
     """`plan --rate N --p99 TIME NAME...`."""
-    parser.usage = "{prog} plan NAME ... --rate N --p99 TIME [-n NAME] [-o FORMAT]"
+    parser.usage = "{prog} plan NAME... --rate N --p99 TIME [-n NAME] [-o FORMAT]"
     parser.description = """
 How many replicas answer so many requests a second within a time, from benchmarks of one kind of input: the fewest \
 that any of the measured settings needs, and the point that this rests on. Between and beyond points nothing is guessed.
