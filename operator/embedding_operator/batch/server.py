@@ -71,6 +71,8 @@ class Server:
     key: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
+    space: str | None = None
+    """The id of the embedding space that its vectors have to be of, where one is recorded."""
     clock: Callable[[], float] = time.monotonic
     answered: float = 0.0
     """When the last answer came, whatever it was."""
@@ -151,6 +153,7 @@ class Server:
                 content = await response.read()
                 after = parse_retry_after(response.headers.get("Retry-After"))
                 if method == "POST" and response.status == 200:
+                    self._check_space(response.headers.get("Embedding-Space"))
                     self.answered = self.clock()
                 return Reply(response.status, content, self.clock() - began, after)
         except aiohttp.ClientConnectorCertificateError:
@@ -161,6 +164,15 @@ class Server:
             ) from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise GoneError(_in_words(error)) from None
+
+    def _check_space(self, space: str | None) -> None:
+        """In the middle of a service's rollout each answer says which vectors it holds: an index takes one kind."""
+        if self.space is not None and space is not None and space != self.space:
+            raise BatchError(
+                "ModelChanged",
+                f"the job's vectors are of space {self.space}, and a server of {self.url} gives those of {space}: make "
+                "the job again when its rollout is over",
+            )
 
     def _trust(self) -> ssl.SSLContext:
         context = ssl.create_default_context()

@@ -68,7 +68,7 @@ async def work(job: JobSpec, task: Task, progress: Progress) -> Mapping[str, Any
     shards = await in_thread(_unfinished, job, task)
     progress.shards, progress.bytes_total = len(shards), sum(shard.bytes for shard in shards)
     if shards:
-        async with Server(task.server, task.key, task.ca_file, task.patience) as server:
+        async with Server(task.server, task.key, task.ca_file, task.patience, job.model.space) as server:
             await server.ready()
             line = Persistent(server)
             met = await meet(job, line)

@@ -59,6 +59,8 @@ class Double:
         self.api = Api(model=self.model, names=["tiny"], engine=self.engine, version=version, tracks_load=False)
         self.fault: Callable[[int, dict[str, Any]], Fault] = lambda number, request: None
         """What becomes of a request that embeds or scores, by its number from 1 and its content."""
+        self.space: str | None = None
+        """What its answers name as their embedding space, as the operator's middleware does."""
         self.requests: list[dict[str, Any]] = []
         self.in_flight = self.most_in_flight = 0
         self.port = 0
@@ -102,10 +104,15 @@ class Double:
         async def again() -> Any:
             return next(given, None) or await receive()
 
+        async def named(message: Any) -> None:
+            if message["type"] == "http.response.start" and self.space:
+                message = {**message, "headers": [*message["headers"], (b"embedding-space", self.space.encode())]}
+            await send(message)
+
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            await self.api(scope, again, send)
+            await self.api(scope, again, named)
         finally:
             self.in_flight -= 1
 

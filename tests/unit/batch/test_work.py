@@ -46,6 +46,27 @@ async def test_what_is_finished_is_not_done_again(volume: Volume, tmp_path: Path
         assert_embedded(volume, double, list(range(ROWS)))
 
 
+async def test_vectors_of_another_space_end_the_job_and_are_written_nowhere(volume: Volume, tmp_path: Path) -> None:
+    """A service that begins to serve other weights in the middle of it."""
+    volume.write("a.jsonl", corpus(ROWS))
+    spec = given(volume, shard_bytes=500)
+    async with serving(tmp_path) as double:
+
+        def rolled(number: int, _: object) -> None:
+            double.space = "space-2" if number > 20 else "space-1"
+
+        double.fault = rolled
+        with pytest.raises(BatchError, match=r"are of space space-1, and a server of .* of space-2:") as caught:
+            await work(spec, task(double), Progress("Embedding"))
+        assert (caught.value.reason, caught.value.exit_code) == ("ModelChanged", 3)
+        finished = [shard for shard in volume.shards(spec) if is_finished(spec, shard)]
+        assert 0 < len(finished) < len(volume.shards(spec))
+        double.fault = lambda *_: None
+        double.space = None  # an older server, or one whose vectors are not recorded yet
+        await work(spec, task(double), Progress("Embedding"))
+        assert_embedded(volume, double, list(range(ROWS)))
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_faults_on_the_way_lose_nothing(volume: Volume, tmp_path: Path, seed: int) -> None:
     """Refusals, broken connections, failures, and the server killed and started anew, all in one run."""
