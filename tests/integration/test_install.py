@@ -16,13 +16,13 @@ from embedding_operator.planning.profiles import CPU
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.integration.installing import Installation
+from tests.integration.kinds import PLURALS
 from tests.integration.operating import Namespace, own_profile, settle, until
 
 Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 OVERLAY = ROOT / "examples/kustomize/one-namespace"
 OLDER = sorted((Path(__file__).parent / "upgrade/charts").glob("*.tgz"))
-KINDS = ("embeddingservices", "modelcaches", "runtimeprofiles", "embeddingbenchmarks")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_plain_kubectl_apply_and_what_it_keeps_of_a_crd_has_room_to_grow(install
     """kubectl keeps what it applied in an annotation; an object has room for 256 KiB of all of them."""
     kubectl = installation.kubectl
     kubectl("apply", "-f", str(INSTALL))
-    for kind in KINDS:
+    for kind in PLURALS:
         kept = r"jsonpath={.metadata.annotations.kubectl\.kubernetes\.io/last-applied-configuration}"
         assert 0 < len(kubectl("get", "crd", f"{kind}.embedding-operator.io", "-o", kept).encode()) < 200 * 1024
     before = generations(installation)
@@ -137,7 +137,7 @@ def test_helm_install_and_a_removal_that_leaves_nothing(installation: Installati
     serves(installation)
     installation.helm("uninstall", "embedding-operator")
     assert {one.split(".")[-1] for one in installation.clusterwide()} == {"io"}  # the CRDs alone
-    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
+    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
     installation.kubectl("delete", "namespace", NAMESPACE)
 
 
@@ -158,7 +158,7 @@ def test_a_second_release_has_a_name_and_namespaces_of_its_own(installation: Ins
         until(lambda: not there.items("deployment") + there.items("poddisruptionbudget"))  # collected, some time later
     second.helm("uninstall", "mine")
     installation.helm("uninstall", "embedding-operator")
-    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
+    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
     installation.kubectl("delete", "namespace", NAMESPACE, "second")
 
 
@@ -251,9 +251,8 @@ def test_upgrade_rollback_and_removal_lose_nothing(installation: Installation, o
     with installation.operator("third-embedding-operator"):
         there.kubectl("delete", "emb,mcache", "--all")
         until(lambda: not there.items("deployment") + there.items("poddisruptionbudget"))  # collected, some time later
-        until(lambda: there.items("deployment") == [])
     helm("uninstall", "third")
-    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
+    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
     installation.kubectl("delete", "namespace", NAMESPACE)
 
 
@@ -304,5 +303,5 @@ def test_profiles_of_the_values_are_made_and_changed_and_nobody_elses(installati
         installation.mounted("embedding-operator", "profiles")
         until(lambda: spec("gold") == nodes(pool="gold", rack="1"))
     installation.helm("uninstall", "embedding-operator")
-    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in KINDS))
+    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
     installation.kubectl("delete", "namespace", NAMESPACE)
