@@ -92,7 +92,7 @@ class Process:
             recorder=Recorder(self.client, instance="x"),  # never run: Events are told, not needed
             http=cast(Any, None),  # the pods here have no addresses
         )
-        self.resync = Resync(self.context, {resource: selector_of(resource) for resource in WATCHED}, BY_KOPF)
+        self.resync = Resync(self.context, {resource: selector_of(resource) for resource in WATCHED})
         self.api.tell = self._news
         self._shown: set[ObjectKey] = set()
         self._told_of: set[str] = set()  # the kinds whose news are told
