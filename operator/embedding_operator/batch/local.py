@@ -1,7 +1,7 @@
 """Input and output in directories, on whatever volume.
 
-A file of the output appears by rename after it is on the disk: before that it has a hidden name, which tells the
-pod that was writing it. Any process may be killed at any moment, and no reader sees half a file.
+A file of the output appears by rename after it is on the disk: before that it has a hidden name of its writer's own.
+Any process may be killed at any moment, and no reader sees half a file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import re
+import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -135,10 +136,11 @@ class LocalSink:
         self.size = 0
         self._hash = hashlib.sha256()
         self._place = place
-        self._temporary = place.with_name(f".{place.name}{_MARK}{_writer()}")
+        # All pods of an index have one host name, and on a node that is cut off an old one may go on: never its file.
+        self._temporary = place.with_name(f".{place.name}{_MARK}{_writer()}-{secrets.token_hex(4)}")
         try:
             _make(place.parent)
-            self._stream = self._temporary.open("wb", buffering=BUFFER)
+            self._stream = self._temporary.open("xb", buffering=BUFFER)
         except OSError as error:
             raise refused(error, str(self._temporary)) from None
 
@@ -175,7 +177,7 @@ class LocalSink:
 
 
 def _writer() -> str:
-    """The pod, whose next container writes over what this one left."""
+    """The pod, for people who find what it left."""
     name = os.environ.get("HOSTNAME") or platform.node() or "writer"
     return re.sub(r"[^A-Za-z0-9.-]+", "-", name)[:63]
 

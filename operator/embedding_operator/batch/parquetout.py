@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from .errors import BatchError
 from .formats import committed, number_type
 from .jobspec import JobSpec
 from .places import OutputPlace, Sink
@@ -48,6 +50,9 @@ class Parquet:
         return [committed(self._path, self._sink)]
 
     def abandon(self) -> None:
+        if self._writer is not None:
+            with suppress(BatchError, OSError, pa.ArrowException):
+                self._writer.close()  # it would write to the sink when it is forgotten
         self._sink.abandon()
 
     def _begin(self, first: Vector) -> None:

@@ -12,7 +12,7 @@ from .errors import BatchError
 from .formats import Format, committed, format_of, number_type
 from .jobspec import JobSpec
 from .places import Sink, output_of
-from .records import FORMAT, Record, errors_path, write_record
+from .records import FORMAT, Record, errors_path, record_of, write_record
 from .rows import BadRow, Shard, Vector
 
 
@@ -52,12 +52,19 @@ class ShardWriter:
             self._data.add(vectors)
 
     def commit(self, tokens: int) -> Record:
-        """All rows were added: let the files appear, and the record after them. The shard is finished then."""
+        """All rows were added: let the files appear, and the record after them. The shard is finished then.
+
+        What another pod has finished meanwhile stays: vectors differ in their last digits from one run to the next, and
+        its record, and perhaps a manifest, have the sums of its files.
+        """
         expected, total = self._shard.rows, self._rows + self._bad
         if expected not in (None, total):
             raise BatchError(
                 "Internal", f"{self._shard.file}: shard {self._shard.id} has {expected} rows, and {total} came"
             )
+        if (there := record_of(self._job, self._shard)) is not None:
+            self.abandon()
+            return there
         size = struct.calcsize(self._type)
         record = Record(
             format=FORMAT,

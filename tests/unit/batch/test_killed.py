@@ -41,10 +41,11 @@ def dying(at):
             own = count = count + 1
             if own == at // 2 + 1 and at % 2 == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = call(*args, **options)
-            if own == at // 2 + 1:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return call(*args, **options)
+            finally:
+                if own == at // 2 + 1:
+                    os.kill(os.getpid(), signal.SIGKILL)
         return counted
     os.fsync = wrapped(os.fsync)
     os.rename, os.unlink, os.mkdir = wrapped(os.rename), wrapped(os.unlink), wrapped(os.mkdir)
@@ -127,7 +128,12 @@ def empty(volume: Volume, paths: dict[str, bytes]) -> None:
         (volume.output / path).unlink()
 
 
-async def test_two_writers_of_a_shard_do_no_harm(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("other", ["pod-1", "pod-2"], ids=["of an index", "of two jobs"])
+@pytest.mark.parametrize("form", ["JsonLines", "Npy", "Parquet"])
+async def test_two_writers_of_a_shard_do_no_harm(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch, other: str, form: str
+) -> None:
+    """All pods of an index have one host name; and no two servers give just the same vectors."""
     from embedding_operator.batch.reading import open_shard
     from embedding_operator.batch.rows import Row
     from embedding_operator.batch.writing import ShardWriter
@@ -135,18 +141,19 @@ async def test_two_writers_of_a_shard_do_no_harm(volume: Volume, monkeypatch: py
     from .given import vector
 
     volume.write("a.jsonl", b'{"id": "%d", "text": "x"}\n' % 1 * 3)
-    job = volume.job(idField="id")
+    job = volume.job(idField="id", output={"format": form})
     await split(job, Progress("Splitting"))
     (shard,) = read_shards(job)
     monkeypatch.setenv("HOSTNAME", "pod-1")
     slow = ShardWriter(job, shard)
-    slow.add([vector(row) for row in list(open_shard(job, shard))[:2] if isinstance(row, Row)])
-    monkeypatch.setenv("HOSTNAME", "pod-2")
+    slow.add([vector(row, 1, 2, 3, 4) for row in list(open_shard(job, shard))[:2] if isinstance(row, Row)])
+    monkeypatch.setenv("HOSTNAME", other)
     embed(job, shard)
     expected = contents(volume)
 
-    slow.add([vector(row) for row in list(open_shard(job, shard))[2:] if isinstance(row, Row)])
+    slow.add([vector(row, 1, 2, 3, 4) for row in list(open_shard(job, shard))[2:] if isinstance(row, Row)])
     slow.commit(7)
 
     assert contents(volume) == expected
     assert json.loads((volume.output / record_path(job, shard)).read_text())["rows"] == 3
+    assert not list(volume.output.rglob(".*.tmp-*"))
