@@ -32,6 +32,8 @@ class Refusal:
 
     reason: str
     message: str
+    together: bool = False
+    """It may be about how much was asked for at once, and about none of the rows."""
 
     def of(self, row: Row) -> BadRow:
         return BadRow(row.number, row.id, self.reason, self.message)
@@ -71,7 +73,8 @@ class Embedder:
                 keep(got)
                 break
             # One of rows[good:end] is bad, and `got` says why: it answers the last refused request, of whose rows all
-            # others have been embedded since. So when one row is left, those words are about it.
+            # others have been embedded since. So when one row is left, those words are about it, unless they may have
+            # been about all of them together: then it is asked for alone.
             good, end, known = 0, len(rows), None
             while end - good > 1:
                 middle = (good + end) // 2
@@ -81,7 +84,9 @@ class Embedder:
                 else:
                     keep(tried)
                     good = middle
-            keep(await self._shortened(rows[good], got))
+            if got.together:
+                got = await self._ask(rows[good:end], None)
+            keep(await self._shortened(rows[good], got) if isinstance(got, Refusal) else got)
             rows = rows[end:]
         return Embedded(results, tokens)
 
@@ -98,10 +103,11 @@ class Embedder:
                 self.asking.path, body, _named(rows), busy=self._busy, at_fault=self._embeds_other_text
             )
         except FailingError as error:
-            return Refusal("ServerError", str(error))
+            return Refusal("ServerError", str(error), together=len(rows) > 1)
         if reply.status != HTTPStatus.OK:
             said = words(reply.content)
-            return Refusal("TooLong" if TOO_LONG.search(said) else _reason(rows), said)
+            too_big = reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            return Refusal("TooLong" if TOO_LONG.search(said) else _reason(rows), said, too_big and len(rows) > 1)
         try:
             answer = self.asking.answer(reply.content, len(rows))
         except WrongAnswerError as error:

@@ -127,6 +127,16 @@ async def test_a_row_at_which_the_server_always_fails_is_bad(tmp_path: Path) -> 
         assert (bad.reason, bad.message) == ("ServerError", "the server failed 5 times: a fault of 500")
 
 
+@pytest.mark.parametrize("status", [413, 500])
+async def test_rows_that_are_too_much_together_are_asked_for_apart(tmp_path: Path, status: int) -> None:
+    """A proxy that takes no such body, or a server without the memory for it: no row is bad."""
+    async with serving(tmp_path) as double, embedding(double) as embedder:
+        double.fault = lambda number, request: status if len(said(request)) > 3 else None
+        asked = rows(texts(MANY))
+        got = await embedder.embed(asked, 1000)
+        assert_of(double, got.results, asked)
+
+
 async def test_a_server_that_fails_at_everything_makes_no_row_bad(tmp_path: Path) -> None:
     patience = replace(QUICK, silence=0.3)
     async with serving(tmp_path) as double, embedding(double, patience=patience) as embedder:
