@@ -88,8 +88,8 @@ class Bucket:
 
     def part(self, key: str, upload: str, number: int, data: bytes) -> str:
         """A part, from 1; gives its ETag."""
-        url = self._object(key, {"partNumber": str(number), "uploadId": upload})
-        return self._asked("PUT", url, body=data).headers.get("ETag", "")
+        query = {"partNumber": str(number), "uploadId": upload}
+        return self._of_upload("PUT", key, query, data).headers.get("ETag", "")
 
     def complete(self, key: str, upload: str, tags: list[str]) -> None:
         """Let the object be there."""
@@ -99,7 +99,7 @@ class Bucket:
             ElementTree.SubElement(part, "PartNumber").text = str(number)
             ElementTree.SubElement(part, "ETag").text = tag
         body = ElementTree.tostring(root)
-        told = self._parsed(self._asked("POST", self._object(key, {"uploadId": upload}), body=body).body)
+        told = self._parsed(self._of_upload("POST", key, {"uploadId": upload}, body).body)
         if not told.tag.endswith("CompleteMultipartUploadResult"):  # errors come with 200, too
             code = told.findtext("{*}Code") or told.findtext("Code") or "no reason"
             raise BatchError("Unavailable", f"{self.name}{key} could not be put together from its parts ({code})")
@@ -115,6 +115,14 @@ class Bucket:
             ((entry.findtext("{*}Key") or "").removeprefix(self.prefix), entry.findtext("{*}UploadId") or "")
             for entry in page.iterfind("{*}Upload")
         ]
+
+    def _of_upload(self, method: str, key: str, query: Mapping[str, str], body: bytes) -> Answer:
+        try:
+            return self._told(method, self._object(key, query), {}, body)
+        except StatusError as error:
+            if error.status == 404:  # forgotten by who took its writer for dead, or complete, and the answer was lost
+                raise BatchError("Unavailable", f"{self.name}{key}: its upload is gone: it is written anew") from None
+            raise self._in_words(error, key) from None
 
     def _maybe(
         self, method: str, key: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None

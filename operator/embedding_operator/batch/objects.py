@@ -66,8 +66,9 @@ class ObjectOutput:
         self._bucket = Bucket(place, "spec.output")
 
     def check(self) -> None:
-        """By an upload that is given up: it needs no right that writers do not need."""
+        """By an upload that is given up, and a look at others: the rights that `clean` needs at the end, too."""
         self._bucket.abort(_CHECK, self._bucket.begin(_CHECK))
+        self._bucket.uploads(_CHECK)
 
     def create(self, path: str) -> ObjectSink:
         return ObjectSink(self._bucket, path)

@@ -150,6 +150,20 @@ async def test_what_a_dead_writer_left_is_forgotten(server: Server, tmp_path: Pa
     assert record_of(job, shard) is not None
 
 
+async def test_an_upload_that_is_gone_is_worth_another_try(server: Server, tmp_path: Path) -> None:
+    """As when another job ends that takes its writer for dead."""
+    output = output_of(job_of(server, tmp_path))
+    sink = output.create("big")
+    sink.write(bytes(PART))
+    assert output.clean(["big"]) == 1
+
+    with pytest.raises(BatchError, match="vectors/big: its upload is gone") as caught:
+        sink.commit()
+
+    assert caught.value.exit_code == 1
+    assert output.size("big") is None
+
+
 async def test_an_object_that_was_replaced_ends_the_job(server: Server, tmp_path: Path) -> None:
     server.put("corpus/a.jsonl", lines(0, 9))
     job = job_of(server, tmp_path)
@@ -184,3 +198,18 @@ async def test_keys_that_may_not_write_are_told_before_any_work(
     assert "spec.output.secretRef" in caught.value.message
     assert KEY not in caught.value.message
     assert SECRET not in caught.value.message
+
+
+async def test_keys_that_may_not_look_for_uploads_are_told_of_before_the_end(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job removes what dead writers left when all else is done."""
+
+    def denied(self: Bucket, below: str) -> list[tuple[str, str]]:
+        raise BatchError("Unauthorized", "access denied")
+
+    server.put("corpus/a.jsonl", lines(0, 1))
+    monkeypatch.setattr(Bucket, "uploads", denied)
+
+    with pytest.raises(BatchError, match="access denied"):
+        await split(job_of(server, tmp_path), Progress("Splitting"))
