@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
 
 import msgspec
 
 from .errors import BatchError
+from .finite import is_finite
 from .formats import Format, committed, format_of, number_type
 from .jobspec import JobSpec
 from .places import Sink, output_of
@@ -97,7 +97,7 @@ class ShardWriter:
                 f"{self._shard.file}: the server gave a vector of {len(values) // size} numbers where "
                 f"{self._width // size} were expected: look at output.dimensions, and at what the model can give",
             )
-        return math.isfinite(sum(struct.unpack(f"<{len(values) // size}{self._type}", values)))
+        return is_finite(values, self._type)
 
     def _told(self, row: BadRow) -> None:
         if self._errors is None:
