@@ -146,17 +146,17 @@ class _Writing:
     async def _add(self, batch: Batch, shard: Shard, got: Embedded) -> None:
         assert self._writer is not None
         results = merged(batch.items, got.results)
-        await in_thread(self._writer.add, results)
+        bad = await in_thread(self._writer.add, results)
         progress = self._progress
         self._tokens += got.tokens
         self._bytes += batch.bytes
         progress.tokens += got.tokens
         progress.rows += len(results)
-        progress.errors += sum(isinstance(result, BadRow) for result in results)
+        progress.errors += len(bad)
         progress.bytes = self._before + min(self._bytes, shard.bytes)
         most = self._job.max_errors.count
         if most is not None and progress.errors > most:
-            last = next(result for result in reversed(results) if isinstance(result, BadRow))
+            last = bad[-1]
             raise BatchError(
                 "TooManyErrors",
                 f"{progress.errors} rows of this pod's shards cannot be embedded, and spec.maxErrors is {most}; the "

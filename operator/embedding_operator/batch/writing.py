@@ -30,9 +30,10 @@ class ShardWriter:
         self._width = 0
         """Bytes of a vector."""
 
-    def add(self, results: Sequence[Vector | BadRow]) -> None:
-        """What became of the rows that follow those before. BatchError if it does not follow."""
+    def add(self, results: Sequence[Vector | BadRow]) -> list[BadRow]:
+        """What became of the rows that follow those before; gives the bad ones. BatchError if it does not follow."""
         vectors: list[Vector] = []
+        bad: list[BadRow] = []
         for result in results:
             number = result.number if isinstance(result, BadRow) else result.row.number
             if number != self._rows + self._bad:
@@ -44,12 +45,14 @@ class ShardWriter:
                 vectors.append(result)
                 self._rows += 1
             else:
-                self._told(result if isinstance(result, BadRow) else _not_finite(result))
+                bad.append(result if isinstance(result, BadRow) else _not_finite(result))
+                self._told(bad[-1])
                 self._bad += 1
         if vectors:
             if self._data is None:
                 self._data = format_of(self._job, self._shard, self._output)
             self._data.add(vectors)
+        return bad
 
     def commit(self, tokens: int) -> Record:
         """All rows were added: let the files appear, and the record after them. The shard is finished then.

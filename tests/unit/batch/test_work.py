@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 
 import pytest
 
 from embedding_operator.batch.errors import BatchError
+from embedding_operator.batch.handshake import TEXT
 from embedding_operator.batch.pace import Yielding
 from embedding_operator.batch.progress import Progress
 from embedding_operator.batch.records import is_finished
 from embedding_operator.batch.work import work
+from tests.standins.vllm.model import Model
 
 from .given import Volume
 from .serving import serving, until
@@ -96,6 +99,25 @@ async def test_too_many_errors_end_it_early(volume: Volume, tmp_path: Path) -> N
             await work(spec, task(double), Progress("Embedding"))
     assert (caught.value.reason, caught.value.exit_code) == ("TooManyErrors", 3)
     assert not any(volume.output.glob("**/*.tmp*"))
+
+
+async def test_vectors_that_are_not_finite_are_bad_rows_for_the_job_too(
+    volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume.write("a.jsonl", corpus(ROWS))
+    spec = given(volume, maxErrors={"count": 2})
+    embed = Model.embed
+
+    def overflowing(model: Model, tokens: list[int], dimensions: int | None = None) -> list[float]:
+        vector = embed(model, tokens, dimensions)
+        return vector if tokens in fine else [math.nan, *vector[1:]]
+
+    async with serving(tmp_path) as double:
+        fine = [double.model.tokenize(text) for text in (TEXT, *(f"text number {number}" for number in range(5)))]
+        monkeypatch.setattr(Model, "embed", overflowing)
+        with pytest.raises(BatchError, match=r"rows of this pod's shards cannot be embedded.*NotFinite") as caught:
+            await work(spec, task(double), Progress("Embedding"))
+    assert caught.value.reason == "TooManyErrors"
 
 
 async def test_half_a_shard_leaves_nothing(volume: Volume, tmp_path: Path) -> None:
