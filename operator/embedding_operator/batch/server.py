@@ -43,7 +43,7 @@ class Patience:
     poll: float = 1.0
     """Between two looks whether the server is there."""
     silence: float = 1800.0
-    """Seconds without any answer after which another pod may try: a cold start takes half an hour at most."""
+    """Seconds without any vector after which another pod may try: a cold start takes half an hour at most."""
     backoff_base: float = 0.25
     backoff_cap: float = 15.0
     failures: int = 5
@@ -75,7 +75,7 @@ class Server:
     """The id of the embedding space that its vectors have to be of, where one is recorded."""
     clock: Callable[[], float] = time.monotonic
     answered: float = 0.0
-    """When the last answer came, whatever it was."""
+    """When it embedded something last, or was met."""
 
     async def __aenter__(self) -> Self:
         self.answered = self.clock()

@@ -16,6 +16,7 @@ from typing import Any
 from embedding_operator.staging.threads import in_thread
 
 from .ahead import Ahead
+from .atonce import at_once
 from .batches import SMALL, Batch, Estimate, Size, batches
 from .embedding import Embedded, Embedder
 from .errors import BatchError
@@ -89,7 +90,9 @@ async def work(job: JobSpec, task: Task, progress: Progress) -> Mapping[str, Any
 
 
 def _unfinished(job: JobSpec, task: Task) -> list[Shard]:
-    return [shard for shard in shards_of(job, task.index, task.indexes) if not is_finished(job, shard)]
+    shards = shards_of(job, task.index, task.indexes)
+    finished = at_once(lambda shard: is_finished(job, shard), shards)
+    return [shard for shard, over in zip(shards, finished, strict=True) if not over]
 
 
 async def _embed(job: JobSpec, shards: Sequence[Shard], embedder: Embedder, size: Size, progress: Progress) -> None:
