@@ -102,5 +102,8 @@ def _value(one: pa.Scalar) -> Any:
         return b""  # bytes are no text, which the row is told
 
 
-def _broken(file: str, error: Exception) -> BatchError:
+def _broken(file: str, error: Exception) -> Exception:
+    """What is wrong with the file. An error with a number is the storage's, which may be well again soon."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
     return BatchError("BadInput", f"{file} cannot be read as Parquet: {' '.join(str(error).split())[:300]}")

@@ -1,5 +1,8 @@
 """Parquet files as input: cut by row groups, read a little at a time."""
 
+import errno
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +117,21 @@ def test_what_is_no_parquet_is_told_before_any_work(volume: Volume) -> None:
 
     with pytest.raises(BatchError, match=r"a\.parquet cannot be read as Parquet"):
         shards_of(job_of(volume))
+
+
+def test_a_storage_that_fails_is_not_taken_for_a_broken_file(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(io.FileIO):
+        def readinto(self, buffer: Any) -> int:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    write(volume, {"id": [1], "text": ["a"]})
+    job = job_of(volume)
+    shards = shards_of(job)
+    monkeypatch.setattr(Path, "open", lambda place, *_, **__: io.BufferedReader(Failing(place)))
+
+    with pytest.raises(BatchError, match=r"a\.parquet: Stale file handle") as caught:
+        rows_of(job, shards)
+    assert (caught.value.reason, caught.value.exit_code) == ("Internal", 1)
 
 
 def test_a_page_whose_bytes_changed_is_not_believed(volume: Volume) -> None:
