@@ -158,13 +158,14 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         if not exists:
             add(ObjectKey(SCRIPTS, key.namespace, ""))
         if key.kind == names.EMBEDDING_SERVICE:
-            wake_benchmarks(context, key.namespace, key.name)
-            for job in _jobs_of(context, key):
-                add(job)
+            for kind in (names.EMBEDDING_JOB, names.EMBEDDING_BENCHMARK):  # it may be what they wait for
+                for one in context.cache.referring(kind, key.namespace, key.name):
+                    add(one)
     elif key.kind == names.EMBEDDING_BENCHMARK:
         add(key)
         if not exists:  # it may have been the turn of this one
-            wake_benchmarks(context, key.namespace, service_name(obj))
+            for other in context.cache.referring(key.kind, key.namespace, service_name(obj)):
+                add(other)
     elif key.kind == names.MODEL_CACHE:
         add(key)
         if news:  # progress moves every few seconds, and says nothing to services
@@ -209,13 +210,6 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         for parent in _enqueue_parents(context, key, obj):
             for cache in context.users.caches_of(parent):  # it may wait for this very claim
                 add(cache)
-
-
-def wake_benchmarks(context: Context, namespace: str, service: str) -> None:
-    """Those that measure this service: it may be what they wait for."""
-    for benchmark in context.cache.keys(names.EMBEDDING_BENCHMARK, namespace):
-        if service_name(context.cache.get(benchmark) or {}) == service:
-            context.queue.add(benchmark)
 
 
 def _wake_waiting(context: Context, pod: ObjectKey, obj: Object) -> None:
@@ -273,15 +267,6 @@ def _is_over(job: Object) -> bool:
     status = job.get("status") or {}
     failed = any(c.get("type") == Type.FAILED and c.get("status") == "True" for c in status.get("conditions") or ())
     return failed or bool(status.get("completionTime"))
-
-
-def _jobs_of(context: Context, service: ObjectKey) -> list[ObjectKey]:
-    """The jobs whose rows this service embeds."""
-    return [
-        key
-        for key in context.cache.keys(names.EMBEDDING_JOB, service.namespace)
-        if (((context.cache.get(key) or {}).get("spec") or {}).get("serviceRef") or {}).get("name") == service.name
-    ]
 
 
 def _generation(obj: Object) -> Any:

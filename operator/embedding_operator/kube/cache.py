@@ -10,11 +10,20 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from embedding_operator.api.names import BENCHMARK_LABEL, CACHE_LABEL, CLAIM_LABEL, SERVICE_LABEL
+from embedding_operator.api.names import (
+    BENCHMARK_LABEL,
+    CACHE_LABEL,
+    CLAIM_LABEL,
+    EMBEDDING_BENCHMARK,
+    EMBEDDING_JOB,
+    JOB_LABEL,
+    SERVICE_LABEL,
+)
 from embedding_operator.kube.compact import Examples, Kept, Packed, compact, kept
 from embedding_operator.kube.resources import OWN_KINDS, Object, ObjectKey, Objects, key_of
 
-INDEXED_LABELS: Final = (SERVICE_LABEL, CACHE_LABEL, CLAIM_LABEL, BENCHMARK_LABEL)
+INDEXED_LABELS: Final = (SERVICE_LABEL, JOB_LABEL, CACHE_LABEL, CLAIM_LABEL, BENCHMARK_LABEL)
+_REFERRING: Final = (EMBEDDING_JOB, EMBEDDING_BENCHMARK)
 _REMEMBERED_DELETIONS: Final = 20_000
 _DEFAULTS_MAY_APPEAR: Final = frozenset(resource.kind for resource in OWN_KINDS)
 
@@ -54,6 +63,10 @@ class Cache:
 
     def keys(self, kind: str, namespace: str | None = None) -> Keys:
         return sorted(self._narrowest(kind, namespace, {}))
+
+    def referring(self, kind: str, namespace: str, service: str) -> Keys:
+        """The jobs or benchmarks whose spec.serviceRef names a service."""
+        return sorted(self._buckets.get((kind, namespace, service), ()))
 
     def count(self, kind: str) -> int:
         return len(self._buckets.get((kind,), ()))
@@ -157,7 +170,10 @@ def _labels(obj: Object) -> dict[str, str]:
 def _buckets_of(key: ObjectKey, obj: Object) -> Buckets:
     buckets: list[tuple[str, ...]] = [(key.kind,), (key.kind, key.namespace)]
     labels = _labels(obj)
-    return buckets + [(label, key.namespace, labels[label]) for label in INDEXED_LABELS if label in labels]
+    buckets += [(label, key.namespace, labels[label]) for label in INDEXED_LABELS if label in labels]
+    if key.kind in _REFERRING and (referred := (obj.get("spec") or {}).get("serviceRef")):
+        buckets.append((key.kind, key.namespace, referred.get("name") or ""))
+    return buckets
 
 
 def _version(value: object) -> int | None:

@@ -8,6 +8,7 @@ import pytest
 
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, Settings
+from embedding_operator.kube.cache import INDEXED_LABELS
 from embedding_operator.kube.resources import Object, ObjectKey
 from embedding_operator.planning.stagejob import StagingSite
 from tests.unit.planning import given
@@ -70,6 +71,10 @@ async def test_a_child_wakes_its_service(context: Context, kind: str) -> None:
 async def test_a_staging_child_wakes_its_cache(context: Context, kind: str) -> None:
     routing.observed(context, child(kind, 5, {"embedding-operator.io/cache": "weights"}))
     assert await woken(context) == {ObjectKey("ModelCache", "search", "weights")}
+
+
+def test_nobody_searches_all_children_of_a_namespace_for_those_of_one_parent() -> None:
+    assert {label for _, label in routing._PARENTS} <= set(INDEXED_LABELS)
 
 
 async def test_a_claim_wakes_the_cache_that_its_service_waits_for(context: Context) -> None:

@@ -176,6 +176,19 @@ def test_lists(arguments, expected):
     assert names(cache.list(**arguments)) == expected
 
 
+def test_jobs_are_found_by_the_service_that_they_name_now():
+    cache = Cache()
+    job = ObjectKey("EmbeddingJob", "a", "j")
+    for version, service in enumerate(("old", "new"), start=1):
+        spec = {"serviceRef": {"name": service}}
+        cache.upsert(obj("j", kind="EmbeddingJob", version=version) | {"spec": spec})
+    cache.upsert(obj("own", kind="EmbeddingJob") | {"spec": {"model": {}}})
+    assert cache.referring("EmbeddingJob", "a", "new") == [job]
+    assert cache.referring("EmbeddingJob", "a", "old") == cache.referring("EmbeddingJob", "b", "new") == []
+    cache.discard(job)
+    assert cache.referring("EmbeddingJob", "a", "new") == []
+
+
 objects = st.builds(
     obj,
     st.sampled_from("xyz"),
