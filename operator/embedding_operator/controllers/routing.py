@@ -91,6 +91,13 @@ def users_changed(context: Context, service: ObjectKey) -> None:
         _count_users(context, cache)
 
 
+def wake_callers(context: Context, service: ObjectKey) -> None:
+    """The jobs whose rows a service embeds, and the benchmarks that measure it: it may be what they wait for."""
+    for kind in (names.EMBEDDING_JOB, names.EMBEDDING_BENCHMARK):
+        for one in context.cache.referring(kind, service.namespace, service.name):
+            context.queue.add(one)
+
+
 def caches_used(context: Context, service: ObjectKey) -> frozenset[ObjectKey]:
     """The ModelCaches that a service or job asks for or serves from, and those whose files its live pods read: pods of
     former revisions, and the last ones of what is gone."""
@@ -158,9 +165,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         if not exists:
             add(ObjectKey(SCRIPTS, key.namespace, ""))
         if key.kind == names.EMBEDDING_SERVICE:
-            for kind in (names.EMBEDDING_JOB, names.EMBEDDING_BENCHMARK):  # it may be what they wait for
-                for one in context.cache.referring(kind, key.namespace, key.name):
-                    add(one)
+            wake_callers(context, key)
     elif key.kind == names.EMBEDDING_BENCHMARK:
         add(key)
         if not exists:  # it may have been the turn of this one

@@ -107,8 +107,9 @@ async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
 async def _say(context: Context, obj: Object, service: EmbeddingService, plan: Plan) -> None:
     state, status = _state(context), plan.status
     await write_status(context, obj, service.status.conditions, status.conditions, status.to_dict())
-    if _state(context) != state:  # it may name another ModelCache now
+    if _state(context) != state:  # it may name another ModelCache now, or answer; the watch has no news of it
         routing.users_changed(context, key_of(obj))
+        routing.wake_callers(context, key_of(obj))
 
 
 def observe(context: Context, service: EmbeddingService) -> Observed:

@@ -1,10 +1,17 @@
-"""What reconciling a service does before it plans anything."""
+"""What reconciling a service does beside planning it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
 
 from embedding_operator.controllers import turns
 from embedding_operator.controllers.services import reconcile_service
-from embedding_operator.kube.resources import ObjectKey
+from embedding_operator.kube.apply import Applier
+from embedding_operator.kube.resources import ObjectKey, key_of
 from embedding_operator.planning.follow import Phase, Standing
 from tests.unit.controllers import given
+from tests.unit.planning import jobs
+from tests.unit.planning.given import service
 
 BEHIND = Standing(Phase.BEHIND, "npu")
 ENDING, OTHER = (ObjectKey("EmbeddingService", "search", name) for name in ("ending", "other"))
@@ -22,3 +29,32 @@ async def test_a_service_that_is_deleted_and_stays_for_a_while_holds_up_nobody_w
     assert not turns.take(context, OTHER, BEHIND)
     await reconcile_service(context, ENDING)
     assert turns.take(context, OTHER, BEHIND)
+
+
+class Writing:
+    """An API server that takes in a status, and a recorder that tells nobody."""
+
+    def __init__(self, obj: Mapping[str, Any]) -> None:
+        self._obj = obj
+
+    async def apply_status(self, desired: Mapping[str, Any]) -> Mapping[str, Any]:
+        metadata = {**self._obj["metadata"], "resourceVersion": "9"}
+        return {**self._obj, "metadata": metadata, "status": desired["status"]}
+
+    def emit(self, *told: Any) -> None:
+        """Nothing."""
+
+
+async def test_who_waits_for_a_service_hears_what_is_said_of_it() -> None:
+    """The watch has no news of what we wrote ourselves."""
+    of_nowhere = service(runtime={"profile": "nope"})
+    of_nowhere["metadata"]["resourceVersion"] = "5"
+    waiting = jobs.by_service()
+    waiting["metadata"]["resourceVersion"] = "6"
+    api = cast(Any, Writing(of_nowhere))
+    context = given.context()
+    context = replace(context, applier=Applier(api, context.cache), recorder=api)
+    for obj in (of_nowhere, waiting):
+        context.cache.upsert(obj)
+    await reconcile_service(context, key_of(of_nowhere))
+    assert key_of(waiting) in [await context.queue.get() for _ in range(len(context.queue))]
