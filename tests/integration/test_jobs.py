@@ -80,7 +80,7 @@ def users(namespace: Namespace) -> list[str]:
 def test_a_job_goes_through_its_phases_and_whoever_dies_it_goes_on(
     control_plane: ControlPlane, operator: OperatorProcess, namespace: Namespace
 ) -> None:
-    namespace.apply(wiki())
+    namespace.apply(wiki(activeDeadlineSeconds=3600))
     is_at(namespace, "WaitingForWeights")
     until(lambda: users(namespace) == ["EmbeddingJob wiki"])
     namespace.stage()
@@ -96,6 +96,7 @@ def test_a_job_goes_through_its_phases_and_whoever_dies_it_goes_on(
     until(lambda: work(namespace)["spec"]["suspend"] is True and pods(namespace, "work") == [])
     is_at(namespace, "Suspended")
     assert namespace.condition("embjob", "wiki", "Suspended")["status"] == "True"
+    assert work(namespace)["spec"]["activeDeadlineSeconds"] == 3600  # anew, as the job's
     change = '{"spec": {"suspend": false, "parallelism": 1}}'
     namespace.kubectl("patch", "embjob", "wiki", "--type=merge", "-p", change)
     until(lambda: (work(namespace)["spec"]["suspend"], work(namespace)["spec"]["parallelism"]) == (False, 1))

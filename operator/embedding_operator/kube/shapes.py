@@ -105,6 +105,7 @@ class JobSpec(TypedDict, total=False):
     suspend: Any
     parallelism: Any
     completions: Any
+    activeDeadlineSeconds: Any
 
 
 class JobStatus(TypedDict, total=False):

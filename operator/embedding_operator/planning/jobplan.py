@@ -64,7 +64,7 @@ def _plan(job: EmbeddingJob, seen: ObservedJob, site: StagingSite) -> JobPlan:
     except PlanError as error:
         waits = seen.may_come and error.reason in REFERENCES
         verdict = Verdict(error.reason, error.message, stalled=not waits)
-        return JobPlan(said(job, job.status, verdict), lacks_reference=error.reason in REFERENCES)
+        plan = JobPlan(said(job, job.status, verdict), lacks_reference=error.reason in REFERENCES)
     if plan.requeue_after is None and left is None:
         return plan
     return replace(plan, requeue_after=min(wait for wait in (plan.requeue_after, left) if wait is not None))
@@ -84,7 +84,9 @@ def _end(job: EmbeddingJob, seen: ObservedJob, status: EmbeddingJobStatus) -> Jo
 
 
 def _suspended(job: EmbeddingJob, seen: ObservedJob) -> JobPlan:
-    changes = [_changed(one, {"suspend": True}) for one in seen.jobs if not _has_ended(one)]
+    deadline = job.spec.active_deadline_seconds  # of a Job that is resumed begins anew, and it was given what was left
+    wanted: JsonObject = {"suspend": True} | ({} if deadline is None else {"activeDeadlineSeconds": deadline})
+    changes = [_changed(one, wanted) for one in seen.jobs if not _has_ended(one)]
     return JobPlan(suspended(job, seen.pods), patch=tuple(filter(None, changes)))
 
 
@@ -259,5 +261,5 @@ def _changed(job: JsonObject, wanted: JsonObject) -> tuple[str, JsonObject] | No
     """The Job's name, and what of it is not as wanted."""
     spec = job.get("spec") or {}
     usual = {"suspend": False, "parallelism": 1}
-    changes = {name: value for name, value in wanted.items() if spec.get(name, usual[name]) != value}
+    changes = {name: value for name, value in wanted.items() if spec.get(name, usual.get(name)) != value}
     return (str(job["metadata"]["name"]), {"spec": changes}) if changes else None

@@ -9,6 +9,7 @@ from typing import Any
 from embedding_operator.api.conditions import merge_conditions
 from embedding_operator.api.job import EmbeddingJob
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.kube.compact import compact
 from embedding_operator.planning.jobplan import plan_job
 from embedding_operator.planning.jobreport import Page
 from embedding_operator.planning.jobstate import JobPlan, ObservedJob
@@ -95,8 +96,9 @@ class Cluster:
         return written
 
     def look(self, **seen: Any) -> JobPlan:
-        """Plan, and take nothing in."""
-        observed = ObservedJob(jobs=list(self.jobs.values()), pods=self.pods, **(self.seen | seen))
+        """Plan by what the operator keeps of Jobs, and take nothing in."""
+        kept = [compact(one, None, {}) for one in self.jobs.values()]
+        observed = ObservedJob(jobs=kept, pods=self.pods, **(self.seen | seen))
         return plan_job(self.job, observed, SITE)
 
     def step(self, **seen: Any) -> JobPlan:

@@ -221,6 +221,30 @@ def test_a_deadline_ends_what_runs() -> None:
     assert cluster.message().startswith("spec.activeDeadlineSeconds of 3600 are over; ")
 
 
+def test_a_deadline_is_kept_while_a_person_is_waited_for() -> None:
+    cluster = Cluster(by_service(activeDeadlineSeconds=3600), service=service())
+    cluster.step()
+    cluster.end("split", SPLIT)
+    plan = cluster.step(service=None, started_for=600)  # somebody deleted it, and nobody may make it again
+    assert cluster.conditions()["Stalled"] == ("True", "ServiceNotFound")
+    assert plan.requeue_after == 3000
+
+
+def test_a_job_that_is_resumed_has_its_whole_deadline_anew_as_its_present_phase_has() -> None:
+    cluster = Cluster(job(activeDeadlineSeconds=3600))
+    cluster.step()
+    cluster.end("split", SPLIT)
+    cluster.step(started_for=3500)
+    work = cluster.of("embed")
+    assert work["spec"]["activeDeadlineSeconds"] == 100
+    cluster.obj["spec"]["suspend"] = True
+    changes = {"spec": {"suspend": True, "activeDeadlineSeconds": 3600}}
+    assert cluster.step(started_for=3500).patch == ((work["metadata"]["name"], changes),)
+    assert cluster.step().patch == ()
+    cluster.obj["spec"]["suspend"] = False
+    assert cluster.step().patch == ((work["metadata"]["name"], {"spec": {"suspend": False}}),)
+
+
 def test_a_job_of_a_phase_is_given_what_is_left_of_the_deadline() -> None:
     cluster = Cluster(job(activeDeadlineSeconds=3600))
     cluster.step()
