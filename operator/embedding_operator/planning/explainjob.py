@@ -4,12 +4,14 @@ Of its workers' servers it is what is said of a service with this model, but for
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from embedding_operator.api.job import EmbeddingJob
 from embedding_operator.planning.explain import Decision
 from embedding_operator.planning.jobbasis import Basis
 from embedding_operator.planning.jobdoc import shard_bytes
 from embedding_operator.planning.jobphases import DEFAULT_BACKOFF, parallelism
+from embedding_operator.planning.jobservice import in_words_of_job
 from embedding_operator.planning.prompts import SETTING
 from embedding_operator.planning.space import mount
 
@@ -31,7 +33,7 @@ def explain_job(job: EmbeddingJob, basis: Basis, server: Iterable[Decision]) -> 
     yield from _data(job, basis)
     for one in server:
         if one.group not in _SERVED_ONLY and (one.group, one.what) not in _SERVED_PARTS:
-            yield one
+            yield replace(one, why=in_words_of_job(one.why))
 
 
 def _work(job: EmbeddingJob, basis: Basis) -> Iterator[Decision]:

@@ -16,7 +16,7 @@ from embedding_operator.planning.exposure import endpoint
 from embedding_operator.planning.flags import serve_flags
 from embedding_operator.planning.jobdoc import Served
 from embedding_operator.planning.jobpods import OWN_SERVER, SERVICE_CA_FILE, driver_template, worker_template
-from embedding_operator.planning.jobservice import as_service
+from embedding_operator.planning.jobservice import as_service, in_words_of_job
 from embedding_operator.planning.jobstate import ObservedJob
 from embedding_operator.planning.resolve import Resolution, node_selector, resolve, tolerations
 from embedding_operator.planning.spread import constraints_of_job
@@ -60,7 +60,10 @@ def basis_of(job: EmbeddingJob, seen: ObservedJob, site: StagingSite) -> Basis |
     """What it embeds by, or what it waits for. Raises PlanError."""
     if job.spec.service_ref is not None:
         return _of_service(job, job.spec.service_ref.name, seen)
-    return _of_model(job, seen, site)
+    try:
+        return _of_model(job, seen, site)
+    except PlanError as error:
+        raise PlanError(error.reason, in_words_of_job(error.message)) from error
 
 
 def _of_model(job: EmbeddingJob, seen: ObservedJob, site: StagingSite) -> Basis | Verdict:

@@ -8,6 +8,16 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService
 
 _SAME = ("model", "task", "cache", "runtime", "scheduling")
+_WORDS = (  # about fields of that service, and the same about the job's
+    ("lower spec.replicas or spec.parallelism.tensor", "lower spec.parallelism"),
+    ("give it more devices (spec.parallelism.tensor), or a chip", "or take a chip"),
+    ("spec.parallelism.tensor is ", "the number of devices of a worker is "),
+    ("spec.parallelism.tensor (1 when left out)", "one for each worker"),
+    (", and write their number as spec.parallelism.tensor", ", for a worker has one"),
+    ("spec.serving.dimensions", "spec.output.dimensions"),
+    ("spec.serving.instruction", "spec.instruction"),
+    ("the profile's and the service's", "the profile's and the job's"),
+)
 
 
 def written_as_service(obj: JsonObject) -> JsonObject:
@@ -35,3 +45,10 @@ def written_as_service(obj: JsonObject) -> JsonObject:
 def as_service(job: EmbeddingJob) -> EmbeddingService:
     """The same of a parsed one. Raises ApiValueError for a job that leaves the work to a running service."""
     return EmbeddingService.from_dict(written_as_service(job.to_dict()))
+
+
+def in_words_of_job(text: str) -> str:
+    """What is said of that service, for who wrote the job: it names no field that a job does not have."""
+    for of_service, of_job in _WORDS:
+        text = text.replace(of_service, of_job)
+    return text

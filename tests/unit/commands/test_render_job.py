@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from embedding_operator import cli
+from tests.unit.planning.test_job_words import unknown
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 JOBS = sorted(path for path in EXAMPLES.glob("embeddingjob*.yaml") if "service" not in path.name)
@@ -70,6 +71,12 @@ def test_a_job_is_explained_with_its_workers_server(told: Any) -> None:
         assert words in out
     for words in ("drainTimeout", "EMBEDDING_OPERATOR_PROMPT", "/etc/embedding-operator/space", "maxConnectionAge"):
         assert words not in out
+
+
+@pytest.mark.parametrize("file", JOBS, ids=lambda file: file.stem)
+def test_what_is_explained_is_explained_by_fields_of_the_job(told: Any, file: Path) -> None:
+    _, out, _ = told("explain", "-f", str(file))
+    assert unknown(out) == []
 
 
 def test_a_job_by_a_service_is_explained_with_its_bound(told: Any) -> None:
