@@ -71,9 +71,9 @@ class JobServing(View):
     dtype: DType | None = None
     max_batched_tokens: int | None = None
     max_sequences: int | None = None
-    pooling: Pooling = Pooling()  # noqa: RUF009  (frozen, which the rule does not see in another module)
+    pooling: Pooling = Pooling()
     prompt_format: PromptFormat | None = None
-    multimodal: Multimodal = Multimodal()  # noqa: RUF009  (frozen, which the rule does not see in another module)
+    multimodal: Multimodal = Multimodal()
     hang_seconds: int | None = None
 
 
@@ -137,9 +137,9 @@ class EmbeddingJobSpec(View):
     service_ref: ServiceReference | None = None
     task: JobTask | None = None
     cache: JobCache | None = None
-    runtime: Runtime = Runtime()  # noqa: RUF009  (frozen, which the rule does not see in another module)
+    runtime: Runtime = Runtime()
     serving: JobServing = JobServing()
-    scheduling: Scheduling = Scheduling()  # noqa: RUF009  (frozen, which the rule does not see in another module)
+    scheduling: Scheduling = Scheduling()
     instruction: str | None = None
     truncate: bool | None = None
     parallelism: int | None = None
@@ -195,8 +195,8 @@ class EmbeddingJobStatus(View):
     start_time: str | None = None
     completion_time: str | None = None
     key: str | None = None
-    model: ModelStatus = ModelStatus()  # noqa: RUF009  (frozen, which the rule does not see in another module)
-    resolved: ResolvedStatus = ResolvedStatus()  # noqa: RUF009  (frozen, which the rule does not see in another module)
+    model: ModelStatus = ModelStatus()
+    resolved: ResolvedStatus = ResolvedStatus()
     rows: int | None = None
     total_rows: int | None = None
     errors: int | None = None

@@ -212,7 +212,7 @@ class EmbeddingServiceSpec(View):
     serving: Serving = Serving()
     replicas: int | None = None
     rollout: Rollout = Rollout()
-    exposure: Exposure = Exposure()  # noqa: RUF009  (frozen, which the rule does not see in another module)
+    exposure: Exposure = Exposure()
     scheduling: Scheduling = Scheduling()
     monitoring: Monitoring = Monitoring()
     suspend: bool | None = None
