@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -161,15 +161,16 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[str]:
 FIELDS = sorted(set(fields(schema_of("EmbeddingService")["properties"]["spec"])) - INSTEAD)
 
 
-def without(spec: Spec, path: str) -> Spec:
+def without(spec: Spec, path: str, other: Mapping[str, Any] = OTHER) -> Spec:
+    """The spec without a field, or with an `other` value of it."""
     *groups, name = path.split(".")
     changed = copy.deepcopy(spec)
     group = changed
     for one in groups:
         group = group[one]
     del group[name]
-    if path in OTHER:
-        group[name] = OTHER[path]
+    if path in other:
+        group[name] = other[path]
     return changed
 
 

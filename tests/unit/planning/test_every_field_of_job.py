@@ -10,7 +10,8 @@ from embedding_operator.planning.weights import model_cache
 from tests.unit.planning import given
 from tests.unit.planning.jobs import FINISH, SPLIT, Cluster, job, service
 from tests.unit.planning.test_every_field import EVERYTHING as SERVICE
-from tests.unit.planning.test_every_field import HUB, SOURCES, fields
+from tests.unit.planning.test_every_field import HUB, SOURCES, fields, without
+from tests.unit.planning.test_every_field import OTHER as OTHER_SERVICE
 from tests.unit.test_crds import schema_of
 
 Spec = dict[str, Any]
@@ -60,11 +61,7 @@ EVERYTHING: Spec = {
 }
 # a field that must be there is changed instead of taken away
 OTHER: dict[str, Any] = {
-    **{f"model.source.{kind}.repo": "Qwen/Other" for kind in SOURCES},
-    "model.source.http.url": "https://x.example.com/b.zip",
-    "model.source.http.sha256": "f" * 64,
-    "model.source.s3.bucket": "others",
-    **{f"model.source.{kind}.secretRef.{part}": "other" for kind in SOURCES for part in ("name", "key")},
+    **{field: value for field, value in OTHER_SERVICE.items() if field.startswith("model.source.")},
     "cache.claimName": "others",
     "runtime.profile": "cpu",
     "input.claimName": "others",
@@ -118,18 +115,6 @@ def spec_with(field: str) -> Spec:
     return spec
 
 
-def without(spec: Spec, path: str) -> Spec:
-    *groups, name = path.split(".")
-    changed = copy.deepcopy(spec)
-    group = changed
-    for one in groups:
-        group = group[one]
-    del group[name]
-    if path in OTHER:
-        group[name] = OTHER[path]
-    return changed
-
-
 def made(spec: Spec) -> list[str]:
     """All that comes of a spec, from its beginning to its end."""
     obj = job(**dict.fromkeys(job()["spec"]) | spec)
@@ -155,7 +140,7 @@ def made(spec: Spec) -> list[str]:
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_field_changes_what_is_made(field: str) -> None:
     spec = spec_with(field)
-    assert made(spec) != made(without(spec, field)), f"spec.{field} is in the schema, and nothing comes of it"
+    assert made(spec) != made(without(spec, field, OTHER)), f"spec.{field} is in the schema, and nothing comes of it"
 
 
 def test_the_spec_with_everything_comes_to_its_end() -> None:
