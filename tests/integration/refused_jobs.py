@@ -58,6 +58,14 @@ BAD: dict[str, tuple[Manifest, str]] = {
         "a query and a document make a score: write task Rerank",
     ),
     "a text that makes a score": (job(task="Rerank"), "a score is of a query and a document"),
+    "an image that makes a score": (
+        job(task="Rerank", input__textField=REMOVE, input__imageField="photo"),
+        "a score is of a query and a document",
+    ),
+    "lines that make scores": (
+        job(task="Rerank", input__textField=REMOVE, input__format="Text"),
+        "a score is of a query and a document",
+    ),
     "a score with dimensions": (
         job(
             task="Rerank",
