@@ -3,11 +3,11 @@ it does not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from embedding_operator.commands.ages import age
-from embedding_operator.commands.shown import COLOURS, READY, STALLED, condition, reason, standing, status_of
+from embedding_operator.commands.shown import condition, model_of, notes, reason, status_of
 from embedding_operator.commands.terminal import Screen, cut, duration
 from embedding_operator.kube.resources import Object
 
@@ -22,7 +22,7 @@ def jobs_table(jobs: Sequence[Object], screen: Screen, now: datetime, *, namespa
     shown = [lines[0]]
     for line, one in zip(lines[1:], jobs, strict=True):
         at = bar(one, screen)
-        shown += [line, *([cut(f"  {at}", screen.width)] if at else _notes(one, screen))]
+        shown += [line, *([cut(f"  {at}", screen.width)] if at else notes(one, screen))]
     return shown
 
 
@@ -60,15 +60,4 @@ def _by(spec: Object) -> str:
     """What embeds."""
     if service := (spec.get("serviceRef") or {}).get("name"):
         return f"service {service}"
-    model = spec.get("model") or {}
-    for source in (model.get("source") or {}).values():
-        named = source.get("repo") or source.get("bucket") or source.get("url") or source.get("path")
-        return str(model.get("servedName") or named or "")
-    return f"cache {(model.get('cacheRef') or {}).get('name')}"
-
-
-def _notes(obj: Object, screen: Screen) -> Iterator[str]:
-    stands = standing(obj)
-    if stands != READY:
-        told = condition(obj, "Ready").get("message") or "the operator has not looked at it yet: does it run?"
-        yield from screen.told(told, COLOURS[stands] if stands == STALLED else "")
+    return model_of(spec)

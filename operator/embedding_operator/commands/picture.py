@@ -11,10 +11,11 @@ from embedding_operator.commands.ages import age
 from embedding_operator.commands.jobpicture import jobs_table
 from embedding_operator.commands.shown import (
     AT_WORK,
-    COLOURS,
     READY,
     STALLED,
     condition,
+    model_of,
+    notes,
     reason,
     standing,
     status_of,
@@ -84,7 +85,7 @@ def _service(obj: Object, screen: Screen, now: datetime, wide: bool) -> list[str
         f"{status.get('readyReplicas') or 0}/{wanted}",
         reason(obj, screen),
         age(obj["metadata"].get("creationTimestamp") or "", now),
-        _model(spec),
+        model_of(spec),
     ]
     if not wide:
         return cells
@@ -92,23 +93,8 @@ def _service(obj: Object, screen: Screen, now: datetime, wide: bool) -> list[str
     return [*cells, resolved.get("vllm") or "", str(model.get("revision") or "")[:12], status.get("endpoint") or ""]
 
 
-def _model(spec: Object) -> str:
-    model = spec.get("model") or {}
-    if served := model.get("servedName"):
-        return str(served)
-    for source in (model.get("source") or {}).values():
-        return str(source.get("repo") or source.get("url") or source.get("path") or "")
-    return f"cache {(model.get('cacheRef') or {}).get('name')}"
-
-
 def _notes(obj: Object, screen: Screen) -> Iterator[str]:
-    """What stands below the row: nothing where all is well."""
-    stands = standing(obj)
-    if obj["metadata"].get("deletionTimestamp"):
-        yield from screen.told("is being deleted", YELLOW)
-    if stands != READY:
-        told = condition(obj, "Ready").get("message") or "the operator has not looked at it yet: does it run?"
-        yield from screen.told(told, COLOURS[stands] if stands == STALLED else "")
+    yield from notes(obj, screen)
     for kind in _NOTED:
         one = condition(obj, kind)
         if one.get("status") == "True":
