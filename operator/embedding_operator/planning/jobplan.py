@@ -11,6 +11,7 @@ from dataclasses import replace
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.job import EmbeddingJob, EmbeddingJobStatus, JobProgress, Shards, Workers
 from embedding_operator.api.json import JsonObject
+from embedding_operator.planning.cacheplan import PROGRESS_POLL
 from embedding_operator.planning.cachestate import has_condition
 from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.errors import PlanError
@@ -35,8 +36,6 @@ from embedding_operator.planning.pods import phase_of
 from embedding_operator.planning.stagejob import StagingSite
 from embedding_operator.planning.verdict import Verdict
 from embedding_operator.planning.weights import staged
-
-POLL = 5.0  # seconds between two looks at the workers
 
 
 def plan_job(job: EmbeddingJob, seen: ObservedJob, site: StagingSite) -> JobPlan:
@@ -191,7 +190,9 @@ class _Phases:
             return self._failed(current, pods)
         verdict = embedding(self.job, self.status, current, pods)
         changes = _changed(current, {"suspend": False, "parallelism": parallelism(self.job)})
-        return JobPlan(said(self.job, self.status, verdict), patch=tuple(filter(None, (changes,))), requeue_after=POLL)
+        return JobPlan(
+            said(self.job, self.status, verdict), patch=tuple(filter(None, (changes,))), requeue_after=PROGRESS_POLL
+        )
 
     def _count(self, current: JsonObject, pods: list[JsonObject]) -> None:
         """Take in what the workers say."""
