@@ -13,7 +13,7 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.controllers.progress import fetch_page
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
-from embedding_operator.controllers.services import cache_of, profiles_known
+from embedding_operator.controllers.services import cache_of, is_there, profiles_known
 from embedding_operator.controllers.status import now, seconds_since, write_status
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import PODS, Object, ObjectKey
@@ -65,7 +65,7 @@ async def _execute(context: Context, key: ObjectKey, obj: Object, plan: JobPlan)
         leftover = context.cache.get(ObjectKey("Job", key.namespace, name))
         if leftover is not None:
             await context.applier.delete(leftover)
-    if plan.create and not await _is_there(context, key, obj):
+    if plan.create and not await is_there(context, key, obj):
         return
     for child in plan.apply:
         await context.applier.apply(child)
@@ -75,18 +75,6 @@ async def _execute(context: Context, key: ObjectKey, obj: Object, plan: JobPlan)
         known = context.cache.get(ObjectKey("Job", key.namespace, name))
         if known is not None:
             await context.applier.patch(known, changes)
-
-
-async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
-    """Whether a job that is to get a child exists: the end of its Jobs may be told before its own, and what is made for
-    an owner that is gone is collected at once, again and again."""
-    there = await context.client.get(key)
-    if there is not None and there["metadata"]["uid"] == obj["metadata"]["uid"]:
-        return True
-    routing.gone(context, key, obj)
-    if there is not None:
-        routing.observed(context, there)
-    return False
 
 
 async def _say(context: Context, key: ObjectKey, obj: Object, job: EmbeddingJob, plan: JobPlan) -> None:

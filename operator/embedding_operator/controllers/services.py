@@ -44,7 +44,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         else:  # it may be there for long yet, and nobody's turn comes before all have been looked at
             turns.tell(context, key, APART)
         return None
-    if key in context.bereft and not await _is_there(context, key, obj):
+    if key in context.bereft and not await is_there(context, key, obj):
         return None
     try:
         service = EmbeddingService.from_dict(obj)
@@ -91,9 +91,9 @@ def _state(context: Context) -> tuple[int, int]:
     return context.cache.changes, len(context.absent)
 
 
-async def _is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
-    """Whether a service that lost a child exists: the end of its children may be told before its own, or in its place,
-    and what is made for an owner that is gone is collected at once, again and again."""
+async def is_there(context: Context, key: ObjectKey, obj: Object) -> bool:
+    """Whether a service or job that lost a child exists: the end of its children may be told before its own, or in its
+    place, and what is made for an owner that is gone is collected at once, again and again."""
     now = await context.client.get(key)
     context.bereft.discard(key)
     if now is not None and now["metadata"]["uid"] == obj["metadata"]["uid"]:
