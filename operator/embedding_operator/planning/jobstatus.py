@@ -15,6 +15,7 @@ from embedding_operator.planning.jobphases import parallelism
 from embedding_operator.planning.jobreport import Failure, Finish, failure
 from embedding_operator.planning.jobservice import in_words_of_job
 from embedding_operator.planning.pods import Trouble, condition_of, phase_of, trouble
+from embedding_operator.planning.stagereport import reason_of
 from embedding_operator.planning.verdict import Verdict
 
 _CONTROLLERS = {  # the Job controller's word for the end of a Job, and ours
@@ -152,7 +153,7 @@ def _last_attempt(pods: Sequence[JsonObject]) -> str:
 def _trouble(pods: Sequence[JsonObject], cache: str | None) -> Trouble | None:
     """Of pods that are yet to run: a Job makes others of those that failed, and says when that is enough."""
     found = trouble([pod for pod in pods if phase_of(pod) in ("Pending", "Running")], cache)
-    return replace(found, message=in_words_of_job(found.message)) if found is not None else None
+    return Trouble(reason_of(found), in_words_of_job(found.message)) if found is not None else None
 
 
 def _weights(job: EmbeddingJob, status: EmbeddingJobStatus, verdict: Verdict) -> list[Condition]:

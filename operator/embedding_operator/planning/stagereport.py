@@ -78,7 +78,7 @@ def newest_report(pods: Sequence[JsonObject]) -> Report | None:
 
 
 def reason_of(trouble: Trouble) -> Reason:
-    """Why a staging pod does not start. That the token's Secret, or its key, is missing a kubelet says in words."""
+    """Why a pod of a Job does not start. That a Secret of its, or a key of that, is missing a kubelet says in words."""
     words = trouble.message.lower()
     if trouble.reason is Reason.CRASH_LOOPING and "secret" in words and ("not found" in words or "find key" in words):
         return Reason.SECRET_NOT_FOUND

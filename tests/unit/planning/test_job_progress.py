@@ -62,6 +62,24 @@ def test_pods_that_cannot_start_are_told_in_the_schedulers_words() -> None:
     assert "1 of 4 workers running; pod " in cluster.message()
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ('secret "s3" not found', "SecretNotFound"),
+        ("couldn't find key token in Secret search/web", "SecretNotFound"),
+        ('configmap "ca" not found', "CrashLooping"),
+    ],
+)
+def test_a_secret_that_is_missing_is_told_by_its_own_reason(words: str, reason: str) -> None:
+    cluster = Cluster(job())
+    cluster.step()
+    waits = {"waiting": {"reason": "CreateContainerConfigError", "message": words}}
+    cluster.pod("split", phase="Pending", containerStatuses=[{"name": "driver", "state": waits}])
+    cluster.step()
+    assert cluster.conditions()["Ready"] == ("False", reason)
+    assert words in cluster.message()
+
+
 @pytest.mark.parametrize("phase", ["split", "embed"])
 def test_where_no_pods_are_made_it_is_told_who_says_why(phase: str) -> None:
     cluster = Cluster(job())
