@@ -16,6 +16,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -129,11 +130,16 @@ def bench(command: list[str], environment: dict[str, str], result: Path | None) 
     except OSError as error:
         raise BenchError("NoVllm", f"{command[0]} cannot be run: {error.strerror}", PERMANENT) from None
     assert process.stdout is not None
-    for line in process.stdout:
-        sys.stdout.buffer.write(line)
-        sys.stdout.flush()
-        said = (said + line)[-_TAIL:]
-    if process.wait() != 0:
+    try:
+        for line in process.stdout:
+            sys.stdout.buffer.write(line)
+            sys.stdout.flush()
+            said = (said + line)[-_TAIL:]
+        process.wait()
+    finally:
+        process.kill()  # where we are told to end; else it has ended
+        process.wait()
+    if process.returncode != 0:
         raise BenchError("BenchFailed", f"vllm bench serve ended with {process.returncode}: {last_words(said)}")
     if result is None:
         return {}
@@ -244,14 +250,21 @@ def leave(message: dict[str, Any], code: int) -> NoReturn:
     """The last words, and the end."""
     try:
         told = Path(os.environ.get("EMBEDDING_OPERATOR_TERMINATION_LOG", TERMINATION_LOG))
-        told.write_text(json.dumps(message, separators=(",", ":")), encoding="utf-8")
+        told.write_text(json.dumps(message, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     except OSError as error:
         print(f"the termination message cannot be written: {error}", file=sys.stderr)
         code = code or TRY_AGAIN
     sys.exit(code)
 
 
+def end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
 def main() -> NoReturn:
+    # a container's first process is not ended by a signal that it does not handle, and its load would go on until it is
+    # killed, beside that of the benchmark whose turn is next
+    signal.signal(signal.SIGTERM, end)
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--url", required=True, help="the server, without a path")
     parser.add_argument("--prompts", type=int, required=True, help="inputs in each repeat")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import datetime
 import json
+import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -43,7 +45,10 @@ if "--save-result" in words:
     result |= json.loads(os.environ.get("FAKE_RESULT", "{}"))
     pathlib.Path(value("--result-dir"), value("--result-filename")).write_text(json.dumps(result))
 if os.environ.get("FAKE_FAILS"):
-    sys.exit("Traceback of it\\n  in a file\\nValueError: no such model")
+    sys.exit("Traceback of it\\n  in a file\\nValueError: " + os.environ["FAKE_FAILS"])
+if os.environ.get("FAKE_HANGS"):
+    print("pid", os.getpid(), flush=True)
+    __import__("time").sleep(60)
 """
 
 
@@ -74,22 +79,27 @@ class Pod:
         (directory / "vllm").chmod(0o755)
         (directory / "drive.py").write_text(SOURCE)
 
-    def run(self, url: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def start(self, url: str, *options: str, **environment: str) -> subprocess.Popen[str]:
         words = ["--url", url, "--prompts", "100", "--repeats", "2", *options, "--"]
         load = [str(self.directory / "vllm"), "bench", "serve", "--backend", "openai-embeddings"]
-        return subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-I", "drive.py", *words, *load],
             cwd=self.directory,
             env={"EMBEDDING_OPERATOR_TERMINATION_LOG": str(self.directory / "said"), **environment},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
+
+    def run(self, url: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        with self.start(url, *options, **environment) as process:
+            out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     @property
     def said(self) -> Any:
         """The termination message."""
-        text = (self.directory / "said").read_text()
+        text = (self.directory / "said").read_bytes()
         assert len(text) <= 4096
         return json.loads(text)
 
@@ -173,8 +183,24 @@ def refusal(pod: Pod, ended: subprocess.CompletedProcess[str], code: int) -> tup
 
 
 def test_what_vllm_cannot_do_is_told_in_its_last_words(pod: Pod, server: HTTPServer) -> None:
-    reason, message = refusal(pod, pod.run(url(server), FAKE_FAILS="yes"), 1)
+    reason, message = refusal(pod, pod.run(url(server), FAKE_FAILS="no such model"), 1)
     assert (reason, message) == ("BenchFailed", "vllm bench serve ended with 1: ValueError: no such model")
+
+
+def test_last_words_in_any_script_fit_into_the_termination_message(pod: Pod, server: HTTPServer) -> None:
+    reason, message = refusal(pod, pod.run(url(server), FAKE_FAILS="\N{PILE OF POO}" * 1000, PYTHONUTF8="1"), 1)
+    assert reason == "BenchFailed"
+    assert message.endswith("\N{PILE OF POO}")
+
+
+def test_a_pod_that_is_deleted_sends_no_more_and_does_not_wait_to_be_killed(pod: Pod, server: HTTPServer) -> None:
+    with pod.start(url(server), FAKE_HANGS="yes") as process:
+        assert process.stdout is not None
+        load = next(int(line.split()[1]) for line in process.stdout if line.startswith("pid"))
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM  # handled: a container's first process is not ended else
+    with pytest.raises(ProcessLookupError):
+        os.kill(load, 0)
 
 
 def test_a_result_that_lacks_figures_is_none(pod: Pod, server: HTTPServer) -> None:
