@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from embedding_operator.api.benchmark import EmbeddingBenchmark, Measured, Result
 from embedding_operator.planning.benchloads import told
@@ -33,6 +34,10 @@ class Point:
     def share(self) -> float:
         """Requests a second of one replica."""
         return float(self.result.requests_per_second or 0) / self.replicas
+
+    def needed(self, rate: float) -> int:
+        """So many replicas do a rate if each does its share. Not in floats: they make one more of a whole number."""
+        return math.ceil(Fraction(str(rate)) * self.replicas / Fraction(self.result.requests_per_second or 0))
 
     @property
     def p99(self) -> float:
@@ -69,7 +74,7 @@ def advise(benchmarks: Sequence[EmbeddingBenchmark], rate: float, p99: float) ->
             "less at a time, or with other settings"
         )
     by_settings = {point.settings: _most(one for one in fast if one.settings == point.settings) for point in fast}
-    ranked = sorted((math.ceil(rate / point.share), point.p99, at) for at, point in enumerate(by_settings.values()))
+    ranked = sorted((point.needed(rate), point.p99, at) for at, point in enumerate(by_settings.values()))
     chosen = list(by_settings.values())
     needed, _, first = ranked[0]
     return Advice(

@@ -47,6 +47,13 @@ def test_the_fewest_replicas_by_a_point_that_was_measured(rate: float, p99: floa
     assert len(advice.points) == 4
 
 
+@pytest.mark.parametrize(
+    ("measured", "rate", "replicas"), [(181.23, 543.69, 12), (247.89, 1239.45, 20), (269.34, 2693.4, 40)]
+)
+def test_so_many_times_the_rate_takes_so_many_times_the_replicas(measured: float, rate: float, replicas: int) -> None:
+    assert advise([curve("point", (measured, 100.0))], rate, 100).replicas == replicas
+
+
 def refused(*given: EmbeddingBenchmark, p99: float = 2000) -> str:
     with pytest.raises(AdviceError) as error:
         advise(given, 500, p99)
