@@ -8,6 +8,7 @@ from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Condition
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import seconds_since, write_status
@@ -116,14 +117,15 @@ def _waits(obj: Object) -> bool:
 
 
 async def _look(context: Context, key: ObjectKey, benchmark: EmbeddingBenchmark) -> None:
-    """Take in the pods of the run, those of the service and the service itself as the API server knows them."""
+    """Take in the pods of the run, those of the service and the service itself as the API server knows them. For all
+    others these are news as any: the watch will not tell them once more."""
     service = benchmark.spec.service_ref.name
     for selector in (f"{names.BENCHMARK_LABEL}={key.name}", f"{names.SERVICE_LABEL}={service}"):
         for pod in (await context.client.list(PODS, key.namespace, selector)).items:
-            context.cache.upsert(pod)
+            routing.observed(context, pod)
     found = await context.client.get(ObjectKey(names.EMBEDDING_SERVICE, key.namespace, service))
     if found is not None:
-        context.cache.upsert(found)
+        routing.observed(context, found)
 
 
 async def _execute(context: Context, key: ObjectKey, plan: BenchmarkPlan) -> None:
