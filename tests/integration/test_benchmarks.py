@@ -96,7 +96,7 @@ def test_one_benchmark_at_a_time_and_nothing_is_written_while_they_wait(shared: 
     shared.measure("second")
     until(lambda: shared.reason("second") == "WaitingForTurn")
     assert shared.condition("embbench", "second")["message"] == "EmbeddingBenchmark first measures qwen"
-    until(lambda: "is under way" not in shared.reason("first"))
+    until(lambda: "its pod has not started yet" in shared.condition("embbench", "first")["message"])
     before = versions(shared.items("embbench"))
     shared.kubectl("annotate", "emb", "qwen", "somebody=looks", "--overwrite")  # all is looked at once more
     shared.measure("third")
@@ -145,6 +145,24 @@ def test_a_run_that_cannot_be_done_needs_a_person_and_goes_on_when_its_job_is_de
     until(lambda: shared.reason("failing") == "Measured")
 
 
+def test_who_is_tried_again_waits_while_another_measures_and_is_next(shared: Bench) -> None:
+    """Two loads at a time would be worth nothing, and neither would know of the other."""
+    shared.measure("again", sweep={"maxConcurrency": [1, 2]})
+    shared.end("again", {"repeats": [NUMBERS]})
+    shared.end("again", {"reason": "OutputRefused", "message": "cannot be kept"}, run=2, code=3)
+    until(lambda: shared.reason("again") == "BenchmarkFailed")
+    failed = next(job for job in shared.jobs("again") if job["metadata"]["name"].endswith("-2"))
+    shared.measure("between", sweep={"maxConcurrency": [1, 2]})
+    shared.pod("between")
+    shared.kubectl("delete", "job", failed["metadata"]["name"])
+    until(lambda: shared.reason("again") == "WaitingForTurn")
+    assert shared.condition("embbench", "again")["message"] == "EmbeddingBenchmark between measures qwen"
+    shared.end("between", {"repeats": [NUMBERS]})
+    shared.end("again", {"repeats": [NUMBERS]}, run=2)
+    shared.end("between", {"repeats": [NUMBERS]}, run=2)
+    until(lambda: shared.reason("again") == shared.reason("between") == "Measured")
+
+
 def test_a_benchmark_waits_for_its_service_and_everything_goes_with_it(
     control_plane: ControlPlane, operator: OperatorProcess
 ) -> None:
@@ -165,15 +183,16 @@ def test_a_benchmark_waits_for_its_service_and_everything_goes_with_it(
     until(lambda: not [*namespace.items("job", selector), *namespace.items("configmap", selector)])
 
 
-def test_what_is_measured_outlives_the_operator(control_plane: ControlPlane, shared: Bench) -> None:
+def test_what_is_measured_outlives_the_operator(operator: OperatorProcess, shared: Bench) -> None:
     """Figures are in the status, and the Job remembers what it began to measure: nobody else has to."""
     shared.measure("kept", sweep={"maxConcurrency": [1, 2]})
     shared.end("kept", {"repeats": [NUMBERS]})
     shared.pod("kept", run=2)
     first = shared.result("kept")
-    for job in shared.jobs("kept"):
-        if job["metadata"]["name"].endswith("-1"):
-            shared.kubectl("delete", "job", job["metadata"]["name"])  # as its time to live does
+    job = next(job for job in shared.jobs("kept") if job["metadata"]["name"].endswith("-1"))
+    operator.kill()
+    shared.kubectl("delete", "job", job["metadata"]["name"])  # as its time to live does
     shared.end("kept", {"repeats": [NUMBERS]}, run=2)
+    operator.start()
     until(lambda: shared.reason("kept") == "Measured")
     assert shared.result("kept") == first

@@ -6,7 +6,6 @@ from embedding_operator import benchmark as script
 from embedding_operator.api import names
 from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.api.codec import ApiValueError
-from embedding_operator.api.conditions import Condition
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
@@ -20,6 +19,7 @@ from embedding_operator.planning.benchplan import (
     BenchmarkPlan,
     ObservedBenchmark,
     has_ended_unheard,
+    is_in_line,
     is_over,
     plan_benchmark,
     service_name,
@@ -53,12 +53,9 @@ async def _reconcile(context: Context, key: ObjectKey, obj: Object, benchmark: E
         problem = problem_of(error)
         if problem is None:
             raise
-        await _say(context, obj, benchmark, plan_benchmark(benchmark, replace(seen, refused=problem)))
+        await _say(context, key, obj, benchmark, plan_benchmark(benchmark, replace(seen, refused=problem)))
         return try_again(error)
-    await _say(context, obj, benchmark, plan)
-    if is_over(plan.status.conditions) and not is_over(benchmark.status.conditions):
-        for other in context.cache.keys(names.EMBEDDING_BENCHMARK, key.namespace):
-            context.queue.add(other)
+    await _say(context, key, obj, benchmark, plan)
     return plan.requeue_after
 
 
@@ -72,7 +69,7 @@ def observe(context: Context, key: ObjectKey, benchmark: EmbeddingBenchmark, obj
         service=_service(context, key.namespace, name),
         revisions=[parsed for parsed in map(revision.parse, map(unpacked, stored)) if parsed],
         servers=context.cache.list("Pod", key.namespace, served),
-        jobs=context.cache.list("Job", key.namespace, labels),
+        jobs=_jobs(context, key),
         pods=context.cache.list("Pod", key.namespace, labels),
         ahead=_ahead(context, key, obj, name),
         age=seconds_since(obj["metadata"].get("creationTimestamp")),
@@ -91,29 +88,19 @@ def _service(context: Context, namespace: str, name: str) -> EmbeddingService | 
 
 def _ahead(context: Context, key: ObjectKey, obj: Object, service: str) -> str:
     """The benchmark of the same service whose turn it is; empty where that is this one."""
-    first = turn_of(obj, begun=_has_begun(context, key, obj))
-    ahead = ""
+    first, ahead = turn_of(obj, _jobs(context, key)), ""
     for other in context.cache.keys(names.EMBEDDING_BENCHMARK, key.namespace):
-        found = context.cache.get(other)
-        if other == key or found is None or service_name(found) != service or not _waits(found):
+        found, jobs = context.cache.get(other), _jobs(context, other)
+        if other == key or found is None or service_name(found) != service or not is_in_line(found, jobs):
             continue
-        turn = turn_of(found, begun=_has_begun(context, other, found))
+        turn = turn_of(found, jobs)
         if turn < first:
             first, ahead = turn, other.name
     return ahead
 
 
-def _has_begun(context: Context, key: ObjectKey, obj: Object) -> bool:
-    labels = {names.BENCHMARK_LABEL: key.name}
-    return bool((obj.get("status") or {}).get("results")) or bool(context.cache.list("Job", key.namespace, labels))
-
-
-def _waits(obj: Object) -> bool:
-    try:
-        conditions = [Condition.from_dict(one) for one in (obj.get("status") or {}).get("conditions") or ()]
-    except ApiValueError:
-        return False
-    return not obj["metadata"].get("deletionTimestamp") and not is_over(conditions)
+def _jobs(context: Context, key: ObjectKey) -> list[Object]:
+    return context.cache.list("Job", key.namespace, {names.BENCHMARK_LABEL: key.name})
 
 
 async def _look(context: Context, key: ObjectKey, benchmark: EmbeddingBenchmark) -> None:
@@ -140,5 +127,13 @@ async def _execute(context: Context, key: ObjectKey, plan: BenchmarkPlan) -> Non
             await context.applier.create(child)
 
 
-async def _say(context: Context, obj: Object, benchmark: EmbeddingBenchmark, plan: BenchmarkPlan) -> None:
-    await write_status(context, obj, benchmark.status.conditions, plan.status.conditions, plan.status.to_dict())
+async def _say(
+    context: Context, key: ObjectKey, obj: Object, benchmark: EmbeddingBenchmark, plan: BenchmarkPlan
+) -> None:
+    """Write the status, and see to it that whoever's turn it is now is looked at."""
+    before, after = benchmark.status.conditions, plan.status.conditions
+    await write_status(context, obj, before, after, plan.status.to_dict())
+    if is_over(after) and not is_over(before):
+        routing.wake_benchmarks(context, key.namespace, benchmark.spec.service_ref.name)
+    if plan.waits_for:
+        context.queue.add(ObjectKey(names.EMBEDDING_BENCHMARK, key.namespace, plan.waits_for))

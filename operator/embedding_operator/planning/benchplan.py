@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from embedding_operator.api.benchmark import Best, EmbeddingBenchmark, EmbeddingBenchmarkStatus, Load, Result
+from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService
@@ -22,7 +23,6 @@ from embedding_operator.planning.revision import Revision, revision_of
 from embedding_operator.planning.verdict import Verdict
 
 COMPANY = 15  # seconds in which what is applied together has come
-LOOK_AGAIN = 15.0
 _SHOWN = 3  # disturbed runs in a message
 
 
@@ -43,11 +43,13 @@ class ObservedBenchmark:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkPlan:
-    """What to create, in this order; which Jobs to delete (kind and name), the status, and when to look again."""
+    """What to create, in this order; which Jobs to delete (kind and name), the status, which benchmark this one
+    waits for, and when to look again."""
 
     status: EmbeddingBenchmarkStatus
     create: tuple[JsonObject, ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
+    waits_for: str = ""
     requeue_after: float | None = None
 
 
@@ -91,9 +93,8 @@ def _start(benchmark: EmbeddingBenchmark, seen: ObservedBenchmark, run: int, loa
         plan = _said(benchmark, done, Verdict(Reason.SERVICE_NOT_FOUND, message, stalled=not young))
         return replace(plan, requeue_after=float(COMPANY)) if young else plan
     if seen.ahead:
-        return _said(
-            benchmark, done, Verdict(Reason.WAITING_FOR_TURN, f"EmbeddingBenchmark {seen.ahead} measures {name}")
-        )
+        verdict = Verdict(Reason.WAITING_FOR_TURN, f"EmbeddingBenchmark {seen.ahead} measures {name}")
+        return replace(_said(benchmark, done, verdict), waits_for=seen.ahead)
     subject = subject_of(seen)
     if isinstance(subject, str):
         verdict = Verdict(Reason.WAITING_FOR_SERVICE, f"{_which(benchmark, run, load)} waits: {subject}")
@@ -225,10 +226,24 @@ def _valid(done: Sequence[Result], generation: int | None) -> list[Condition]:
     return [Condition(Type.VALID, "False", Reason.DISTURBED, "; ".join(bad[:_SHOWN]) + more, generation)]
 
 
-def turn_of(benchmark: JsonObject, *, begun: bool) -> tuple[bool, str, str]:
-    """How benchmarks of one service queue: who has begun goes on, then who came first."""
-    metadata = benchmark["metadata"]
-    return (not begun, str(metadata.get("creationTimestamp") or ""), str(metadata["name"]))
+def turn_of(benchmark: JsonObject, jobs: Sequence[JsonObject]) -> tuple[bool, bool, str, str]:
+    """How benchmarks of one service queue: nobody comes between one and its Job, who has begun goes on, then who came
+    first."""
+    metadata, begun = benchmark["metadata"], jobs or (benchmark.get("status") or {}).get("results")
+    return (not _runs(jobs), not begun, str(metadata.get("creationTimestamp") or ""), str(metadata["name"]))
+
+
+def is_in_line(benchmark: JsonObject, jobs: Sequence[JsonObject]) -> bool:
+    """Whether a stored benchmark may keep others from their turn. Whatever its status says, one whose Job runs does."""
+    try:
+        conditions = [Condition.from_dict(one) for one in (benchmark.get("status") or {}).get("conditions") or ()]
+    except ApiValueError:
+        return _runs(jobs)
+    return _runs(jobs) or not (benchmark["metadata"].get("deletionTimestamp") or is_over(conditions))
+
+
+def _runs(jobs: Sequence[JsonObject]) -> bool:
+    return any(not (has_condition(job, "Complete") or has_condition(job, "Failed")) for job in jobs)
 
 
 def service_name(benchmark: JsonObject) -> str:

@@ -6,6 +6,7 @@ from typing import Any, cast
 from embedding_operator.api import names
 from embedding_operator.controllers.benchmarks import reconcile_benchmark
 from embedding_operator.controllers.context import Context
+from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.paging import Listing
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning import revision
@@ -20,7 +21,7 @@ SERVICE = ObjectKey(names.EMBEDDING_SERVICE, "search", "qwen")
 class Server:
     """An API server that takes what is applied, or refuses it, and knows of these pods and this service."""
 
-    def __init__(self, refusal: Exception | None = None) -> None:
+    def __init__(self, refusal: ApiError | None = None) -> None:
         self.refusal = refusal
         self.pods: list[dict[str, Any]] = []
         self.service: dict[str, Any] = {}
@@ -77,6 +78,25 @@ async def woken(context: Context) -> list[ObjectKey]:
         keys.append(await context.queue.get())
         context.queue.done(keys[-1])
     return keys
+
+
+def reason(server: Server, name: str) -> str:
+    return str(server.statuses[name]["conditions"][0]["reason"])
+
+
+async def test_who_waits_for_its_turn_sees_to_it_that_the_one_before_is_looked_at() -> None:
+    """Else both would wait, where a Job was deleted and the turn is that of one who was told to wait."""
+    context = standing(server := Server())
+    await reconcile_benchmark(context, YOUNG)
+    assert reason(server, "young") == "WaitingForTurn"
+    assert await woken(context) == [OLD]
+
+
+async def test_a_benchmark_that_is_refused_gives_its_turn_to_the_next() -> None:
+    context = standing(server := Server(ApiError(422, "Invalid", "no such field")))
+    await reconcile_benchmark(context, OLD)
+    assert reason(server, "old") == "ApplyRefused"
+    assert YOUNG in await woken(context)
 
 
 async def test_what_is_learned_at_the_end_of_a_run_is_news_for_the_service_too() -> None:

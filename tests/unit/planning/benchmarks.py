@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from embedding_operator.api.benchmark import EmbeddingBenchmark
+from embedding_operator.api.conditions import Condition
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning.benchplan import BenchmarkPlan, ObservedBenchmark, plan_benchmark
 from embedding_operator.planning.revision import Revision
@@ -13,6 +14,7 @@ from tests.unit.planning import given
 JsonObject = dict[str, Any]
 RUN: JsonObject = {"dataset": "random", "inputTokens": 200, "prompts": 1000}
 SERVING = {"type": "Ready", "status": "True", "reason": "Serving", "message": "4 of 4 replicas serving on 2 nodes"}
+UNREADY = {"type": "Ready", "status": "False", "reason": "RollingOut", "message": "1 of 4 replicas are new"}
 NUMBERS = [1000, 0, 200000, 20.0, 50.0, 10000.0, 900.0, 850.0, 1500.0, 1900.0]
 """What the script in the pod says of one repeat."""
 
@@ -111,3 +113,25 @@ def measured(before: EmbeddingBenchmark, *repeats: list[float], **observed: Any)
 def after(before: EmbeddingBenchmark, planned: BenchmarkPlan) -> EmbeddingBenchmark:
     """The benchmark with the status that was planned."""
     return replace(before, status=planned.status)
+
+
+def ready(planned: BenchmarkPlan) -> tuple[str, str, str]:
+    """Its condition Ready: status, reason and message."""
+    one = planned.status.conditions[0]
+    return one.status, one.reason, one.message
+
+
+def condition(planned: BenchmarkPlan, kind: str) -> Condition | None:
+    """A condition that was planned, if there is one of that type."""
+    return next((one for one in planned.status.conditions if one.type == kind), None)
+
+
+def arguments(planned: BenchmarkPlan) -> list[str]:
+    """The words of the Job's pod."""
+    words: list[str] = job_of(planned)["spec"]["template"]["spec"]["containers"][0]["args"]
+    return words
+
+
+def after_flag(words: list[str], flag: str) -> str:
+    """What stands behind a flag."""
+    return words[words.index(flag) + 1]
