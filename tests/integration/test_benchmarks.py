@@ -152,6 +152,7 @@ def test_who_is_tried_again_waits_while_another_measures_and_is_next(shared: Ben
     shared.end("again", {"reason": "OutputRefused", "message": "cannot be kept"}, run=2, code=3)
     until(lambda: shared.reason("again") == "BenchmarkFailed")
     failed = next(job for job in shared.jobs("again") if job["metadata"]["name"].endswith("-2"))
+    assert "ttlSecondsAfterFinished" not in failed["spec"]  # it stays, or the run would begin again by itself
     shared.measure("between", sweep={"maxConcurrency": [1, 2]})
     shared.pod("between")
     shared.kubectl("delete", "job", failed["metadata"]["name"])
@@ -190,6 +191,7 @@ def test_what_is_measured_outlives_the_operator(operator: OperatorProcess, share
     shared.pod("kept", run=2)
     first = shared.result("kept")
     job = next(job for job in shared.jobs("kept") if job["metadata"]["name"].endswith("-1"))
+    assert job["spec"]["ttlSecondsAfterFinished"] == 86400
     operator.kill()
     shared.kubectl("delete", "job", job["metadata"]["name"])  # as its time to live does
     shared.end("kept", {"repeats": [NUMBERS]}, run=2)

@@ -120,6 +120,10 @@ async def _execute(context: Context, key: ObjectKey, plan: BenchmarkPlan) -> Non
         leftover = context.cache.get(ObjectKey(kind, key.namespace, name))
         if leftover is not None:
             await context.applier.delete(leftover)
+    for name, changes in plan.patch:
+        known = context.cache.get(ObjectKey("Job", key.namespace, name))
+        if known is not None:
+            await context.applier.patch(known, changes)
     for child in plan.create:
         if child["kind"] == CONFIG_MAPS.kind:
             await context.applier.apply(child)

@@ -115,7 +115,6 @@ def job(benchmark: EmbeddingBenchmark, run: int, load: Load, subject: Subject, s
         "spec": {
             "backoffLimit": 2,
             "activeDeadlineSeconds": _LONGEST,
-            "ttlSecondsAfterFinished": 86400,
             "podFailurePolicy": {
                 "rules": [
                     {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [PERMANENT_EXIT_CODE]}},

@@ -23,6 +23,7 @@ from embedding_operator.planning.revision import Revision, revision_of
 from embedding_operator.planning.verdict import Verdict
 
 COMPANY = 15  # seconds in which what is applied together has come
+KEPT = 86400  # seconds in which the Job of a run that is done stays, for its log
 _SHOWN = 3  # disturbed runs in a message
 
 
@@ -43,12 +44,13 @@ class ObservedBenchmark:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkPlan:
-    """What to create, in this order; which Jobs to delete (kind and name), the status, which benchmark this one
-    waits for, and when to look again."""
+    """What to create, in this order; which Jobs to delete (kind and name) and to change (by name), the status, which
+    benchmark this one waits for, and when to look again."""
 
     status: EmbeddingBenchmarkStatus
     create: tuple[JsonObject, ...] = ()
     delete: tuple[tuple[str, str], ...] = ()
+    patch: tuple[tuple[str, JsonObject], ...] = ()
     waits_for: str = ""
     requeue_after: float | None = None
 
@@ -153,10 +155,12 @@ def _finish(
         )
         return replace(_said(benchmark, done, verdict), delete=(("Job", name_of(current)),))
     done = (*done, result(run, load, current, report, subject_of(seen)))
+    # only now: were the Job of a run that failed to go by itself, its load would come again that no person asked for
+    goes = ((name_of(current), {"spec": {"ttlSecondsAfterFinished": KEPT}}),)
     if len(done) == len(loads(benchmark)):
-        return _said(benchmark, done, _measured(done))
+        return replace(_said(benchmark, done, _measured(done)), patch=goes)
     verdict = Verdict(Reason.MEASURING, f"run {run} of {len(loads(benchmark))} is done, the next begins")
-    return replace(_said(benchmark, done, verdict), requeue_after=0.0)
+    return replace(_said(benchmark, done, verdict), patch=goes, requeue_after=0.0)
 
 
 def _failed(

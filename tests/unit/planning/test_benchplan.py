@@ -110,6 +110,17 @@ def test_while_it_runs_it_says_what_it_waits_for() -> None:
     assert ready(plan_benchmark(benchmark(), seen(jobs=[job], pods=[pod])))[1] == "Unschedulable"
 
 
+def test_a_job_goes_by_itself_only_when_its_figures_are_kept() -> None:
+    """One that failed stays for as long as a person leaves it: without it, the run would begin once more."""
+    job = job_of(plan_benchmark(benchmark(), seen()))
+    assert "ttlSecondsAfterFinished" not in job["spec"]
+    goes = ((job["metadata"]["name"], {"spec": {"ttlSecondsAfterFinished": 86400}}),)
+    assert measured(benchmark()).patch == goes
+    assert measured(benchmark(sweep={"maxConcurrency": [1, 8]})).patch == goes
+    failed, pod = ended(job, {"reason": "Unreachable", "message": "no answer"}, failed=True)
+    assert plan_benchmark(benchmark(), seen(jobs=[failed], pods=[pod])).patch == ()
+
+
 RUNS: dict[str, Any] = {"status": {}}
 FAILED = {"status": {"conditions": [{"type": "Failed", "status": "True"}]}}
 COMPLETE = {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
