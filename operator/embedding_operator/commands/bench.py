@@ -7,14 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from embedding_operator.api import names
 from embedding_operator.api.benchmark import EmbeddingBenchmark
-from embedding_operator.api.codec import ApiValueError
 from embedding_operator.commands import CommandError, argvalues, benching, comparing, curve, figures, options
 from embedding_operator.commands.session import Session, with_cluster
 from embedding_operator.commands.shown import STALLED, condition, standing
 from embedding_operator.commands.terminal import Screen
-from embedding_operator.kube.resources import Object
 
 SHOW, COMPARE = "show", "compare"
 
@@ -37,8 +34,8 @@ examples:
   {prog} bench show table
   {prog} bench compare before after
 
-It takes the rights to get embeddingservices and to create and get embeddingbenchmarks; with the right to get pods/log \
-it shows how far a run is.
+It takes the rights to get embeddingservices and to create and get embeddingbenchmarks; with the rights to list pods \
+and to get pods/log it shows how far a run is.
 exit codes: 0 measured, 1 it cannot be done or some figures are worthless, 2 wrong arguments.
 """
     parser.add_argument("names", nargs="+", metavar="NAME", help="an EmbeddingService; or what stands above")
@@ -117,10 +114,10 @@ async def _measure(session: Session, arguments: argparse.Namespace, name: str) -
 
 
 async def _show(session: Session, arguments: argparse.Namespace, name: str) -> int:
-    obj = await _benchmark(session, name)
+    obj = await benching.stored(session, name)
     if standing(obj) not in benching.OVER:
         obj = await benching.follow(session, obj, Screen(sys.stderr))
-    benchmark = _view(obj)
+    benchmark = benching.view_of(obj)
     if arguments.svg is not None:
         _draw(benchmark, arguments.svg)
     if arguments.output == "json":
@@ -134,7 +131,7 @@ async def _show(session: Session, arguments: argparse.Namespace, name: str) -> i
 
 
 async def _compare(session: Session, arguments: argparse.Namespace) -> int:
-    before, after = [_view(await _benchmark(session, _named(word))) for word in arguments.names[1:]]
+    before, after = [benching.view_of(await benching.stored(session, _named(word))) for word in arguments.names[1:]]
     for one in (before, after):
         if not one.status.results:
             raise CommandError(
@@ -149,22 +146,6 @@ async def _compare(session: Session, arguments: argparse.Namespace) -> int:
         screen = Screen(sys.stdout)
         screen.print(comparing.compared(before, after, screen))
     return 0
-
-
-async def _benchmark(session: Session, name: str) -> Object:
-    found = await session.client.get(session.key(names.EMBEDDING_BENCHMARK, name))
-    if found is None:
-        raise CommandError(
-            f"embbench/{name}: there is no such EmbeddingBenchmark in namespace {session.namespace} (-n names another)"
-        )
-    return found
-
-
-def _view(obj: Object) -> EmbeddingBenchmark:
-    try:
-        return EmbeddingBenchmark.from_dict(obj)
-    except ApiValueError as error:
-        raise CommandError(f"embbench/{obj['metadata']['name']} cannot be read: {error}") from None
 
 
 def _draw(benchmark: EmbeddingBenchmark, path: Path) -> None:

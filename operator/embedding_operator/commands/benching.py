@@ -1,4 +1,4 @@
-"""Makes an EmbeddingBenchmark from the command line, and follows one to its end."""
+"""Makes an EmbeddingBenchmark from the command line, reads one, and follows one to its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 import yaml
 
 from embedding_operator.api import names
+from embedding_operator.api.benchmark import EmbeddingBenchmark
+from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.json import JsonObject
+from embedding_operator.commands import CommandError
 from embedding_operator.commands.session import Session
 from embedding_operator.commands.shown import READY, STALLED, condition, standing, status_of
 from embedding_operator.commands.status import redraw
@@ -52,6 +55,24 @@ def manifest(service: Object, arguments: argparse.Namespace) -> JsonObject:
     }
 
 
+async def stored(session: Session, name: str) -> Object:
+    """The EmbeddingBenchmark of that name. Raises CommandError where there is none."""
+    found = await session.client.get(session.key(names.EMBEDDING_BENCHMARK, name))
+    if found is None:
+        raise CommandError(
+            f"embbench/{name}: there is no such EmbeddingBenchmark in namespace {session.namespace} (-n names another)"
+        )
+    return found
+
+
+def view_of(obj: Object) -> EmbeddingBenchmark:
+    """What it says. Raises CommandError where that cannot be read."""
+    try:
+        return EmbeddingBenchmark.from_dict(obj)
+    except ApiValueError as error:
+        raise CommandError(f"embbench/{obj['metadata']['name']} cannot be read: {error}") from None
+
+
 def print_manifest(made: JsonObject) -> None:
     """As YAML, to be applied."""
     yaml.safe_dump(made, sys.stdout, sort_keys=False, allow_unicode=True)
@@ -60,7 +81,6 @@ def print_manifest(made: JsonObject) -> None:
 async def follow(session: Session, obj: Object, screen: Screen) -> Object:
     """Show how far it is until it is done or needs a person; what is measured goes on if we are interrupted."""
     name = str(obj["metadata"]["name"])
-    key = session.key(names.EMBEDDING_BENCHMARK, name)
     screen.print([f"embbench/{name}: interrupt this as you like, and see it again with `bench show {name}`"])
     before: list[str] = []
     while standing(obj) not in OVER:
@@ -70,7 +90,7 @@ async def follow(session: Session, obj: Object, screen: Screen) -> Object:
         before = now
         await asyncio.sleep(EVERY)
         try:
-            obj = await session.client.get(key) or obj
+            obj = await stored(session, name)
         except ApiError as error:
             if not error.is_temporary:
                 raise

@@ -7,10 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
-from embedding_operator.api import names
-from embedding_operator.api.benchmark import EmbeddingBenchmark
-from embedding_operator.api.codec import ApiValueError
-from embedding_operator.commands import CommandError, argvalues, options
+from embedding_operator.commands import CommandError, argvalues, benching, options
 from embedding_operator.commands.comparing import settings
 from embedding_operator.commands.figures import noise
 from embedding_operator.commands.session import Session, with_cluster
@@ -55,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _plan(session: Session, arguments: argparse.Namespace) -> int:
-    benchmarks = [await _benchmark(session, name) for name in dict.fromkeys(arguments.benchmarks)]
+    named = dict.fromkeys(arguments.benchmarks)
+    benchmarks = [benching.view_of(await benching.stored(session, name)) for name in named]
     try:
         advice = advise(benchmarks, arguments.rate, arguments.p99)
     except AdviceError as error:
@@ -66,18 +64,6 @@ async def _plan(session: Session, arguments: argparse.Namespace) -> int:
         screen = Screen(sys.stdout)
         screen.print(shown(advice, arguments.rate, arguments.p99, screen))
     return 0
-
-
-async def _benchmark(session: Session, name: str) -> EmbeddingBenchmark:
-    found = await session.client.get(session.key(names.EMBEDDING_BENCHMARK, name))
-    if found is None:
-        raise CommandError(
-            f"embbench/{name}: there is no such EmbeddingBenchmark in namespace {session.namespace} (-n names another)"
-        )
-    try:
-        return EmbeddingBenchmark.from_dict(found)
-    except ApiValueError as error:
-        raise CommandError(f"embbench/{name} cannot be read: {error}") from None
 
 
 def shown(advice: Advice, rate: float, p99: float, screen: Screen) -> list[str]:

@@ -18,6 +18,7 @@ from embedding_operator.cli import main
 from embedding_operator.commands import benching, comparing, curve, figures
 from embedding_operator.commands.comparing import BETTER, SAME, UNKNOWN, WORSE, verdict
 from embedding_operator.commands.terminal import Screen
+from embedding_operator.planning.benchplan import subject_of
 from tests.unit.commands.apiserver import ApiServer, pod, running, service
 from tests.unit.planning import benchmarks
 from tests.unit.planning.benchmarks import NUMBERS, benchmark, measured
@@ -110,8 +111,6 @@ def test_a_comparison_says_what_changed_and_what_came_of_it() -> None:
     after = named("after", benchmark(), *faster(1.5))
     (result,) = after.status.results or ()
     subject = benchmarks.seen(revisions=tuned, servers=benchmarks.servers(tuned[0]))
-    from embedding_operator.planning.benchplan import subject_of
-
     changed = subject_of(subject)
     assert not isinstance(changed, str)
     after = replace(after, status=replace(after.status, results=(replace(result, service=changed.measured()),)))
@@ -210,6 +209,15 @@ def test_a_run_is_followed_with_what_its_pod_says(tmp_path: Path, capsys: pytest
     assert "[........................]   0 %  0 of 1 runs" in shown.err
     assert "all at once); repeat 2 of 3: 1000 prompts" in shown.err
     assert "Serving Benchmark Result" in shown.out
+
+
+def test_one_that_is_deleted_is_followed_no_longer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = {"conditions": [{"type": "Ready", "status": "False", "reason": "Measuring", "message": "run 1 of 1"}]}
+    under_way = stored(benchmark()) | {"status": status}
+    server = ApiServer(first={"embeddingbenchmarks/table": [under_way, under_way]})
+    with running(server, tmp_path) as kubeconfig:
+        assert main(["bench", "show", "table", "--kubeconfig", kubeconfig]) == 1
+    assert "embbench/table: there is no such EmbeddingBenchmark" in capsys.readouterr().err
 
 
 def test_two_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
