@@ -4,6 +4,7 @@ The handlers of all watches come here: take the object into the cache, add keys 
 """
 
 import json
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -44,9 +45,10 @@ def observed(context: Context, obj: Object, *, shaped: bool = False) -> None:
         for cache in context.users.caches_of(key):  # it may want another stager or another end for its weights
             _count_users(context, cache)
     if known is not None and key.kind in _CHILDREN:
-        for parent in _enqueue_parents(context, key, known):  # somebody may have taken the label off that says whose
-            if key.kind == "Pod" and _owner(known) != _owner(obj):
-                users_changed(context, parent)
+        parents = _enqueue_parents(context, key, known)  # somebody may have taken the label off that says whose
+        if key.kind == "Pod" and _owner(known) != _owner(obj):
+            for user in _users_in(parents):
+                users_changed(context, user)
 
 
 def deleted(context: Context, obj: Object) -> None:
@@ -186,10 +188,10 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         if key.kind == "Pod":
             _wake_waiting(context, key, obj)
             read = (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION)
-            for parent in parents if news else ():
+            for user in _users_in(parents) if news else ():
                 if not exists or _has_ended(obj):
-                    users_changed(context, parent)
-                elif read and context.users.add(parent, cache := ObjectKey(names.MODEL_CACHE, key.namespace, read)):
+                    users_changed(context, user)
+                elif read and context.users.add(user, cache := ObjectKey(names.MODEL_CACHE, key.namespace, read)):
                     _count_users(context, cache)
         if key.kind == "Job" and not exists and names.SCRIPTS_ANNOTATION in (obj["metadata"].get("annotations") or {}):
             add(ObjectKey(SCRIPTS, key.namespace, ""))  # one that it alone had
@@ -240,6 +242,11 @@ def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> list[Obje
     for parent in parents:
         context.queue.add(parent)
     return parents
+
+
+def _users_in(parents: Iterable[ObjectKey]) -> Iterable[ObjectKey]:
+    """A pod that stages has a ModelCache for its parent, which may be called as a service is."""
+    return (parent for parent in parents if parent.kind in _USERS)
 
 
 def outcome(obj: Object | None) -> object:

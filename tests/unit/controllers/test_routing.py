@@ -148,6 +148,22 @@ def pod_of(cache: str, version: int = 5, labels: dict[str, str] = OURS) -> Objec
 OLD = ObjectKey("ModelCache", "search", "old")
 
 
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+async def test_a_staging_pod_that_ends_makes_no_user_of_a_cache_that_is_called_as_a_service_is(
+    context: Context, phase: str
+) -> None:
+    """Nobody would ever say that it uses the weights no more, and their files would never be removed."""
+    routing.observed(context, service("u", 5))
+    routing.observed(context, pod_of("old"))
+    staging = child("Pod", 6, {"embedding-operator.io/cache": SERVICE.name})
+    staging["metadata"] |= {"name": "stage-qwen", "uid": "s"}
+    routing.observed(context, staging | {"status": {"phase": "Running"}})
+    staging = staging | {"metadata": staging["metadata"] | {"resourceVersion": "7"}, "status": {"phase": phase}}
+    routing.observed(context, staging)
+    routing.deleted(context, staging)
+    assert context.users.of(OLD) == [SERVICE]
+
+
 @pytest.mark.parametrize("end", ["deleted", "label"])
 async def test_weights_that_live_pods_of_a_former_revision_read_are_used(context: Context, end: str) -> None:
     routing.observed(context, service("u", 5))
