@@ -9,7 +9,7 @@ from embedding_operator.api.conditions import Reason
 from embedding_operator.metrics.histogram import MINUTES, Histogram
 
 # Told from the start: of a counter that appears with its first event, Prometheus sees no increase.
-_KINDS: Final = (names.EMBEDDING_SERVICE, names.EMBEDDING_JOB, names.MODEL_CACHE, names.RUNTIME_PROFILE)
+_KINDS: Final = tuple(names.PLURALS)
 _STAGINGS: Final = (Reason.VERIFIED, Reason.RETRYING, Reason.DAMAGED)
 
 

@@ -115,6 +115,7 @@ def test_the_operator_tells_of_itself() -> None:
     assert of(told(context, Standing(False, 3, True)), "leader") == [" 0"]
     assert of(lines, "lease_transitions_total") == [" 3"]
     assert of(lines, "reconciles_total") == [
+        '{kind="EmbeddingBenchmark",result="defect"} 0',
         '{kind="EmbeddingJob",result="defect"} 0',
         '{kind="EmbeddingService",result="defect"} 0',
         '{kind="ModelCache",result="defect"} 0',
