@@ -148,8 +148,11 @@ def _refusals(rules: list[tuple[str, str]]) -> str:
 
 
 def _escape(text: str) -> str:
-    """As a cell of a table: on one line, and nothing that Markdown or HTML would take for its own."""
-    return re.sub(r"([|<*_\[\]])", r"\\\1", " ".join(text.split()))
+    """As a cell of a table: on one line, and nothing that Markdown or HTML would take for its own.
+
+    Forges would take a backslash before "<", too; the renderer of the site takes it for the begin of a tag.
+    """
+    return re.sub(r"([|*_\[\]])", r"\\\1", " ".join(text.split()).replace("<", "&lt;"))
 
 
 def write() -> None:

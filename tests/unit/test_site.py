@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from markdown_it import MarkdownIt
 
+from tests.unit.test_crds import FIELDS
 from website import links, reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,11 +20,12 @@ STRUCTURE = ("h2", "h3", "li", "ol", "ul", "table", "tr", "pre", "em", "strong")
 
 
 class Page(HTMLParser):
-    """The tags of a page's article, its anchors, its links, and what it loads."""
+    """The tags and the text of a page's article, its anchors, its links, and what it loads."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[str] = []
+        self.text = ""
         self.anchors: set[str] = set()
         self.links: set[str] = set()
         self.loads: set[str] = set()
@@ -41,6 +43,9 @@ class Page(HTMLParser):
             self.links.add(target)
         if tag in ("script", "img", "link", "iframe") and said.get("rel") != "canonical":
             self.loads |= {value for key in ("src", "href") if (value := said.get(key))}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if self._inside else ""
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = self._inside and tag != "article"
@@ -110,6 +115,13 @@ def test_pages_load_nothing_from_other_hosts(site: dict[Path, Page]) -> None:
 def test_the_api_reference_is_what_the_kinds_say() -> None:
     written = {path.name: path.read_text() for path in reference.TARGET.glob("*.md")}
     assert written == reference.pages(), "run `make manifests`"
+
+
+def test_the_api_reference_shows_messages_as_the_api_server_says_them(site: dict[Path, Page]) -> None:
+    shown = "".join(page.text for page in site.values())
+    said = {rule["message"] for _, _, schema in FIELDS for rule in schema.get("x-kubernetes-validations", ())}
+    assert any("<" in message for message in said)
+    assert sorted(message for message in said if message not in shown) == []
 
 
 def test_every_field_of_a_kind_is_in_its_reference() -> None:
