@@ -17,9 +17,13 @@ from tests.cluster.errors import ClusterError
 from tests.gitops import Engines
 from tests.integration import kinds
 from tests.integration.operating import Namespace, Object, end, own_profile, settle, until
+from tests.integration.test_benchmarks import NUMBERS, Bench
+from tests.integration.test_jobs import FINISH, SPLIT, is_at, wiki
+from tests.integration.test_jobs import end as end_phase
 from tests.operator_process import OperatorProcess
 
 HEALTH = yaml.safe_load((kinds.ROOT / "examples" / "argocd" / "health.yaml").read_text())["data"]
+KINDS = ("emb", "mcache", "embjob", "embbench")
 ARGO = {"Current": "Healthy", "InProgress": "Progressing", "Failed": "Degraded", "Terminating": "Progressing"}
 
 
@@ -30,7 +34,7 @@ class Life:
         self.namespace = Namespace(control_plane.kubectl)
         self._engines = engines
         program = [str(control_plane.kubectl.program), f"--kubeconfig={control_plane.kubeconfig}"]
-        self._files = [directory / f"{self.namespace.name}-{kind}" for kind in ("emb", "mcache")]
+        self._files = [directory / f"{self.namespace.name}-{kind}" for kind in KINDS]
         self._watches = []
         for file in self._files:
             kind = file.name.rpartition("-")[2]
@@ -63,9 +67,11 @@ class Life:
 
     def judged(self, obj: Object) -> tuple[str, str]:
         status = self._engines.kstatus(obj)
-        script = HEALTH.get(f"resource.customizations.health.embedding-operator.io_{obj['kind']}", "")
+        group, _, _ = obj["apiVersion"].rpartition("/")
+        ours = group == "embedding-operator.io"
+        script = HEALTH[f"resource.customizations.health.{group}_{obj['kind']}"] if ours else ""
         health, message = self._engines.argo_health(obj, script)
-        if health:  # some kinds have none
+        if ours or health:  # some other kinds have none
             assert health == ARGO[status], obj
         return status, message
 
@@ -207,6 +213,40 @@ def test_a_service_that_comes_before_what_it_refers_to_never_fails(life: Life) -
     until(lambda: namespace.get("deployment", "qwen") is not None)
     settle(namespace, "qwen")
     assert not [one for one in life.seen() if life.judged(one)[0] == "Failed"]
+
+
+def test_a_job_is_current_once_it_is_done_and_not_while_it_is_suspended(life: Life) -> None:
+    namespace = life.namespace
+    namespace.apply(wiki())
+    assert life.of("embjob", "wiki") == "InProgress"
+    namespace.stage()
+    is_at(namespace, "Splitting")
+    namespace.kubectl("patch", "embjob", "wiki", "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    is_at(namespace, "Suspended")
+    assert life.of("embjob", "wiki") == "InProgress"
+    namespace.kubectl("patch", "embjob", "wiki", "--type=merge", "-p", '{"spec": {"suspend": false}}')
+    end_phase(namespace, "split", SPLIT | {"finished": 2})
+    is_at(namespace, "Finishing")
+    assert life.of("embjob", "wiki") == "InProgress"
+    end_phase(namespace, "finish", FINISH | {"reused": 2})
+    life.until("Current", "embjob", "wiki")
+
+
+def test_a_job_that_no_other_try_mends_is_failed(life: Life) -> None:
+    life.namespace.apply(wiki())
+    life.namespace.stage()
+    end_phase(life.namespace, "split", {"reason": "NoFiles", "message": "no file is meant by *.jsonl"}, 3)
+    life.until("Failed", "embjob", "wiki")
+
+
+def test_a_benchmark_is_current_once_it_is_done(control_plane: ControlPlane, life: Life) -> None:
+    bench = Bench(control_plane.kubectl, life.namespace.name)
+    bench.serve()
+    bench.measure("curve")
+    bench.pod("curve")
+    assert life.of("embbench", "curve") == "InProgress"
+    bench.end("curve", {"repeats": [NUMBERS]})
+    life.until("Current", "embbench", "curve")
 
 
 def test_flux_waits_until_a_service_serves_and_not_once_it_stalls_and_prunes_it_without_its_weights(
