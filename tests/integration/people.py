@@ -60,11 +60,11 @@ class People:
         self.bind(user, f"--role={name}")
         return user
 
-    def holder(self, right: Object) -> str:
+    def holder(self, *rights: Object) -> str:
         """Somebody who may do what the author may, and this."""
-        known = json.dumps(right)
+        known = json.dumps(rights)
         if known not in self._holders:
-            user = self.may(f"holder-{len(self._holders)}", WRITE, use_right(["cpu"]), right)
+            user = self.may(f"holder-{len(self._holders)}", WRITE, use_right(["cpu"]), *rights)
             until(lambda: self.create(user, service()).allowed)
             self._holders[known] = user
         return self._holders[known]

@@ -11,7 +11,20 @@ from tests.guards import guards
 from tests.integration.kinds import REMOVE, Manifest, benchmark, cache, changed, job, service
 from tests.integration.people import AUTHOR, People, create_right, secret_right, use_right
 
-MAKE = {"embeddingservices": service, "embeddingjobs": job, "modelcaches": cache, "embeddingbenchmarks": benchmark}
+
+def remote_job(**changes: Any) -> Manifest:
+    """An EmbeddingJob whose rows lie on no claim."""
+    remote = {"claimName": REMOVE, "url": "s3://bucket/prefix"}
+    places = {f"{place}__{name}": value for place in ("input", "output") for name, value in remote.items()}
+    return job(**places | changes)
+
+
+MAKE = {
+    "embeddingservices": service,
+    "embeddingjobs": remote_job,
+    "modelcaches": cache,
+    "embeddingbenchmarks": benchmark,
+}
 NEVER_CHANGED = ("embeddingbenchmarks",)  # the schema refuses it
 UNRELATED = {
     "embeddingservices": {"replicas": 7},
@@ -55,6 +68,8 @@ FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
         "scheduling.affinity": ({"nodeAffinity": {}}, None),
         "scheduling.priorityClassName": ("high", None),
         "scheduling.schedulerName": ("volcano", None),
+        "input.claimName": ("corpus", None),
+        "output.claimName": ("vectors", None),
     },
     "modelcaches": {
         "stager.serviceAccountName": ("reader", "boss"),
@@ -67,10 +82,10 @@ FIELDS: dict[str, dict[str, tuple[Any, Any]]] = {
     },
 }
 # What must be written beside a field for the schema to take it.
-_S3 = {"claimName": REMOVE, "url": "s3://bucket/prefix"}
 BESIDE: dict[str, dict[str, Any]] = {
-    "input.secretRef": {f"input__{field}": value for field, value in _S3.items()},
-    "output.secretRef": {f"output__{field}": value for field, value in _S3.items()},
+    "input.claimName": {"input__url": REMOVE},
+    "output.claimName": {"output__url": REMOVE},
+    "output.securityContext": {"output__url": REMOVE, "output__claimName": "vectors"},
     "serviceRef.apiKeySecretRef": {"model": REMOVE, "cache": REMOVE, "serviceRef__name": "qwen"},
     "cache.claimTemplate": {"cache__claimName": REMOVE},
     "monitoring.labels": {"monitoring__podMonitor": False},
@@ -112,7 +127,8 @@ def test_what_only_the_author_of_pods_may_write_needs_the_right_to_make_them(
 ) -> None:
     path, (first, second) = field.replace(".", "__"), FIELDS[kind][field]
     written = changed(MAKE[kind](), BESIDE.get(field, {}) | {path: first})
-    owner = people.holder(create_right(resource))
+    beside = [create_right("jobs.batch")] if field == "output.securityContext" else []  # the claim that it is of
+    owner = people.holder(create_right(resource), *beside)
     refused = people.create(AUTHOR, written)
     assert not refused.allowed
     assert f"spec.{field}" in refused.message

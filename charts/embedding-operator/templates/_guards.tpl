@@ -57,6 +57,8 @@ embeddingjobs:
       - scheduling.affinity
       - scheduling.priorityClassName=''
       - scheduling.schedulerName=''
+    # its pods read and write what is on these claims
+    jobs.batch: [input.claimName, output.claimName]
 modelcaches:
   source: source
   sentBy: [source, storage, download.proxy, download.caBundleRef]
