@@ -21,6 +21,7 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(f"{place}/*.md")
 )
 EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven")
 MUST_NOT_EXIST = {"operator/__init__.py"}
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
 PATH = re.compile(r"(?<![\w./=-])[\w.-]+(?:/[\w.-]+)*/?(?![\w./<-])")
@@ -119,6 +120,22 @@ def test_options_of_the_command_line_exist(document: Path, capsys: pytest.Captur
 @pytest.mark.parametrize("file", [*DOCUMENTS, *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_kubectl_watches_one_kind_at_a_time_as_it_refuses_more(file: Path) -> None:
     assert re.findall(r"kubectl get \S+,\S+ .*(?:--watch|-w)\b", file.read_text()) == []
+
+
+@pytest.mark.parametrize("kind", ["CustomResourceDefinition", "ValidatingAdmissionPolicy"])
+def test_pages_count_right_what_an_installation_brings(kind: str) -> None:
+    called = {
+        "CustomResourceDefinition": "CustomResourceDefinitions",
+        "ValidatingAdmissionPolicy": r"admission\s+policies",
+    }
+    brought = [one for one in yaml.safe_load_all((ROOT / "install.yaml").read_text()) if one["kind"] == kind]
+    counted = {
+        (str(document.relative_to(ROOT)), number)
+        for document in DOCUMENTS
+        for number in re.findall(rf"\b({'|'.join(NUMBERS)})\s+{called[kind]}", document.read_text())
+    }
+    assert counted
+    assert {one for one in counted if one[1] != NUMBERS[len(brought)]} == set()
 
 
 @every_document
