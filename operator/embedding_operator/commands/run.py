@@ -22,8 +22,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """`run --image IMAGE`."""
     parser.usage = "{prog} run --image IMAGE [options]"
     parser.description = """
-Run the operator: watch EmbeddingServices, EmbeddingJobs, ModelCaches and RuntimeProfiles, and do what they ask for. \
-Start as many as you like; the one that holds the Lease works, the others are ready to take over.
+Run the operator: watch EmbeddingServices, EmbeddingJobs, EmbeddingBenchmarks, ModelCaches and RuntimeProfiles, and do \
+what they ask for. Start as many as you like; the one that holds the Lease works, the others are ready to take over.
 """
     parser.epilog = """
 examples:
