@@ -6,13 +6,12 @@ import contextlib
 import json
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 
 from embedding_operator.controllers.telling import METRICS
 from tests.cluster.controlplane import ControlPlane
+from tests.exposition import told
 from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, settle, until
 from tests.operator_process import OperatorProcess
@@ -63,21 +62,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="module")
 def npus(namespace: Namespace) -> Iterator[int]:
     """The port of a stand-in for npu-exporter: the pod of the service has one NPU."""
-    said = npu_exporter.text(POD, namespace.name).encode()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(said)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
-        Thread(target=listening.serve_forever, daemon=True).start()
-        yield listening.server_port
-        listening.shutdown()
+    with told(npu_exporter.text(POD, namespace.name)) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

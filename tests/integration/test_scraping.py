@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.chart import only, render
 from tests.cluster.certificates import Authority
+from tests.exposition import told
 from tests.integration.operating import until
 from tests.prometheus import Prometheus
 from tests.standins.vllm.process import ServerProcess, write_model
@@ -25,7 +24,7 @@ from tests.unit.test_monitoring import jobs
 
 Object = dict[str, Any]
 TLS = {"tls": {"secretRef": {"name": "embedding-tls"}}}
-TOLD = b'embedding_operator_leader 1\nembedding_operator_service_replicas{namespace="search",service="qwen"} 4\n'
+OPERATOR = 'embedding_operator_leader 1\nembedding_operator_service_replicas{namespace="search",service="qwen"} 4\n'
 
 
 def discovered(template: Object, namespace: str, name: str, ports: dict[str, int]) -> list[Object]:
@@ -70,20 +69,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerPro
 @pytest.fixture(scope="module")
 def operator() -> Iterator[int]:
     """The port of somebody who tells what the operator does: of itself, and of a service in another namespace."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(TOLD)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
-        Thread(target=listening.serve_forever, daemon=True).start()
-        yield listening.server_port
-        listening.shutdown()
+    with told(OPERATOR) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
