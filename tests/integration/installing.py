@@ -11,11 +11,12 @@ from typing import Any
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.kubectl import write_kubeconfig
+from tests.integration.kinds import PLURALS
+from tests.integration.operating import Namespace, until
 from tests.operator_process import OperatorProcess
 
 Object = dict[str, Any]
 NAMESPACE = "embedding-operator-system"
-OURS = "app.kubernetes.io/name=embedding-operator"
 _POLICIES = ("validatingadmissionpolicy", "validatingadmissionpolicybinding")
 _CLUSTERWIDE = ("crd", "clusterrole", "clusterrolebinding", *_POLICIES)
 
@@ -76,6 +77,11 @@ class Installation:
         link.replace(place)
         return place
 
+    def forget(self, *others: str) -> None:
+        """Delete what `helm uninstall` leaves: the kinds, its namespace and others."""
+        self.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
+        self.kubectl("delete", "namespace", self.namespace, *others)
+
     def clusterwide(self) -> set[str]:
         """What there is of it without a namespace."""
         listed = [self.kubectl("get", kind, "-o", "name").split() for kind in _CLUSTERWIDE]
@@ -85,3 +91,9 @@ class Installation:
         text = self.kubectl("get", kind, name, "-n", self.namespace, "-o", "json", "--ignore-not-found")
         found: Object = json.loads(text or "{}")
         return found
+
+
+def empty_out(namespace: Namespace) -> None:
+    """Delete all services and weights, and wait until what goes with them is collected, which takes some time."""
+    namespace.kubectl("delete", "emb,mcache", "--all")
+    until(lambda: not namespace.items("deployment") + namespace.items("poddisruptionbudget"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.integration.kinds import REMOVE, Manifest, benchmark, cache, profile
-from tests.integration.refused_services import FIXED, KEYS, PATH, QUANTITY, VALUE
+from tests.integration.refused_services import FIXED, KEYS, PATH, QUANTITY, RESERVED, VALUE
 
 HTTP_FILE = {"path": "config.json", "url": "https://x.example.com/config.json", "sha256": "a" * 64}
 
@@ -160,7 +160,7 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "a host mount that climbs": (profile(pod={"hostMounts": ["/usr/../etc"]}), "write an absolute path of the node"),
     "the operator's own label": (
         profile(pod={"labels": {"embedding-operator.io/service": "x"}}),
-        "labels of embedding-operator.io/ and app.kubernetes.io/ are the operator's",
+        RESERVED,
     ),
     "the operator's own annotation": (
         profile(pod={"annotations": {"embedding-operator.io/x": "x"}}),

@@ -19,6 +19,9 @@ HOST = "write a host in lower case, without scheme and port, such as images.exam
 KEYS = "write keys as Kubernetes has them, such as team or example.com/team"
 VALUE = "write a label's value, which begins and ends with a letter or digit"
 RESOURCE = "write cpu, memory, ephemeral-storage, hugepages-2Mi, or a resource with its domain"
+RESERVED = "labels of embedding-operator.io/ and app.kubernetes.io/ are the operator's"
+DEVICES = "a pod gets its devices by its profile: remove them here"
+AMOUNT = "write the same amount of it in requests and limits"
 SOURCE = {"modelScope": {"repo": "a/b"}}
 
 
@@ -58,10 +61,7 @@ BAD: dict[str, tuple[Manifest, str]] = {
         service(cache__claimTemplate={"size": "5Gi"}),
         "write exactly one of claimName: <claim of this namespace>",
     ),
-    "a template without size": (
-        service(cache={"claimTemplate": {}}),
-        "spec.cache.claimTemplate.size: Required value",
-    ),
+    "a template without size": (service(cache={"claimTemplate": {}}), "spec.cache.claimTemplate.size: Required value"),
     "a misspelt field": (service(model__sauce={}), 'unknown field "spec.model.sauce"'),
     "a host path": (service(cache={"hostPath": "/data"}), 'unknown field "spec.cache.hostPath"'),
     "a misspelt affinity": (
@@ -225,17 +225,14 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "a label of pods that is none": (service(runtime__podTemplate={"metadata": {"labels": {"a b": "x"}}}), KEYS),
     "a label's value that no pod has": (service(runtime__podTemplate={"metadata": {"labels": {"a": "x y"}}}), VALUE),
     "a label of a PodMonitor that is none": (service(monitoring={"podMonitor": True, "labels": {"a b": "x"}}), KEYS),
-    "a label's value that no PodMonitor has": (
-        service(monitoring={"podMonitor": True, "labels": {"a": "x y"}}),
-        VALUE,
-    ),
+    "a label's value that no PodMonitor has": (service(monitoring={"podMonitor": True, "labels": {"a": "x y"}}), VALUE),
     "a PodMonitor's labels without one": (
         service(monitoring={"labels": {"a": "x"}}),
         "spec.monitoring.podMonitor: Required",
     ),
     "the operator's own label on a PodMonitor": (
         service(monitoring={"podMonitor": True, "labels": {"app.kubernetes.io/managed-by": "x"}}),
-        "labels of embedding-operator.io/ and app.kubernetes.io/ are the operator's",
+        RESERVED,
     ),
     "an annotation of pods that is none": (
         service(runtime__podTemplate={"metadata": {"annotations": {"a b": "x"}}}),
@@ -270,26 +267,20 @@ BAD: dict[str, tuple[Manifest, str]] = {
         "tolerationSeconds needs effect: NoExecute",
     ),
     # devices
-    "devices as a limit": (
-        service(runtime__resources={"limits": {"huawei.com/Ascend910": 2}}),
-        "a pod gets its devices by its profile: remove them here",
-    ),
-    "devices as a request": (
-        service(runtime__resources={"requests": {"huawei.com/Ascend310P": "1"}}),
-        "a pod gets its devices by its profile: remove them here",
-    ),
+    "devices as a limit": (service(runtime__resources={"limits": {"huawei.com/Ascend910": 2}}), DEVICES),
+    "devices as a request": (service(runtime__resources={"requests": {"huawei.com/Ascend310P": "1"}}), DEVICES),
     "more of a device than its limit": (
         service(runtime__resources={"requests": {"rdma/hca": "2"}, "limits": {"rdma/hca": "1"}}),
-        "write the same amount of it in requests and limits",
+        AMOUNT,
     ),
     "a device without a limit": (
         service(runtime__resources={"requests": {"rdma/hca": 1}, "limits": {"memory": "8Gi"}}),
-        "write the same amount of it in requests and limits",
+        AMOUNT,
     ),
     # pod templates
     "the operator's own label in a podTemplate": (
         service(runtime__podTemplate={"metadata": {"labels": {"app.kubernetes.io/name": "x"}}}),
-        "labels of embedding-operator.io/ and app.kubernetes.io/ are the operator's",
+        RESERVED,
     ),
     "the operator's own annotation in a podTemplate": (
         service(runtime__podTemplate={"metadata": {"annotations": {"embedding-operator.io/revision": "x"}}}),

@@ -15,7 +15,7 @@ from charts.manifests import CHART, INSTALL, NAMESPACE, NAMESPACE_MANIFEST
 from embedding_operator.planning.profiles import CPU
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
-from tests.integration.installing import Installation
+from tests.integration.installing import Installation, empty_out
 from tests.integration.kinds import PLURALS
 from tests.integration.operating import Namespace, own_profile, settle, until
 
@@ -54,8 +54,7 @@ def serves(installation: Installation, namespace: str = "") -> None:
         there.stage()
         until(lambda: there.get("deployment", "qwen") is not None)
         settle(there, "qwen")
-        there.kubectl("delete", "emb,mcache", "--all")
-        until(lambda: not there.items("deployment") + there.items("poddisruptionbudget"))  # collected, some time later
+        empty_out(there)
     assert "Traceback" not in operator.log.read_text()
     assert "403" not in operator.log.read_text()
 
@@ -137,8 +136,7 @@ def test_helm_install_and_a_removal_that_leaves_nothing(installation: Installati
     serves(installation)
     installation.helm("uninstall", "embedding-operator")
     assert {one.split(".")[-1] for one in installation.clusterwide()} == {"io"}  # the CRDs alone
-    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
-    installation.kubectl("delete", "namespace", NAMESPACE)
+    installation.forget()
 
 
 @pytest.mark.long
@@ -154,12 +152,10 @@ def test_a_second_release_has_a_name_and_namespaces_of_its_own(installation: Ins
         there.claim()
         there.service()
         until(lambda: there.condition("emb", "qwen")["reason"] == "WaitingForWeights")
-        there.kubectl("delete", "emb,mcache", "--all")
-        until(lambda: not there.items("deployment") + there.items("poddisruptionbudget"))  # collected, some time later
+        empty_out(there)
     second.helm("uninstall", "mine")
     installation.helm("uninstall", "embedding-operator")
-    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
-    installation.kubectl("delete", "namespace", NAMESPACE, "second")
+    installation.forget("second")
 
 
 def test_crds_that_a_pipeline_applied_beforehand_are_left_to_it(installation: Installation) -> None:
@@ -249,11 +245,9 @@ def test_upgrade_rollback_and_removal_lose_nothing(installation: Installation, o
     helm("uninstall", "other")
     helm("install", "third", str(CHART), "--set=crds.install=false")
     with installation.operator("third-embedding-operator"):
-        there.kubectl("delete", "emb,mcache", "--all")
-        until(lambda: not there.items("deployment") + there.items("poddisruptionbudget"))  # collected, some time later
+        empty_out(there)
     helm("uninstall", "third")
-    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
-    installation.kubectl("delete", "namespace", NAMESPACE)
+    installation.forget()
 
 
 def test_profiles_of_the_values_are_made_and_changed_and_nobody_elses(installation: Installation) -> None:
@@ -303,5 +297,4 @@ def test_profiles_of_the_values_are_made_and_changed_and_nobody_elses(installati
         installation.mounted("embedding-operator", "profiles")
         until(lambda: spec("gold") == nodes(pool="gold", rack="1"))
     installation.helm("uninstall", "embedding-operator")
-    installation.kubectl("delete", "crd", *(f"{kind}.embedding-operator.io" for kind in PLURALS))
-    installation.kubectl("delete", "namespace", NAMESPACE)
+    installation.forget()
