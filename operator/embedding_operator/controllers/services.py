@@ -219,6 +219,6 @@ async def _apply(context: Context, child: Object) -> None:
     try:
         await context.applier.apply(child)
     except ApiError as error:
-        if by_kind(child["kind"]) not in OPTIONAL_KINDS or not (error.is_not_found or error.is_kind_ending):
+        if by_kind(child["kind"]) not in OPTIONAL_KINDS or not (error.is_kind_missing or error.is_kind_ending):
             raise
         context.absent.add(child["kind"])

@@ -1,13 +1,17 @@
 """What reconciling a service does beside planning it."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
-from embedding_operator.controllers import turns
+import pytest
+
+from embedding_operator.controllers import services, turns
 from embedding_operator.controllers.services import reconcile_service
 from embedding_operator.kube.apply import Applier
-from embedding_operator.kube.resources import ObjectKey, key_of
+from embedding_operator.kube.errors import ApiError
+from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning.follow import Phase, Standing
 from tests.unit.controllers import given
 from tests.unit.planning import jobs
@@ -58,3 +62,26 @@ async def test_who_waits_for_a_service_hears_what_is_said_of_it() -> None:
         context.cache.upsert(obj)
     await reconcile_service(context, key_of(of_nowhere))
     assert key_of(waiting) in [await context.queue.get() for _ in range(len(context.queue))]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_kind_missing"),
+    [
+        (ApiError(404, "HTTP404", "404 page not found"), True),
+        (ApiError(403, "Forbidden", "create not allowed while custom resource definition is terminating"), True),
+        (ApiError(404, "NotFound", 'namespaces "search" not found'), False),
+    ],
+)
+async def test_a_namespace_that_is_gone_does_not_say_of_a_kind_that_no_cluster_has_it(
+    error: ApiError, is_kind_missing: bool
+) -> None:
+    """All services of the cluster would do without their routes until the next resync."""
+
+    class Refusing:
+        async def apply(self, child: Object) -> None:
+            raise error
+
+    context = replace(given.context(), applier=cast(Any, Refusing()))
+    with nullcontext() if is_kind_missing else pytest.raises(ApiError):
+        await services._apply(context, {"kind": "HTTPRoute", "metadata": {"namespace": "search", "name": "qwen"}})
+    assert context.absent == ({"HTTPRoute"} if is_kind_missing else set())
