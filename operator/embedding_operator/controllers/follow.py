@@ -26,21 +26,16 @@ _LONGEST_PAUSE = 15.0
 async def follow(context: Context, resync: Resync, resource: Resource, namespace: str | None, selector: str) -> None:
     """Take in the news of a kind (in one namespace, if given) until cancelled; `resync` has listed it already."""
     version, told = resync.versions[resource, namespace], context.watches
-    pause, is_absent = _PAUSE / 2, False
+    pause = _PAUSE / 2
     while True:
         wait = 0.0
         pause = min(pause * 2, _LONGEST_PAUSE)
         try:
             version = version or await resync.list(resource, namespace)
             if not version:  # the cluster does not have this kind, and may get it
-                told.absent(resource, namespace)
-                if is_absent and resource in OWN_KINDS:
-                    routing.lost(context, resource.kind, namespace)
-                is_absent = True
                 often = LOOK if resource in OWN_KINDS else context.settings.resync_seconds
                 await asyncio.sleep(often * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
                 continue
-            is_absent = False
             told.begun(resource, namespace)
             async for batch in watch(context.client, resource, namespace, selector, version):
                 told.heard(resource, namespace, sum(news.type != "BOOKMARK" for news in batch))

@@ -124,9 +124,7 @@ class Resync:
         except ApiError as error:
             if not self._may_lack(resource, error):
                 raise
-            vanished(self._context, resource, error)
-            if error.is_not_found and resource in OPTIONAL_KINDS:
-                self._prune(resource, namespace, set(), "")
+            vanished(self._context, resource, namespace, error)
             return ""
         appeared(self._context, resource)
         self._prune(resource, namespace, seen, version)

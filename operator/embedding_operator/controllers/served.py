@@ -2,7 +2,8 @@
 
 Kopf asks once, as it begins, and never watches what was not there then (controllers/apart.py); others meet an answer
 that says so. Objects of a kind end before it, which their watch may have told, or have ended with. What is left of
-them is forgotten at the second look: one API server of several may only be late to hear of a new kind.
+them is forgotten, of our own kinds at the second look: one API server of several may only be late to hear of a new
+kind.
 """
 
 import asyncio
@@ -22,8 +23,11 @@ LOOK = 5.0  # seconds between two looks for a kind of ours
 _BEGUN = 60.0  # seconds in which Kopf watches what it found, on the slowest machine
 
 
-def vanished(context: Context, resource: Resource, error: ApiError) -> None:
-    """The cluster does not serve a kind, or not to us."""
+def vanished(context: Context, resource: Resource, namespace: str | None, error: ApiError) -> None:
+    """The cluster does not serve a kind, or not to us: then its objects are there all the same."""
+    is_second_look = context.watches.absent(resource, namespace)
+    if error.is_not_found and (is_second_look or resource not in OWN_KINDS):
+        routing.lost(context, resource.kind, namespace)
     if resource.kind in context.absent:
         return
     context.absent.add(resource.kind)
@@ -78,10 +82,7 @@ async def _is_served(context: Context, resource: Resource) -> bool | None:
     except ApiError as error:
         if not error.is_not_found:
             return None
-        context.watches.absent(resource)
-        if resource.kind in context.absent:
-            routing.lost(context, resource.kind)
-        vanished(context, resource, error)
+        vanished(context, resource, None, error)
         return False
     appeared(context, resource)
     return True

@@ -49,9 +49,11 @@ class Watches:
         watch.errors += 1
         watch.turned = self.clock()
 
-    def absent(self, resource: Resource, namespace: str | None = None) -> None:
-        """The cluster does not have the kind: there is nothing to hear until it has."""
-        self._of(resource, namespace).expected = False
+    def absent(self, resource: Resource, namespace: str | None = None) -> bool:
+        """The cluster does not have the kind: there is nothing to hear until it has. Returns whether that was known."""
+        watch = self._of(resource, namespace)
+        was_known, watch.expected = not watch.expected, False
+        return was_known
 
     def by_kind(self) -> Iterator[tuple[str, list[Watch]]]:
         """The watches of each kind, by its plural."""

@@ -7,20 +7,37 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+import pytest
+
+from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.follow import follow
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.served import LOOK, served
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.paging import Listing
-from embedding_operator.kube.resources import EMBEDDING_SERVICES, MODEL_CACHES, Object, ObjectKey, Resource, key_of
+from embedding_operator.kube.resources import (
+    EMBEDDING_JOBS,
+    EMBEDDING_SERVICES,
+    MODEL_CACHES,
+    Object,
+    ObjectKey,
+    Resource,
+    key_of,
+)
 from tests.unit.controllers import given
+
+NOT_SERVED = ApiError(404, "HTTP404", "404 page not found")
+NOT_TO_US = ApiError(403, "Forbidden", "no rights")
 
 
 class Client:
-    """Nothing is served."""
+    """Nothing is served, or not to us."""
+
+    def __init__(self, says: ApiError = NOT_SERVED) -> None:
+        self._says = says
 
     async def pages(self, *_: Any, **__: Any) -> AsyncIterator[Listing]:
-        raise ApiError(404, "HTTP404", "404 page not found")
+        raise self._says
         yield
 
 
@@ -50,17 +67,31 @@ def test_a_service_that_ended_with_its_kind_without_a_word_uses_its_weights_no_m
     )
     operator.cache.upsert(service)
     operator.users.update(key_of(service), frozenset([weights]))
-    resync = Resync(operator, {EMBEDDING_SERVICES: ""})
-    resync.synced.set()
-    resync.versions[EMBEDDING_SERVICES, None] = ""
-
-    async def look(times: int) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK * (times - 0.9)):
-                await follow(operator, resync, EMBEDDING_SERVICES, None, "")
-
-    given.timeless(look(1))
+    given.timeless(look(operator, EMBEDDING_SERVICES, 1))
     assert operator.users.of(weights) == [key_of(service)]
-    given.timeless(look(3))
+    given.timeless(look(operator, EMBEDDING_SERVICES, 3))
     assert operator.users.of(weights) == []
     assert key_of(service) not in operator.cache
+
+
+@pytest.mark.parametrize(("says", "is_forgotten"), [(NOT_SERVED, True), (NOT_TO_US, False)])
+def test_jobs_that_services_do_without_are_forgotten_no_earlier_and_not_for_a_right_that_is_missing(
+    says: ApiError, is_forgotten: bool
+) -> None:
+    operator, job = given.context(Client(says)), an_object(EMBEDDING_JOBS)
+    operator.cache.upsert(job)
+    given.timeless(look(operator, EMBEDDING_JOBS, 1))
+    assert key_of(job) in operator.cache
+    given.timeless(look(operator, EMBEDDING_JOBS, 3))
+    assert (key_of(job) not in operator.cache) is is_forgotten
+    assert operator.cache.upsert(job) is is_forgotten  # as it was
+
+
+async def look(operator: Context, resource: Resource, times: int) -> None:
+    """Follow a kind that is away for as many looks."""
+    resync = Resync(operator, {resource: ""})
+    resync.synced.set()
+    resync.versions[resource, None] = ""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK * (times - 0.9)):
+            await follow(operator, resync, resource, None, "")
