@@ -58,8 +58,9 @@ def _delete_caches(kubectl: Kubectl, namespace: str) -> list[str]:
 
 
 def _wait_for_the_operator(kubectl: Kubectl, namespace: str) -> None:
-    """Until nothing that it manages is left, unless somebody else's services are there too."""
-    if any(each["metadata"]["namespace"] == namespace for each in _items(kubectl, "embeddingservices")):
+    """Until nothing that it manages is left, unless it manages something for somebody else there."""
+    left = [each for name in crds(kubectl) for each in _items(kubectl, name)]
+    if any(each["metadata"].get("namespace") == namespace for each in left):
         return
 
     def clean() -> bool:

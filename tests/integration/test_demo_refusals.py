@@ -16,10 +16,12 @@ import yaml
 
 from demo.mark import MARK
 from demo.target import context_of, delivery
+from embedding_operator.api.names import FIELD_MANAGER, MANAGED_BY_LABEL
 from images.debian import ARCHITECTURES
 from images.delivery import Delivery, Kind, Minikube, Registry
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.kubectl import Kubectl
+from tests.integration.kinds import install_kinds, job, service
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ARCHITECTURES.get(platform.machine(), platform.machine())
@@ -113,6 +115,32 @@ def test_an_installation_that_was_there_is_left_alone_by_up_and_by_down(theirs: 
         assert everything(theirs.kubectl) == before
     finally:
         theirs.kubectl("delete", "-f", str(ROOT / "crds"))
+
+
+def test_down_waits_for_nothing_of_a_job_of_yours_and_leaves_it(theirs: ControlPlane) -> None:
+    kubectl = theirs.kubectl
+    install_kinds(kubectl)
+    kubectl("label", "crds", "--all", f"{MARK}=made")
+    try:
+        kubectl("create", "namespace", "yours")
+        made = {"metadata": {"name": "demos", "namespace": "yours", "labels": {MARK: "made"}}}
+        yours = {"metadata": {"name": "wiki", "namespace": "yours"}}
+        managed = {"name": "scripts", "namespace": "yours", "labels": {MANAGED_BY_LABEL: FIELD_MANAGER}}
+        for manifest in (
+            service() | made,
+            job() | yours,
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": managed},
+        ):
+            add(kubectl, manifest)
+        done = demo("down", f"--kubeconfig={theirs.kubeconfig}")
+        assert done.returncode == 0, done.stderr
+        assert "not the demo's and would go with them: EmbeddingJob yours/wiki (delete" in " ".join(done.stdout.split())
+        assert kubectl("get", "emb,embjob", "-n", "yours", "-o", "name").split() == [
+            "embeddingjob.embedding-operator.io/wiki"
+        ]
+    finally:
+        kubectl("delete", "-f", str(ROOT / "crds"))
+        kubectl("delete", "namespace", "yours", "--ignore-not-found")
 
 
 def test_a_namespace_of_the_same_name_is_not_taken_over(theirs: ControlPlane, storage: None) -> None:

@@ -15,6 +15,7 @@ from tests.unit.kube.timeless import TimelessLoop
 REVISION = "ControllerRevision"
 CHILDREN = frozenset({"Deployment", "Service", "PodDisruptionBudget", "ConfigMap"})
 BACKOFF = 400.0  # seconds: longer than the longest pause between two tries
+POLLS = 12  # times in a row: those who look for a claim and for a stranger's end, in turns, leave no pause
 OF_CHANCE = frozenset(
     {"uid", "resourceVersion", "generation", "creationTimestamp", "lastTransitionTime", "embedding-operator.io/applied"}
 )
@@ -22,6 +23,7 @@ OF_CHANCE = frozenset(
 
 def settle(process: Process) -> None:
     """Everything is answered, told and done, until nothing is left to do; only little time passes."""
+    version, waits = 0, 0
     for _ in range(2000):
         if sent := process.client.sent:
             process.answer(sent[0])
@@ -30,7 +32,10 @@ def settle(process: Process) -> None:
         elif todo := steps(process.api):
             todo[0]()
         else:
+            waits = waits + 1 if process.api.version == version else 0
             version = process.api.version
+            if waits == POLLS:
+                return
             process.wait(5.0)
             if process.api.version == version and not process.client.sent:
                 return

@@ -66,7 +66,7 @@ class EmbeddingBenchmarkSpec(View):
 
 @dataclass(frozen=True, slots=True)
 class Figures(View):
-    """What one repeat measured."""
+    """What was measured: by one repeat, or by all of a run."""
 
     requests: int | None = None
     failed: int | None = None
@@ -112,8 +112,8 @@ class Measured(View):
     args: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Result(View):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(Figures):
     """The medians of a run's repeats, and all that they belong to."""
 
     run: int
@@ -122,16 +122,6 @@ class Result(View):
     finished_at: str | None = None
     load: Load = Load()
     service: Measured = Measured()
-    requests: int | None = None
-    failed: int | None = None
-    tokens: int | None = None
-    duration: str | None = None
-    requests_per_second: str | None = None
-    tokens_per_second: str | None = None
-    mean_milliseconds: str | None = None
-    median_milliseconds: str | None = None
-    p90_milliseconds: str | None = None
-    p99_milliseconds: str | None = None
     repeats: tuple[Figures, ...] | None = None
 
 

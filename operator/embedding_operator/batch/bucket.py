@@ -6,7 +6,6 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree  # expat bounds what entities expand to, and we the size
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote, urlencode
 
@@ -20,17 +19,9 @@ from embedding_operator.staging.usage import ENDPOINT_VARIABLES
 from .blocking import SETTINGS, line
 from .errors import BatchError
 from .jobspec import Place
+from .ranges import Answer
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.S)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server says to a request."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Bucket:

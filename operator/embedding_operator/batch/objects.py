@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from .bucket import Bucket
-from .errors import BatchError, changed
+from .errors import BatchError
 from .globs import Glob, InputFile, chosen
 from .jobspec import Place
-from .ranges import buffered, check_range, version_of
+from .ranges import opened, version_of
 
 PART = 16 << 20
 """Bytes of an upload's part, of which there may be 10,000."""
@@ -33,18 +34,8 @@ class ObjectInput:
         files = (InputFile(*found) for start in starts for found in self._bucket.objects(start))
         return chosen(_without_outputs(list(files)), meant, self._bucket.name)
 
-    @contextmanager
-    def opened(self, file: InputFile, offset: int = 0) -> Iterator[BinaryIO]:
-        def fetch(start: int, length: int) -> bytes:
-            answer = self._bucket.read(file.path, start, length)
-            if answer is None:
-                raise changed(file.path)
-            check_range(file, start, answer.status, answer.headers)
-            return answer.body
-
-        with buffered(file.size, fetch) as stream:
-            stream.seek(offset)
-            yield stream
+    def opened(self, file: InputFile, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        return opened(file, offset, partial(self._bucket.read, file.path))
 
     def image(self, path: str, limit: int) -> bytes:
         if path.startswith("/") or ".." in path.split("/"):
@@ -77,26 +68,15 @@ class ObjectOutput:
         answer = self._bucket.read(path, 0, limit)
         return answer.body if answer else None
 
-    @contextmanager
-    def opened(self, path: str) -> Iterator[BinaryIO]:
+    def opened(self, path: str) -> AbstractContextManager[BinaryIO]:
         head = self._bucket.read(path, 0, 1)
         if head is None:
             raise BatchError("Unfinished", f"{self._bucket.name}{path} is gone")
         if head.status != 206:  # an empty object has no ranges
-            yield io.BytesIO()
-            return
+            return io.BytesIO()
         size = int(head.headers["Content-Range"].rpartition("/")[2])
         file = InputFile(path, size, version_of(head.headers))
-
-        def fetch(start: int, length: int) -> bytes:
-            answer = self._bucket.read(path, start, length)
-            if answer is None:
-                raise changed(path)
-            check_range(file, start, answer.status, answer.headers)
-            return answer.body
-
-        with buffered(size, fetch) as stream:
-            yield stream
+        return opened(file, 0, partial(self._bucket.read, path))
 
     def size(self, path: str) -> int | None:
         return self._bucket.size(path)

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
-from typing import BinaryIO, cast
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from .errors import BatchError, changed
 from .globs import InputFile
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 BUFFER = 2 << 20
 _MOST = 16 << 20
 """Bytes of one answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server says to a request."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Ranges(io.RawIOBase):
@@ -36,7 +50,8 @@ class Ranges(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
-    def readinto(self, view: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
         count = min(len(view), self._size - self._at, _MOST)
         if count <= 0:
             return 0
@@ -46,19 +61,30 @@ class Ranges(io.RawIOBase):
         return len(data)
 
 
-def buffered(size: int, fetch: Callable[[int, int], bytes]) -> BinaryIO:
-    """The file, as what reads lines or Parquet wants it."""
-    return cast(BinaryIO, io.BufferedReader(Ranges(size, fetch), BUFFER))
+@contextmanager
+def opened(file: InputFile, offset: int, read: Callable[[int, int], Answer | None]) -> Iterator[BinaryIO]:
+    """The file from a byte on, as what reads lines or Parquet wants it; `read(start, length)` asks its server."""
+
+    def fetch(start: int, length: int) -> bytes:
+        answer = read(start, length)
+        if answer is None:
+            raise changed(file.path)
+        check_range(file, start, answer)
+        return answer.body
+
+    with cast(BinaryIO, io.BufferedReader(Ranges(file.size, fetch), BUFFER)) as stream:
+        stream.seek(offset)
+        yield stream
 
 
-def check_range(file: InputFile, start: int, status: int, headers: Mapping[str, str]) -> None:
+def check_range(file: InputFile, start: int, answer: Answer) -> None:
     """Whether an answer's head is of the file that was listed. Raises BatchError."""
-    told = headers.get("Content-Range", "")
-    if status != 206 or not told.startswith(f"bytes {start}-"):
-        if status == 200:
+    told = answer.headers.get("Content-Range", "")
+    if answer.status != 206 or not told.startswith(f"bytes {start}-"):
+        if answer.status == 200:
             raise BatchError("BadInput", f"{file.path}: its server gives no ranges of files, which shards are read by")
         raise changed(file.path)
-    if told.rpartition("/")[2] not in ("*", str(file.size)) or version_of(headers) != file.version:
+    if told.rpartition("/")[2] not in ("*", str(file.size)) or version_of(answer.headers) != file.version:
         raise changed(file.path)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -17,11 +18,10 @@ from embedding_operator.staging.transport import StatusError
 from embedding_operator.staging.usage import TOKEN_VARIABLES
 
 from .blocking import line
-from .bucket import Answer
 from .errors import BatchError, changed
 from .globs import Glob, InputFile, chosen
 from .jobspec import Place
-from .ranges import buffered, check_range, version_of
+from .ranges import Answer, opened, version_of
 
 
 class WebInput:
@@ -48,16 +48,8 @@ class WebInput:
         meant = [Glob(text) for text in globs]
         return chosen([self._found(text) for text in globs], meant, str(self._root))
 
-    @contextmanager
-    def opened(self, file: InputFile, offset: int = 0) -> Iterator[BinaryIO]:
-        def fetch(start: int, length: int) -> bytes:
-            answer = self._read(file.path, start, length)
-            check_range(file, start, answer.status, answer.headers)
-            return answer.body
-
-        with buffered(file.size, fetch) as stream:
-            stream.seek(offset)
-            yield stream
+    def opened(self, file: InputFile, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        return opened(file, offset, partial(self._read, file.path))
 
     def image(self, path: str, limit: int) -> bytes:
         if path.startswith("/") or ".." in path.split("/"):

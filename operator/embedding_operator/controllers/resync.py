@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 
-from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import SCRIPTS, Context
 from embedding_operator.controllers.served import appeared, vanished
@@ -145,8 +144,8 @@ class Resync:
             routing.gone(self._context, key, last.get(key))
 
     def _spread(self, period: float) -> None:
-        for kind in (names.EMBEDDING_SERVICE, names.EMBEDDING_JOB, names.MODEL_CACHE, names.EMBEDDING_BENCHMARK):
-            for key in self._context.cache.keys(kind):
+        for resource in OWN_KINDS:
+            for key in self._context.cache.keys(resource.kind):
                 self._context.queue.add_after(key, random.uniform(0, period))  # noqa: S311 - spreads load
         for namespace in {key.namespace for key in self._context.cache.keys("ConfigMap")}:
             self._context.queue.add(ObjectKey(SCRIPTS, namespace, ""))  # nobody else would see that one is left over

@@ -100,6 +100,12 @@ def wake_callers(context: Context, service: ObjectKey) -> None:
             context.queue.add(one)
 
 
+def wake_benchmarks(context: Context, namespace: str, service: str) -> None:
+    """Those that measure a service: it may be the turn of one of them."""
+    for benchmark in context.cache.referring(names.EMBEDDING_BENCHMARK, namespace, service):
+        context.queue.add(benchmark)
+
+
 def caches_used(context: Context, service: ObjectKey) -> frozenset[ObjectKey]:
     """The ModelCaches that a service or job asks for or serves from, and those whose files its live pods read: pods of
     former revisions, and the last ones of what is gone."""
@@ -171,8 +177,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
     elif key.kind == names.EMBEDDING_BENCHMARK:
         add(key)
         if not exists:  # it may have been the turn of this one
-            for other in context.cache.referring(key.kind, key.namespace, service_name(obj)):
-                add(other)
+            wake_benchmarks(context, key.namespace, service_name(obj))
     elif key.kind == names.MODEL_CACHE:
         add(key)
         if news:  # progress moves every few seconds, and says nothing to services
