@@ -15,6 +15,7 @@ from tests.integration.operating import until
 
 pytestmark = pytest.mark.cluster
 ROWS = 6000
+MORE = 100
 BAD = {1234: "not JSON at all", 4321: '{"id": 4321, "text": ""}'}
 
 
@@ -92,3 +93,17 @@ def test_each_row_is_embedded_once_though_a_worker_is_killed_in_the_middle(produ
     assert told["model"]["digest"].startswith("sha256:")
     errors = [json.loads(line) for line in (output / "errors.jsonl").read_text().splitlines()]
     assert sorted(error["row"] - 1 + ROWS // 3 * int(error["file"][-7]) for error in errors) == sorted(BAD)
+    _a_second_job_embeds_new_files_alone(place, folder)
+
+
+def _a_second_job_embeds_new_files_alone(place: Place, folder: Path) -> None:
+    lines = [json.dumps({"id": ROWS + row, "text": f"row {row} that came later"}) for row in range(MORE)]
+    (place.directory / "corpus" / "part-3.jsonl").write_text("\n".join(lines) + "\n")
+    before = {file: file.stat() for file in folder.iterdir()}
+    place.apply(manifest("wiki-and-more"))
+    until(lambda: complete(place, "wiki-and-more"), 300)
+    assert {file: file.stat() for file in before} == before
+    assert sorted(ids(folder)) == [row for row in range(ROWS + MORE) if row not in BAD]
+    found = status(place, "wiki-and-more")
+    assert found["shards"]["reused"] == status(place, "wiki")["shards"]["total"]
+    assert (found["rows"], found["errors"]) == (ROWS + MORE - len(BAD), len(BAD))
