@@ -18,7 +18,12 @@ _AFTER_A_DEFECT = 600.0  # seconds
 
 
 async def ask_pods(context: Context) -> None:
-    """Ask the pods of those services that wait for it, until the queue is shut down."""
+    """Ask the pods of those services that wait for it, until the queue is shut down.
+
+    It begins when a new leader has looked at everything: statuses say what was known before, and ten thousand services
+    that are to be looked at once have no time for twenty thousand pods.
+    """
+    await context.caught_up.wait()
     while True:
         try:
             service = await context.asks.get()

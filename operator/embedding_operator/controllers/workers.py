@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 async def _end_first_round(context: Context, key: ObjectKey) -> None:
     """Keys are taken in the order in which they came: all that the first lists showed were before this one."""
+    context.caught_up.set()
     logger.info("caught up: all objects were looked at once")
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from embedding_operator.controllers import spaces
 from embedding_operator.controllers.asking import ask_before_unsaying, ask_pods, ask_when_due
-from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.context import FIRST_ROUND, Context
+from embedding_operator.controllers.workers import RECONCILERS
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning.observed import Observed
 from embedding_operator.planning.vectors import Record
@@ -48,6 +49,7 @@ class Scene:
         ask_when_due(self.context, KEY, {**self.service, "spec": spec}, Observed(profiles={}, pods=[self.pod]))
 
     async def ask(self) -> None:
+        self.context.caught_up.set()
         asking = asyncio.create_task(ask_pods(self.context))
         await until(lambda: self.asked and not self.context.asks.processing)
         asking.cancel()
@@ -69,6 +71,17 @@ async def test_what_was_learnt_wakes_the_service_which_has_nothing_more_to_ask(s
     assert await scene.context.queue.get() == KEY
     scene.reconciled()
     assert (scene.asked, len(scene.context.asks), scene.context.asks.delayed) == (1, 0, 0)
+
+
+async def test_a_new_leader_asks_nobody_before_it_has_looked_at_everything(scene: Scene) -> None:
+    scene.reconciled()
+    asking = asyncio.create_task(ask_pods(scene.context))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert scene.asked == 0
+    await RECONCILERS[FIRST_ROUND](scene.context, ObjectKey(FIRST_ROUND, "", ""))
+    await until(lambda: scene.asked == 1)
+    asking.cancel()
 
 
 async def test_who_does_not_answer_is_asked_again_later_and_wakes_nobody(scene: Scene) -> None:
