@@ -72,9 +72,7 @@ class Context:
     queue: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)
     watches: Watches = field(default_factory=Watches)
     meters: Meters = field(default_factory=Meters)
-    caught_up: asyncio.Event = field(
-        default_factory=asyncio.Event
-    )  # all that was there was looked at once
+    caught_up: asyncio.Event = field(default_factory=asyncio.Event)  # all there is was looked at once
     asks: WorkQueue[ObjectKey] = field(default_factory=WorkQueue)  # services whose pods are to be asked for vectors
     users: CacheUsers = field(default_factory=CacheUsers)
     following: Following = field(default_factory=Following)
