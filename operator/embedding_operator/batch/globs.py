@@ -75,7 +75,7 @@ def chosen(files: Iterable[InputFile], globs: Sequence[Glob], where: str) -> lis
             raise BatchError(
                 "NoFiles",
                 f"input.files: nothing below {where} matches {glob.text!r} ('*' stays in one directory, '**/' is any; "
-                "hidden and half-written files are never meant)",
+                "hidden and half-written files are never meant, nor is a folder that jobs write to)",
             )
     for path in sorted(found):
         if path.endswith(PACKED):

@@ -14,7 +14,7 @@ from .errors import BatchError
 from .globs import Glob, InputFile, chosen
 
 OUTPUT_MARK = ".embedding-job"
-"""A directory that holds one is some job's output, and never input."""
+"""A directory below the root that holds one is some job's output, and never input."""
 
 
 def listed(root: Path, globs: Sequence[str], where: str = "the input") -> list[InputFile]:
@@ -63,7 +63,7 @@ def _walk(root: Path, directory: str, above: frozenset[tuple[int, int]]) -> Iter
     except OSError as error:
         raise _unreadable(directory, error) from None
     here = (own.st_dev, own.st_ino)
-    if here in above or (above and OUTPUT_MARK in names):
+    if here in above or (directory and OUTPUT_MARK in names):
         return
     for name in names:
         path = directory + name

@@ -121,10 +121,11 @@ class LocalOutput:
         return count
 
     def check(self) -> None:
+        trial = self._root / f".check{_MARK}{_writer()}"  # not below the mark, which says that no input is here
         try:
-            _make(self._root / OUTPUT_MARK)
-            (self._root / OUTPUT_MARK / f".check{_MARK}{_writer()}").touch()
-            (self._root / OUTPUT_MARK / f".check{_MARK}{_writer()}").unlink()
+            _make(self._root)
+            trial.touch()
+            trial.unlink()
         except OSError as error:
             raise refused(error, str(self._root)) from None
 

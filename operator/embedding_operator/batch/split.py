@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from embedding_operator.staging.threads import in_thread
@@ -12,6 +12,7 @@ from embedding_operator.staging.threads import in_thread
 from .atonce import at_once
 from .cutting import cut
 from .errors import BatchError
+from .globs import InputFile
 from .jobspec import JobSpec
 from .places import input_of, output_of
 from .progress import Progress
@@ -26,9 +27,9 @@ async def split(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
 
 def _split(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
     started = time.time()
-    _refuse_the_same_place(job)
     output_of(job).check()
     files = input_of(job).listed(job.input.files)
+    _refuse_the_same_place(job, files)
     progress.bytes_total = sum(file.size for file in files)
     shards: list[Shard] = []
     before = 0
@@ -55,16 +56,24 @@ def _split(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
     }
 
 
-def _refuse_the_same_place(job: JobSpec) -> None:
+def _refuse_the_same_place(job: JobSpec, files: Sequence[InputFile]) -> None:
     """What a job has written would be the next one's input."""
-    roots = (job.input.root, job.output.root)
-    if all(root.startswith("/") for root in roots):
-        one, other = (Path(root) for root in roots)
-        same = one.exists() and other.exists() and one.samefile(other)
-    else:
-        same = roots[0].rstrip("/") == roots[1].rstrip("/")
-    if same:
+    folders = {folder for file in files for folder in PurePosixPath(file.path).parents}
+    within = next((folder for folder in sorted(folders) if _is_output(job, folder)), None)
+    if within is not None:
+        where = "the input" if within == PurePosixPath() else f"{within} of the input"
         raise BatchError(
-            "BadOutput",
-            "the output is where the input is: what is written would be read by the next job: give output.path",
+            "InvalidSpec",
+            f"the output is {where}, where files are that are read: what is written there would be read by the next "
+            "job: give the output a folder of its own, by output.path or at the end of output.url",
         )
+
+
+def _is_output(job: JobSpec, folder: PurePosixPath) -> bool:
+    """Whether the output is this folder of the input."""
+    source, target = job.input, job.output
+    if source.root.startswith("/") and target.root.startswith("/"):
+        one, other = Path(source.root) / folder, Path(target.root)
+        return one.exists() and other.exists() and one.samefile(other)
+    below = "" if folder == PurePosixPath() else f"/{folder}"
+    return source.endpoint == target.endpoint and source.root.rstrip("/") + below == target.root.rstrip("/")

@@ -51,7 +51,7 @@ def test_what_cannot_be_mended_by_another_try_is_permanent(volume: Volume, told:
         {
             "reason": "NoFiles",
             "message": "input.files: nothing below the input matches '**' ('*' stays in one directory, '**/' is any; "
-            "hidden and half-written files are never meant)",
+            "hidden and half-written files are never meant, nor is a folder that jobs write to)",
         },
     )
 

@@ -85,6 +85,15 @@ def test_the_output_of_a_job_is_never_input(volume: Volume) -> None:
     assert [file.path for file in listed(volume.input, ["**"])] == ["a.jsonl"]
 
 
+def test_the_output_of_a_job_is_never_input_though_the_glob_names_its_folder(volume: Volume) -> None:
+    volume.write("vectors/errors.jsonl", b"x")
+    volume.write("vectors/.embedding-job/key/shard.json", b"x")
+
+    for glob in ("vectors/*.jsonl", "vectors/errors.jsonl", "vectors/**"):
+        with pytest.raises(BatchError, match="a folder that jobs write to"):
+            listed(volume.input, [glob])
+
+
 def test_a_glob_that_matches_nothing_is_named(volume: Volume) -> None:
     volume.write("a.jsonl", b"x")
 
