@@ -36,9 +36,11 @@ class Glob:
 
     def __post_init__(self) -> None:
         parts = self.text.split("/")
-        if not self.text or self.text.startswith("/") or "\\" in self.text or ".." in parts or "" in parts[:-1]:
+        if "\\" in self.text or ".." in parts or "" in parts:
             raise BatchError(
-                "BadInput", f"input.files: {self.text!r} is no path below the input: write it relative, without '..'"
+                "BadInput",
+                f"input.files: {self.text!r} is no path below the input: write it relative, without '..' and without "
+                "a slash at its end ('wiki/**' is all below wiki)",
             )
 
     @property
@@ -55,8 +57,6 @@ class Glob:
     @cached_property
     def _expression(self) -> re.Pattern[str]:
         parts = self.text.split("/")
-        if parts[-1] == "":  # `wiki/` is all below it
-            parts[-1] = "**"
         last = len(parts) - 1
         return re.compile("".join(_translated(part, last=number == last) for number, part in enumerate(parts)), re.S)
 
