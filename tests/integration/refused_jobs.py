@@ -84,6 +84,10 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "fewer errors than none": (job(maxErrors=-1), "write a number, such as 100, or a share, such as 0.1%"),
     "no workers": (job(parallelism=0), "spec.parallelism: Invalid value"),
     "a job's name with dots": (job(metadata__name="a.b"), "write a name of at most 63 lower-case letters, digits and"),
+    "more workers than requests": (
+        job(**_BY_SERVICE | {"serviceRef": {"name": "qwen", "maxInFlight": 2}}, parallelism=3),
+        "write as many workers as that at most",
+    ),
     "many devices of a worker": (
         job(runtime__args=["--tensor-parallel-size=2"]),
         "a worker has one device, so leave --tensor-parallel-size out",
@@ -102,6 +106,11 @@ FORBIDDEN_CHANGES: dict[str, tuple[Manifest, Manifest, str]] = {
     "another time to live": (job(ttlSecondsAfterFinished=1), {"ttlSecondsAfterFinished": None}, FIXED),
     "other resources": (job(), {"runtime": {"resources": {"limits": {"cpu": 1}}}}, FIXED),
     "another place": (job(), {"scheduling": {"nodeSelector": {"a": "b"}}}, FIXED),
+    "more workers than requests, afterwards": (
+        job(**_BY_SERVICE | {"serviceRef": {"name": "qwen", "maxInFlight": 2}}),
+        {"parallelism": 3},
+        "write as many workers as that at most",
+    ),
     "another service": (job(**_BY_SERVICE), {"serviceRef": {"name": "other"}}, FIXED),
 }
 ALLOWED_CHANGES: dict[str, tuple[Manifest, Manifest]] = {
