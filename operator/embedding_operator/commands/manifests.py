@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from embedding_operator.api import names
+from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.api.codec import ApiValueError, View
 from embedding_operator.api.job import EmbeddingJob
 from embedding_operator.api.json import JsonObject
@@ -23,6 +24,7 @@ KINDS: Mapping[str, type[View]] = {
     names.EMBEDDING_JOB: EmbeddingJob,
     names.MODEL_CACHE: ModelCache,
     names.RUNTIME_PROFILE: RuntimeProfile,
+    names.EMBEDDING_BENCHMARK: EmbeddingBenchmark,
 }
 
 
@@ -32,7 +34,8 @@ def with_services(files: Sequence[str], namespace: str, *, or_jobs: bool = False
     manifests = [in_namespace(obj, namespace) for obj in read(files)]
     if not services(manifests) and not (or_jobs and jobs(manifests)):
         wanted = f"{names.EMBEDDING_SERVICE} and no {names.EMBEDDING_JOB}" if or_jobs else names.EMBEDDING_SERVICE
-        raise CommandError(f"no {wanted} in {', '.join(files)}")
+        others = ", ".join(dict.fromkeys(str(obj["kind"]) for obj in manifests))
+        raise CommandError(f"no {wanted} in {', '.join(files)}" + (f", but {others}" if others else ""))
     return manifests
 
 

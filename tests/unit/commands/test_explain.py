@@ -134,6 +134,16 @@ def test_a_list_as_kubectl_writes_it_is_what_it_holds(tmp_path: Path, explain: A
     assert (code, out.count("# EmbeddingService")) == (0, 1)
 
 
+def test_a_benchmark_beside_a_service_is_passed_over(explain: Any) -> None:
+    """All that a team has may lie in one place."""
+    code, out, err = explain("-f", str(EXAMPLES / "benchmark.yaml"), "-f", str(EXAMPLES / "qwen3-embedding-8b.yaml"))
+    assert (code, out.count("# Embedding"), err) == (0, 1, "")
+
+    alone = explain("-f", str(EXAMPLES / "benchmark.yaml"))
+    assert alone[0] == 2
+    assert alone[2].endswith("/benchmark.yaml, but EmbeddingBenchmark\n")
+
+
 def test_the_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch, explain: Any) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(given.service())))
     assert explain("-f", "-")[0] == 0
