@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from embedding_operator.api.benchmark import EmbeddingBenchmark, Measured, Result
-from embedding_operator.planning.benchloads import told
+from embedding_operator.planning.benchloads import inputs, told
 
 
 class AdviceError(Exception):
@@ -105,8 +105,7 @@ def _refuse_several_loads(points: Sequence[Point]) -> None:
 
 def _inputs(point: Point) -> str:
     """The load without what a sweep changes; another number of the same inputs is the same load."""
-    load = replace(point.result.load, name=None, seed=None, request_rate=None, max_concurrency=None, prompts=None)
-    of = f"{load.input_tokens} tokens" if load.input_tokens else str(load.file)
+    load, of = point.result.load, inputs(point.result.load)
     return f"{of}, {load.inputs_per_request} in a request" if (load.inputs_per_request or 1) > 1 else of
 
 

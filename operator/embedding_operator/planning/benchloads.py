@@ -98,10 +98,18 @@ def command(load: Load, *, model: str, tokenizer: str, url: str, files: str) -> 
     ]
 
 
+def inputs(load: Load) -> str:
+    """What one input is, in a few words that no other kind of input has."""
+    if not load.input_tokens:
+        return str(load.file)
+    pair = "a pair of " if load.dataset == "random-rerank" else ""  # a query and a document
+    return f"{pair}{load.input_tokens} tokens"
+
+
 def told(load: Load) -> str:
     """A load in a few words, for conditions and tables."""
     named = f"{load.name}: " if load.name else ""
-    size = f"{load.prompts} x {load.input_tokens} tokens" if load.input_tokens else f"{load.prompts} of {load.file}"
+    size = f"{load.prompts} {'x' if load.input_tokens else 'of'} {inputs(load)}"
     grouped = f", {load.inputs_per_request} in a request" if (load.inputs_per_request or 1) > 1 else ""
     limits = [
         *([f"{load.request_rate} requests/s"] if load.request_rate not in (None, "inf") else []),

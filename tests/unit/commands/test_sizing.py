@@ -11,6 +11,7 @@ import pytest
 
 from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.cli import main
+from embedding_operator.commands.comparing import pairs
 from embedding_operator.planning.advice import AdviceError, advise
 from tests.unit.commands.apiserver import ApiServer, running
 from tests.unit.commands.test_bench import named, stored
@@ -82,6 +83,17 @@ def test_points_of_other_inputs_are_not_mixed() -> None:
     assert refused(CURVE, other) == (
         "the points have different inputs (200 tokens; 2000 tokens): name benchmarks of one kind of input"
     )
+
+
+def test_texts_and_pairs_of_the_same_length_are_other_inputs() -> None:
+    scores = curve("scores", (10.0, 100.0))
+    (result,) = scores.status.results or ()
+    result = replace(result, load=replace(result.load, dataset="random-rerank"))
+    scores = replace(scores, status=replace(scores.status, results=(result,)))
+    assert refused(CURVE, scores) == (
+        "the points have different inputs (200 tokens; a pair of 200 tokens): name benchmarks of one kind of input"
+    )
+    assert pairs(curve("texts", (10.0, 100.0)), scores) == []
 
 
 def test_the_settings_that_need_fewer_are_chosen_and_the_others_told() -> None:
