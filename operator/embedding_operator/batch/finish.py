@@ -104,7 +104,7 @@ def _alike(shards: Sequence[Shard], records: Sequence[Record]) -> None:
     if len(lengths) > 1:
         told = ", ".join(f"{length} ({shard.file}, part {shard.part})" for length, shard in lengths.items())
         raise BatchError(
-            "BadVectors", f"the vectors have several lengths: {told}: set output.dimensions, and make the job again"
+            "InvalidSpec", f"the vectors have several lengths: {told}: set output.dimensions, and make the job again"
         )
 
 

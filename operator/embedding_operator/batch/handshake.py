@@ -61,8 +61,8 @@ async def _embedding(job: JobSpec, line: Persistent) -> Met:
                 raise BatchError(
                     "Refused",
                     f"{line.server.url} puts text into a prompt format of its own, and not into this job's: write "
-                    "spec.promptFormat and spec.instruction as serving.promptFormat and serving.instruction of the "
-                    "service are",
+                    "spec.instruction as the service's spec.serving.instruction; where its prompt format was changed, "
+                    "make the job again",
                 )
     half = plain.wants_half and await _gives_half(line, replace(plain, form=form, half=True), len(vector))
     asking = Asking(job, form, half=half, width=len(vector) // (2 if plain.wants_half else 1))

@@ -48,7 +48,7 @@ def parse_job(document: str) -> JobSpec:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BatchError(
-            "BadSpec", f"--job is no document of a job that this version knows: {where}: {first['msg']}"
+            "InvalidSpec", f"--job is no document of a job that this version knows: {where}: {first['msg']}"
         ) from None
 
 

@@ -45,8 +45,8 @@ def form_of(job: JobSpec) -> Form:
     if family is None or family.prompt is None:
         known = " and ".join(one.name for one in FAMILIES if one.prompt)
         raise BatchError(
-            "BadSpec",
-            f"spec.promptFormat is Model, and no format of {job.model.served_name} is known here, but those of "
+            "InvalidSpec",
+            f"spec.serving.promptFormat is Model, and no format of {job.model.served_name} is known here, but those of "
             f"{known}: remove it",
         )
     form = family.prompt

@@ -142,7 +142,7 @@ def _listed(job: JobSpec) -> Iterator[BinaryIO]:
 def share(shards: Sequence[Shard], index: int, indexes: int) -> Sequence[Shard]:
     """What one of so many indexes has to do."""
     if not 0 <= index < indexes:
-        raise BatchError("BadSpec", f"there is no index {index} of {indexes}")
+        raise BatchError("InvalidSpec", f"there is no index {index} of {indexes}")
     return shards[index * len(shards) // indexes : (index + 1) * len(shards) // indexes]
 
 

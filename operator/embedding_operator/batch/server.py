@@ -96,7 +96,7 @@ class Server:
                 read_bufsize=1 << 20,
             )
         except ValueError:
-            raise BatchError("BadSpec", f"{self.url} is no address of a server: write http://HOST:PORT") from None
+            raise BatchError("InvalidSpec", f"{self.url} is no address of a server: write http://HOST:PORT") from None
         self._waiting: asyncio.Task[None] | None = None
         return self
 
@@ -181,7 +181,8 @@ class Server:
                 context.load_verify_locations(self.ca_file)
             except (OSError, ssl.SSLError) as error:
                 raise BatchError(
-                    "BadSpec", f"{self.ca_file} holds no CA certificate that can be read: {error}"
+                    "InvalidSpec",
+                    f"{self.ca_file} (spec.serviceRef.caBundleRef) holds no CA certificate that can be read: {error}",
                 ) from None
         return context
 

@@ -96,7 +96,7 @@ class ShardWriter:
             self._width = size * (1 if self._job.task == "Rerank" else self._job.output.dimensions or 0) or len(values)
         if len(values) != self._width or not values or len(values) % size:
             raise BatchError(
-                "BadVectors",
+                "Refused",
                 f"{self._shard.file}: the server gave a vector of {len(values) // size} numbers where "
                 f"{self._width // size} were expected: look at output.dimensions, and at what the model can give",
             )

@@ -25,6 +25,7 @@ _REASONS = {  # that a pod's words may have, for a condition
         Reason.FILE_CHANGED,
         Reason.INTERNAL,
         Reason.INVALID_SPEC,
+        Reason.MODEL_CHANGED,
         Reason.NO_FILES,
         Reason.NOT_FOUND,
         Reason.PERMISSION_DENIED,

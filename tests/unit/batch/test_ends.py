@@ -58,7 +58,7 @@ def test_what_cannot_be_mended_by_another_try_is_permanent(volume: Volume, told:
 
 def test_a_job_document_of_a_newer_operator_is_refused(told: Path) -> None:
     assert main(["batch", "split", "--job", '{"name": "x", "colour": "blue"}']) == 3
-    assert json.loads(told.read_text())["reason"] == "BadSpec"
+    assert json.loads(told.read_text())["reason"] == "InvalidSpec"
 
 
 def test_no_secret_is_told(

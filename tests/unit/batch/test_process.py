@@ -157,5 +157,5 @@ def test_a_document_of_another_version_is_refused(tmp_path: Path) -> None:
 
     code = run("Embedding", '{"name": "a", "colour": "red"}', never, {"TERMINATION_LOG": str(log)})
     told = json.loads(log.read_text())
-    assert (code, told["reason"]) == (3, "BadSpec")
+    assert (code, told["reason"]) == (3, "InvalidSpec")
     assert "no document of a job that this version knows" in told["message"]

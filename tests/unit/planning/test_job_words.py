@@ -1,11 +1,16 @@
 """What is said of a job names fields that jobs have, though it is found by what speaks of services."""
 
+import ast
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from embedding_operator import batch
+from embedding_operator.batch.errors import WORTH_ANOTHER_TRY
 from embedding_operator.planning.crashes import CRASHES
+from embedding_operator.planning.jobreport import Failure
 from embedding_operator.planning.jobservice import in_words_of_job
 from embedding_operator.planning.obstacles import PULLS, REJECTIONS, SCHEDULING, STARTS
 from tests.unit.planning import given
@@ -67,3 +72,26 @@ def test_a_refusal_says_what_to_write_in_a_job(spec: dict[str, Any], profile: di
     cluster.step()
     assert words in cluster.message()
     assert unknown(cluster.message()) == []
+
+
+DRIVER = [ast.parse(file.read_text()) for file in sorted(Path(batch.__file__).parent.glob("*.py"))]
+
+
+def test_every_end_that_a_pod_may_tell_of_is_a_reason_of_its_own() -> None:
+    """What cannot be mended by another try is not told as a defect of the operator's."""
+    raised = {
+        str(call.args[0].value)
+        for tree in DRIVER
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "BatchError"
+        if call.args and isinstance(call.args[0], ast.Constant)
+    }
+    assert {"BadInput", "InvalidSpec", "ModelChanged", "Refused"} <= raised
+    assert {one for one in raised - WORTH_ANOTHER_TRY if Failure(one, "words").known_reason is None} == set()
+
+
+def test_a_pod_names_fields_that_a_job_or_its_service_has() -> None:
+    words = [str(one.value) for tree in DRIVER for one in ast.walk(tree) if isinstance(one, ast.Constant)]
+    told = [word.replace("the service's spec.", "") for word in words if "spec." in word]
+    assert any("spec.serving.promptFormat" in word for word in told)
+    assert [path for word in told for path in unknown(word)] == []
