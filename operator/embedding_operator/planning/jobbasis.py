@@ -5,7 +5,7 @@ It refuses with a PlanError what cannot work, before anything is made.
 
 from dataclasses import dataclass, field, replace
 
-from embedding_operator.api.conditions import Reason, Type, is_true
+from embedding_operator.api.conditions import Reason, Type, find_condition, is_true
 from embedding_operator.api.job import EmbeddingJob
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService, ModelStatus, ResolvedStatus
@@ -124,9 +124,9 @@ def _of_service(job: EmbeddingJob, name: str, seen: ObservedJob) -> Basis | Verd
             "write one that does",
         )
     _refuse_service(job, service)
+    if (silent := service_is_silent(job, seen)) is not None:
+        return Verdict(Reason.WAITING_FOR_SERVICE, silent)
     status = service.status
-    if not status.model.digest or not is_true(status.conditions, Type.AVAILABLE):
-        return Verdict(Reason.WAITING_FOR_SERVICE, f"EmbeddingService {name} answers no requests yet")
     source, resolved = service.spec.model.source, status.resolved
     return Basis(
         served=Served(
@@ -151,6 +151,20 @@ def _of_service(job: EmbeddingJob, name: str, seen: ObservedJob) -> Basis | Verd
         ),
         server=endpoint(name, service.metadata.namespace or "", service.spec.exposure).removesuffix("/v1"),
     )
+
+
+def service_is_silent(job: EmbeddingJob, seen: ObservedJob) -> str | None:
+    """That the service which embeds answers nobody, and why as far as it is known; None where it does, or none is
+    needed."""
+    if job.spec.service_ref is None:
+        return None
+    name, service = job.spec.service_ref.name, seen.service
+    if service is None:
+        return f"EmbeddingService {name} is gone"
+    if service.status.model.digest and is_true(service.status.conditions, Type.AVAILABLE):
+        return None
+    ready = find_condition(service.status.conditions, Type.READY)
+    return f"EmbeddingService {name} answers no requests" + (f": {ready.reason}" if ready else " yet")
 
 
 def _refuse_service(job: EmbeddingJob, service: EmbeddingService) -> None:

@@ -15,7 +15,7 @@ from embedding_operator.planning.cacheplan import PROGRESS_POLL
 from embedding_operator.planning.cachestate import has_condition
 from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.errors import PlanError
-from embedding_operator.planning.jobbasis import Basis, basis_of
+from embedding_operator.planning.jobbasis import Basis, basis_of, service_is_silent
 from embedding_operator.planning.jobdoc import key_of
 from embedding_operator.planning.jobphases import finish_job, index_count, job_names, parallelism, split_job, work_job
 from embedding_operator.planning.jobprogress import counted, sums
@@ -188,7 +188,7 @@ class _Phases:
             return self._finishing()
         if has_condition(current, "Failed"):
             return self._failed(current, pods)
-        verdict = embedding(self.job, self.status, current, pods)
+        verdict = embedding(self.job, self.status, current, pods, service_is_silent(self.job, self.seen))
         changes = _changed(current, {"suspend": False, "parallelism": parallelism(self.job)})
         return JobPlan(
             said(self.job, self.status, verdict), patch=tuple(filter(None, (changes,))), requeue_after=PROGRESS_POLL

@@ -120,9 +120,14 @@ def running(current: JsonObject, pods: Sequence[JsonObject], reason: Reason, tol
 
 
 def embedding(
-    job: EmbeddingJob, status: EmbeddingJobStatus, current: JsonObject, pods: Sequence[JsonObject]
+    job: EmbeddingJob,
+    status: EmbeddingJobStatus,
+    current: JsonObject,
+    pods: Sequence[JsonObject],
+    silent: str | None = None,
 ) -> Verdict:
-    """The workers. As long as one of them works, trouble of others is a remark."""
+    """The workers. As long as one of them works, trouble of others is a remark. `silent` says that the service which
+    they ask answers nobody."""
     works = sum(phase_of(pod) == "Running" for pod in pods)
     found = _trouble(pods, status.model.cache)
     if found is not None and not works:
@@ -136,7 +141,10 @@ def embedding(
     message = f"{', '.join(told)}; {works} of {_count(parallelism(job), 'worker')} running"
     if found is not None:
         message += f"; {found.message}"
-    return Verdict(Reason.EMBEDDING, message + _no_pods(current, pods) + _last_attempt(pods))
+    message += _no_pods(current, pods) + _last_attempt(pods)
+    if silent is not None:
+        return Verdict(Reason.WAITING_FOR_SERVICE, f"{silent}; the workers go on when it answers: {message}")
+    return Verdict(Reason.EMBEDDING, message)
 
 
 def _no_pods(current: JsonObject, pods: Sequence[JsonObject]) -> str:

@@ -83,6 +83,24 @@ def test_a_job_by_a_service_waits_until_that_answers() -> None:
     assert Cluster(by_service()).look().status.conditions[0].reason == Reason.SERVICE_NOT_FOUND
 
 
+def test_workers_whose_service_is_gone_or_silent_are_said_to_wait() -> None:
+    cluster = Cluster(by_service(), service=service())
+    cluster.embed()
+    cluster.pod("embed", index=0)
+    cluster.step()
+    assert cluster.conditions()["Ready"] == ("False", "Embedding")
+
+    for seen, words in ((service(available=False), "answers no requests"), (None, "is gone")):
+        cluster.step(service=seen)
+        assert cluster.conditions()["Reconciling"] == ("True", "WaitingForService")
+        assert cluster.message().startswith(f"EmbeddingService qwen {words}")
+        assert "; the workers go on when it answers: 0 %, 0 rows; 1 of 4 workers running" in cluster.message()
+        assert cluster.phases() == ["split", "embed"]
+
+    cluster.step()
+    assert cluster.conditions()["Ready"] == ("False", "Embedding")
+
+
 def test_a_service_that_serves_other_weights_ends_the_job() -> None:
     """The rest of the rows would lie in another space."""
     cluster = Cluster(by_service(), service=service())
