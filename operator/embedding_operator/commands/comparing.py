@@ -23,7 +23,8 @@ _FIGURES = (  # figure, its name, and whether more is better
 )
 _NOT_SETTINGS = ("generation", "revision", "args")
 BETTER, WORSE, SAME, UNKNOWN = "better", "worse", "within the noise", "noise unknown"
-_COLOURS = {BETTER: GREEN, WORSE: RED, SAME: "", UNKNOWN: YELLOW}
+WORTHLESS = "worthless"  # something disturbed one of both
+_COLOURS = {BETTER: GREEN, WORSE: RED, SAME: "", UNKNOWN: YELLOW, WORTHLESS: YELLOW}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,14 @@ def verdict(before: Sequence[float], after: Sequence[float], middles: tuple[floa
 
 
 def differences(before: Result, after: Result) -> list[Difference]:
-    """All figures of one load."""
+    """All figures of one load. Where something disturbed one of both runs, nothing is better or worse."""
     found = []
+    valid = before.valid and after.valid
     for field, name, more_is_better in _FIGURES:
         middles = (_number(getattr(before, field)), _number(getattr(after, field)))
         samples = [[_number(getattr(repeat, field)) for repeat in one.repeats or ()] for one in (before, after)]
-        found.append(Difference(name, *middles, verdict(samples[0], samples[1], middles, more_is_better)))
+        told = verdict(samples[0], samples[1], middles, more_is_better) if valid else WORTHLESS
+        found.append(Difference(name, *middles, told))
     return found
 
 
@@ -121,15 +124,23 @@ def compared(before: EmbeddingBenchmark, after: EmbeddingBenchmark, screen: Scre
     return [*lines, *screen.told(RULE, indent="")]
 
 
+def changes(
+    before: EmbeddingBenchmark, after: EmbeddingBenchmark, matching: Sequence[tuple[Result, Result]]
+) -> Iterator[str]:
+    """What is not the same in both, but for figures: the service, where prompts of a file come from, all settings."""
+    old, new = before.spec.service_ref.name, after.spec.service_ref.name
+    if old != new:
+        yield f"service: {old} -> {new}"
+    claims = [one.spec.input.claim_name for one in (before, after) if one.spec.input is not None]
+    if any(one.load.file for one, _ in matching) and len(set(claims)) > 1:
+        yield f"claim of the prompts: {claims[0]} -> {claims[1]}"
+    yield from dict.fromkeys(line for one, other in matching for line in settings(one.service, other.service))
+
+
 def _changed(
     before: EmbeddingBenchmark, after: EmbeddingBenchmark, matching: Sequence[tuple[Result, Result]]
 ) -> list[str]:
-    if before.spec.service_ref.name != after.spec.service_ref.name:
-        services = [f"service: {before.spec.service_ref.name} -> {after.spec.service_ref.name}"]
-    else:
-        services = []
-    changed = dict.fromkeys(line for one, other in matching for line in settings(one.service, other.service))
-    lines = [*services, *changed]
+    lines = list(changes(before, after, matching))
     return ["changed:", *(f"  {line}" for line in lines)] if lines else ["nothing was changed: both measured the same"]
 
 
@@ -148,9 +159,7 @@ def described(before: EmbeddingBenchmark, after: EmbeddingBenchmark) -> dict[str
     return {
         "before": before.metadata.name,
         "after": after.metadata.name,
-        "changed": list(
-            dict.fromkeys(line for one, other in matching for line in settings(one.service, other.service))
-        ),
+        "changed": list(changes(before, after, matching)),
         "rule": RULE,
         "runs": [
             {

@@ -16,7 +16,7 @@ import pytest
 from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.cli import main
 from embedding_operator.commands import benching, comparing, curve, figures
-from embedding_operator.commands.comparing import BETTER, SAME, UNKNOWN, WORSE, verdict
+from embedding_operator.commands.comparing import BETTER, SAME, UNKNOWN, WORSE, WORTHLESS, verdict
 from embedding_operator.commands.terminal import Screen
 from embedding_operator.planning.benchplan import subject_of
 from tests.unit.commands.apiserver import ApiServer, pod, running, service
@@ -129,6 +129,29 @@ def test_the_same_twice_is_within_the_noise() -> None:
     lines = comparing.compared(one, other, SCREEN)
     assert lines[0] == "nothing was changed: both measured the same"
     assert sum(line.endswith("within the noise") for line in lines) == 6
+
+
+def test_what_something_disturbed_is_neither_better_nor_worse() -> None:
+    one, other = named("one", benchmark(), *faster(1)), named("other", benchmark(), *faster(1.5))
+    spoilt = tuple(replace(result, valid=False, disturbed="x") for result in other.status.results or ())
+    other = replace(other, status=replace(other.status, results=spoilt))
+    lines = comparing.compared(one, other, SCREEN)
+    assert sum(line.endswith(WORTHLESS) for line in lines) == 6
+    assert "  run 1 of other is worthless: x" in lines
+    described = json.loads(json.dumps(comparing.described(one, other)))
+    assert {figure["verdict"] for figure in described["runs"][0]["figures"]} == {WORTHLESS}
+
+
+def test_other_prompts_and_other_services_are_among_what_changed() -> None:
+    run = {"dataset": "custom", "prompts": 10, "file": "queries.jsonl"}
+    one, other = (
+        named(claim, benchmark(runs=[run], input={"claimName": claim}), *faster(1)) for claim in ("mine", "yours")
+    )
+    another = replace(other.spec.service_ref, name="qwen-2")
+    other = replace(other, spec=replace(other.spec, service_ref=another))
+    expected = ["service: qwen -> qwen-2", "claim of the prompts: mine -> yours"]
+    assert comparing.compared(one, other, SCREEN)[1:3] == [f"  {line}" for line in expected]
+    assert comparing.described(one, other)["changed"] == expected
 
 
 def test_the_curve_has_a_point_for_each_run_and_is_a_picture() -> None:
