@@ -29,7 +29,7 @@ class Command:
 
 COMMANDS = (
     Command("status", "status", LOOK, "how EmbeddingServices and ModelCaches stand, with progress bars"),
-    Command("logs", "logs", LOOK, "the logs of all pods of a service, and of the stager of its weights"),
+    Command("logs", "logs", LOOK, "the logs of all pods of a service or job, and of the stager of its weights"),
     Command("explain", "explain", CHANGE, "what would be made of a manifest, and why"),
     Command("render", "render", CHANGE, "the objects that would be made of a manifest, as YAML"),
     Command("diff", "diff", CHANGE, "what a changed manifest would change, and whether pods are replaced"),

@@ -1,4 +1,4 @@
-"""`logs`: what all pods of a service say, and the stager of its weights; each line with the pod that said it."""
+"""`logs`: what all pods of a service or a job say, and the stager of its weights; each line with who said it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """`logs NAME`."""
     parser.usage = "{prog} logs NAME [-n NAME] [-f] [--tail N] [--since TIME]"
     parser.description = """
-The logs of all pods of a service, and of the Job that stages its weights, in order of time, each line with its pod. \
-While there is no pod yet, how staging goes on.
+The logs of all pods of a service or an EmbeddingJob, and of the Job that stages its weights, in order of time, each \
+line with its pod. While there is no pod yet, how staging goes on.
 """
     parser.epilog = """
 examples:
@@ -50,11 +50,14 @@ examples:
   {prog} logs qwen --since 10m --tail -1    all of the last ten minutes
   {prog} logs qwen --previous               why containers were started again
   {prog} logs qwen --from stager            of staging alone
+  {prog} logs wikipedia -c vllm             of a job's servers, not of the drivers beside them
 
-It takes the rights to get embeddingservices and modelcaches, to list pods, and to get pods/log.
+It takes the rights to get embeddingservices (or embeddingjobs) and modelcaches, to list pods, and to get pods/log.
 exit codes: 0 shown, 1 it cannot be read, or there is no log, 2 wrong arguments.
 """
-    options.add_service(parser)
+    parser.add_argument(
+        "name", type=argvalues.object_name, metavar="NAME", help="an EmbeddingService or an EmbeddingJob"
+    )
     parser.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
     parser.add_argument("-p", "--previous", action="store_true", help="of the containers before these, which ended")
     parser.add_argument(
@@ -86,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class Logs:
-    """The logs of one service."""
+    """The logs of one service, or of a job where there is no service of that name."""
 
     def __init__(self, session: Session, arguments: argparse.Namespace) -> None:
         self._session, self._arguments = session, arguments
@@ -115,22 +118,41 @@ class Logs:
 
     async def _sources(self) -> list[Source]:
         """Whose logs there are now: the stager's first."""
-        service = await self._session.service(self._arguments.name)
+        subject, label = await self._subject()
         pods: list[Object] = []
-        if self._arguments.origin != "pods" and (cache := used_by(service)):
+        if self._arguments.origin != "pods" and (cache := used_by(subject)):
             pods += await self._pods(f"{names.CACHE_LABEL}={cache}")
         if self._arguments.origin != "stager":
-            pods += await self._pods(f"{names.SERVICE_LABEL}={self._arguments.name}")
+            pods += await self._pods(f"{label}={self._arguments.name}")
+        if label == names.JOB_LABEL and (wanted := self._arguments.container):  # not all of them have a server
+            pods = [pod for pod in pods if wanted in _containers(pod)] or pods
         sources = [self._source(pod) for pod in pods]
         self._width = max((len(source.label) for source in sources), default=0)
         return sources
+
+    async def _subject(self) -> tuple[Object, str]:
+        """Whose logs are wanted, and the label of its pods. Raises CommandError where nothing has that name."""
+        session, name = self._session, self._arguments.name
+        service = await session.client.get(session.key(names.EMBEDDING_SERVICE, name))
+        if service is not None:
+            return service, names.SERVICE_LABEL
+        try:
+            job = await session.client.get(session.key(names.EMBEDDING_JOB, name))
+        except ApiError as error:
+            if not error.is_forbidden:
+                raise
+            job = None  # who may see services alone has mistyped the name of one
+        if job is None:
+            where = f"in namespace {session.namespace} (-n names another)"
+            raise CommandError(f"{name}: there is no such EmbeddingService or EmbeddingJob {where}")
+        return job, names.JOB_LABEL
 
     async def _pods(self, selector: str) -> list[Object]:
         found = (await self._session.client.list(PODS, self._session.namespace, selector)).items
         return sorted(found, key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]))
 
     def _source(self, pod: Object) -> Source:
-        name, containers = str(pod["metadata"]["name"]), [one["name"] for one in pod["spec"]["containers"]]
+        name, containers = str(pod["metadata"]["name"]), _containers(pod)
         wanted = self._arguments.container
         if wanted and wanted not in containers:
             raise CommandError(f"pod {name} has no container {wanted}: it has {', '.join(containers)}")
@@ -207,10 +229,10 @@ class Logs:
 
     async def _situation(self) -> str:
         """Why there is no log yet, and how far staging is."""
-        service = await self._session.service(self._arguments.name)
-        ready = condition(service, "Ready")
+        subject, _ = await self._subject()
+        ready = condition(subject, "Ready")
         told = f"{ready.get('reason')}: {ready.get('message')}" if ready else "the operator has not looked at it yet"
-        cache = used_by(service)
+        cache = used_by(subject)
         weights = await self._session.client.get(self._session.key(names.MODEL_CACHE, cache)) if cache else None
         return f"no pods yet. {(weights and progress(weights, self._errors)) or ' '.join(told.split())}"
 
@@ -226,3 +248,10 @@ class Logs:
         label = self._screen.paint(source.colour, f"{source.label:{self._width}} |")
         stamp = f"{self._screen.paint(DIM, time)} " if self._arguments.timestamps else ""
         self._screen.print([f"{label} {stamp}{harmless(text) if self._screen.is_terminal else text}"])
+
+
+def _containers(pod: Object) -> list[str]:
+    """Those that run as long as the pod does: the server beside a job's driver is a sidecar."""
+    spec = pod["spec"]
+    sidecars = (one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always")
+    return [str(one["name"]) for one in (*spec["containers"], *sidecars)]

@@ -27,6 +27,7 @@ class ApiServer:
     services: list[dict[str, Any]] = field(default_factory=list)
     caches: list[dict[str, Any]] = field(default_factory=list)
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
     pods: list[dict[str, Any]] = field(default_factory=list)
     ports: dict[int, int] = field(default_factory=dict)  # of pods, to those of this machine
     logs: dict[str, list[str]] = field(default_factory=dict)  # what each container said; of "pod/previous" before
@@ -50,7 +51,12 @@ class ApiServer:
         for end, answers in self.first.items():
             if path.endswith(end) and answers:
                 return web.json_response(answers.pop(0))
-        kinds = {"embeddingservices": self.services, "modelcaches": self.caches, "embeddingbenchmarks": self.benchmarks}
+        kinds = {
+            "embeddingservices": self.services,
+            "embeddingjobs": self.jobs,
+            "modelcaches": self.caches,
+            "embeddingbenchmarks": self.benchmarks,
+        }
         for kind, objects in kinds.items():
             for one in objects:
                 if path == f"{GROUP}/{kind}/{one['metadata']['name']}":

@@ -61,6 +61,43 @@ def test_lines_of_all_pods_come_in_order_of_time_each_with_its_pod(logs: Logs) -
     ]
 
 
+def job(**status: Any) -> dict[str, Any]:
+    metadata = {"name": "qwen", "namespace": "search"}
+    return {"metadata": metadata, "spec": {}, "status": {"model": {"cache": "weights"}} | status}
+
+
+def worker(name: str, *, has_server: bool = True) -> dict[str, Any]:
+    made = pod(name, **{"embedding-operator.io/job": "qwen"})
+    server = [{"name": "vllm", "restartPolicy": "Always"}] if has_server else []
+    return made | {"spec": {"containers": [{"name": "driver"}], "initContainers": server}}
+
+
+def test_a_job_has_logs_too_of_its_drivers_or_of_their_servers(logs: Logs) -> None:
+    server = ApiServer(
+        jobs=[job()],
+        pods=[worker("split-a", has_server=False), worker("embed-b"), pod("qwen-of-a-service"), stager()],
+        logs={"split-a": [T.format(1, "cut")], "embed-b": [T.format(2, "embedded")], "stage-weights-ab-xyz12": []},
+    )
+    assert logs(server)[:2] == (0, ["split-a      | cut", "embed-b      | embedded"])
+    code, out, _ = logs(server, "-c", "vllm", "--from", "pods")
+    assert (code, out) == (0, ["embed-b | embedded"])
+    assert server.asked[-1]["container"] == "vllm"
+
+
+def test_a_job_without_pods_says_why(logs: Logs) -> None:
+    waits = {"type": "Ready", "status": "False", "reason": "WaitingForService", "message": "it answers nobody"}
+    code, out, err = logs(ApiServer(jobs=[job(conditions=[waits])]))
+    assert (code, out) == (1, [])
+    assert err[0].endswith("no pods yet. WaitingForService: it answers nobody")
+
+
+@pytest.mark.parametrize("refusals", [{}, {"embeddingjobs/qwen": (403, "forbidden")}])
+def test_a_name_that_nothing_has_is_told(refusals: dict[str, tuple[int, str]], logs: Logs) -> None:
+    code, _, err = logs(ApiServer(refusals=refusals))
+    told = "qwen: there is no such EmbeddingService or EmbeddingJob in namespace search (-n names another)"
+    assert (code, err) == (1, [f"embedding-operator logs: {told}"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "asked"),
     [
