@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from embedding_operator.api import names
 from embedding_operator.api.conditions import Reason
 from embedding_operator.cli import main
 from embedding_operator.commands import COMMANDS
@@ -136,6 +137,14 @@ def test_pages_count_right_what_an_installation_brings(kind: str) -> None:
     }
     assert counted
     assert {one for one in counted if one[1] != NUMBERS[len(brought)]} == set()
+
+
+@pytest.mark.parametrize(
+    ("page", "task"), [("offline", names.WORK_TASK), ("benchmarks", names.BENCHMARK_TASK)], ids=["jobs", "benchmarks"]
+)
+def test_pods_that_a_service_must_let_in_are_named_by_their_label(page: str, task: str) -> None:
+    text = " ".join((ROOT / "docs" / f"{page}.md").read_text().split())
+    assert f"podSelector: {{matchLabels: {{{names.NAME_LABEL}: {task}}}}}" in text
 
 
 @every_document
