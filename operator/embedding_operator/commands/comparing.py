@@ -116,7 +116,7 @@ def compared(before: EmbeddingBenchmark, after: EmbeddingBenchmark, screen: Scre
     lines = [*_changed(before, after, matching), ""]
     for one, other in matching:
         lines += [f"{kind_of_load(one.load)}: run {one.run} of {names[0]}, run {other.run} of {names[1]}"]
-        lines += screen.table(["FIGURE", *map(str.upper, names), "CHANGE", ""], _rows(one, other, screen))
+        lines += screen.table(["FIGURE", "BEFORE", "AFTER", "CHANGE", ""], _rows(one, other, screen))
         for name, result in zip(names, (one, other), strict=True):
             if not result.valid:
                 lines += screen.told(f"run {result.run} of {name} is worthless: {result.disturbed}", RED)

@@ -9,6 +9,7 @@ from embedding_operator.commands.terminal import GREEN, RED, Screen
 from embedding_operator.planning.benchloads import told
 
 _WIDTH = 50
+_LEFT_OUT = frozenset({"REQUESTS", "FAILED", "TOK/S", "MEAN MS", "P90"})  # where there is no room for all
 
 
 def shown(benchmark: EmbeddingBenchmark, screen: Screen) -> list[str]:
@@ -62,7 +63,7 @@ def _row(name: str, value: object) -> str:
 
 
 def runs(results: Sequence[Result], screen: Screen) -> list[str]:
-    """A line for each run."""
+    """A line for each run; where the terminal is too narrow, without what is missed the least: not without its load."""
     header = [
         "RUN",
         "REQUESTS",
@@ -77,7 +78,11 @@ def runs(results: Sequence[Result], screen: Screen) -> list[str]:
         "VALID",
         "LOAD",
     ]
-    return screen.table(header, [_line(one, screen) for one in results])
+    rows = [_line(one, screen) for one in results]
+    if screen.is_too_narrow(header, rows):
+        kept = [place for place, name in enumerate(header) if name not in _LEFT_OUT]
+        header, *rows = [[row[place] for place in kept] for row in (header, *rows)]
+    return screen.table(header, rows)
 
 
 def _line(one: Result, screen: Screen) -> list[str]:

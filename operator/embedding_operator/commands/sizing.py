@@ -87,15 +87,15 @@ def _table(points: Sequence[Point], chosen: Point, screen: Screen) -> list[str]:
     rows = [
         [
             "*" if one == chosen else "",
-            describe(one),
             str(one.replicas),
             f"{one.share:.2f}",
             f"{one.p99:g}",
             noise(one.result),
+            describe(one),
         ]
         for one in sorted(points, key=lambda one: one.p99)
     ]
-    return screen.table(["", "POINT", "REPLICAS", "REQ/S EACH", "P99 MS", "NOISE"], rows)
+    return screen.table(["", "REPLICAS", "REQ/S EACH", "P99 MS", "NOISE", "POINT"], rows)
 
 
 def _others(advice: Advice) -> Iterator[str]:

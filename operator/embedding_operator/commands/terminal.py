@@ -73,6 +73,11 @@ class Screen:
         lines[0] = self.paint(BOLD, lines[0])
         return [cut(line, self.width) for line in lines]
 
+    def is_too_narrow(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Whether lines of this table would be cut."""
+        widths = [max(map(measure, column)) for column in zip(header, *rows, strict=True)]
+        return self.width is not None and sum(widths) + _GAP * (len(widths) - 1) > self.width
+
     def print(self, lines: Iterable[str]) -> None:
         """All of it, at once."""
         self.out.write("".join(f"{line}\n" for line in lines))

@@ -78,6 +78,31 @@ def test_several_runs_are_a_line_each_and_what_was_measured_is_told_once() -> No
     assert [line for line in shown if line.startswith("measured")] == [shown[4]]
 
 
+class Narrow(Screen):
+    """A terminal of eighty columns."""
+
+    @property
+    def width(self) -> int:
+        return 80
+
+
+def test_in_a_usual_terminal_each_run_has_its_load_and_each_difference_what_it_means() -> None:
+    """Names that `bench` makes are long, and what is cut off is at the end of a line."""
+    screen = Narrow(io.StringIO())
+    names = ("qwen3-vl-embedding-261126110312", "qwen3-vl-embedding-261126112301")
+    one, other = (
+        named(name, benchmark(sweep={"maxConcurrency": [8, 128]}), *faster(by))
+        for name, by in zip(names, (1, 1.5), strict=True)
+    )
+    shown = figures.shown(one, screen)
+    assert shown[0].split() == ["RUN", "REQ/S", "MEDIAN", "P99", "NOISE", "VALID", "LOAD"]
+    assert shown[2].endswith("yes     1000 x 200 tokens, 128 at a time")
+    compared = comparing.compared(one, other, screen)
+    assert "FIGURE      BEFORE     AFTER      CHANGE" in compared
+    assert sum(line.endswith("better") for line in compared) == 12
+    assert compared[2] == f"1000 x 200 tokens, 8 at a time: run 1 of {names[0]}, run 1 of {names[1]}"
+
+
 def test_worthless_figures_are_called_so() -> None:
     shown = figures.shown(named("table", benchmark(), [990, 10, *NUMBERS[2:]]), SCREEN)
     assert shown[-1] == "run 1 is worthless: 10 of 1000 requests failed"
