@@ -136,7 +136,7 @@ async def _pods_now(context: Context, key: ObjectKey, labels: dict[str, str]) ->
     """Its pods as the API server knows them, whatever their watch has told."""
     selector = ",".join(f"{name}={value}" for name, value in labels.items())
     for pod in (await context.client.list(PODS, key.namespace, selector)).items:
-        context.cache.upsert(pod)
+        routing.observed(context, pod)  # for all others it is news as any: the watch will not tell it once more
     return context.cache.list("Pod", key.namespace, labels)
 
 
