@@ -22,7 +22,6 @@ from embedding_operator.planning.benchplan import (
     is_in_line,
     is_over,
     plan_benchmark,
-    service_name,
     turn_of,
 )
 
@@ -89,9 +88,9 @@ def _service(context: Context, namespace: str, name: str) -> EmbeddingService | 
 def _ahead(context: Context, key: ObjectKey, obj: Object, service: str) -> str:
     """The benchmark of the same service whose turn it is; empty where that is this one."""
     first, ahead = turn_of(obj, _jobs(context, key)), ""
-    for other in context.cache.keys(names.EMBEDDING_BENCHMARK, key.namespace):
+    for other in context.cache.referring(names.EMBEDDING_BENCHMARK, key.namespace, service):
         found, jobs = context.cache.get(other), _jobs(context, other)
-        if other == key or found is None or service_name(found) != service or not is_in_line(found, jobs):
+        if other == key or found is None or not is_in_line(found, jobs):
             continue
         turn = turn_of(found, jobs)
         if turn < first:

@@ -11,6 +11,7 @@ from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.outcomes import outcome
 from embedding_operator.controllers.progress import fetch_progress
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import holders, profiles_known
@@ -43,12 +44,12 @@ async def reconcile_cache(context: Context, key: ObjectKey) -> float | None:
         "finalizers", ()
     ):
         return None
-    before = routing.outcome(obj)
+    before = outcome(obj)
     try:
         return await _reconcile(context, key, obj)
     finally:
         after = context.cache.get(key)
-        if after is not None and routing.outcome(after) != before:
+        if after is not None and outcome(after) != before:
             for user in context.users.of(key):
                 context.queue.add(user)
 

@@ -10,14 +10,13 @@ from typing import Any
 
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
-from embedding_operator.api.conditions import Type
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers.context import SCRIPTS, Context
+from embedding_operator.controllers.outcomes import has_ended, is_measured, is_over, outcome, owner
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning.benchplan import service_name
 from embedding_operator.planning.drained import cut_off
 from embedding_operator.planning.jobservice import written_as_service
-from embedding_operator.planning.status import PASSING
 from embedding_operator.planning.weights import cache_name
 
 USERS_SETTLE = 2.0  # seconds in which the users of a ModelCache that come or go are counted together
@@ -46,7 +45,7 @@ def observed(context: Context, obj: Object, *, shaped: bool = False) -> None:
             _count_users(context, cache)
     if known is not None and key.kind in _CHILDREN:
         parents = _enqueue_parents(context, key, known)  # somebody may have taken the label off that says whose
-        if key.kind == "Pod" and _owner(known) != _owner(obj):
+        if key.kind == "Pod" and owner(known) != owner(obj):
             for user in _users_in(parents):
                 users_changed(context, user)
 
@@ -95,15 +94,16 @@ def users_changed(context: Context, service: ObjectKey) -> None:
 
 def wake_callers(context: Context, service: ObjectKey) -> None:
     """The jobs whose rows a service embeds, and the benchmarks that measure it: it may be what they wait for."""
-    for kind in (names.EMBEDDING_JOB, names.EMBEDDING_BENCHMARK):
-        for one in context.cache.referring(kind, service.namespace, service.name):
-            context.queue.add(one)
+    for job in context.cache.referring(names.EMBEDDING_JOB, service.namespace, service.name):
+        context.queue.add(job)
+    wake_benchmarks(context, service.namespace, service.name)
 
 
 def wake_benchmarks(context: Context, namespace: str, service: str) -> None:
-    """Those that measure a service: it may be the turn of one of them."""
+    """Those that measure a service and are not done: it may be the turn of one of them."""
     for benchmark in context.cache.referring(names.EMBEDDING_BENCHMARK, namespace, service):
-        context.queue.add(benchmark)
+        if not is_measured(context.cache.get(benchmark) or {}):
+            context.queue.add(benchmark)
 
 
 def caches_used(context: Context, service: ObjectKey) -> frozenset[ObjectKey]:
@@ -113,7 +113,7 @@ def caches_used(context: Context, service: ObjectKey) -> frozenset[ObjectKey]:
     label = names.JOB_LABEL if service.kind == names.EMBEDDING_JOB else names.SERVICE_LABEL
     pods = context.cache.list("Pod", service.namespace, {label: service.name})
     if service.kind == names.EMBEDDING_JOB:  # those that ended stay, to be looked at
-        pods = [pod for pod in pods if not _has_ended(pod)]
+        pods = [pod for pod in pods if not has_ended(pod)]
     read = {(pod["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION) for pod in pods}
     live = frozenset(ObjectKey(names.MODEL_CACHE, service.namespace, str(name)) for name in read if name)
     return live | (caches_named(obj) if obj else frozenset())
@@ -129,7 +129,7 @@ def caches_named(obj: Object) -> frozenset[ObjectKey]:
     """The ModelCaches that a stored EmbeddingService or EmbeddingJob names: in its spec, and in its status. A job whose
     service embeds, or that is over, has none."""
     namespace = obj["metadata"].get("namespace") or ""
-    if obj["kind"] == names.EMBEDDING_JOB and (_is_over(obj) or not (obj.get("spec") or {}).get("model")):
+    if obj["kind"] == names.EMBEDDING_JOB and (is_over(obj) or not (obj.get("spec") or {}).get("model")):
         return frozenset()
     asked = _cache_asked_for(as_asked(obj, "model", "cache"))
     used = {((obj.get("status") or {}).get("model") or {}).get("cache"), asked}
@@ -176,7 +176,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             wake_callers(context, key)
     elif key.kind == names.EMBEDDING_BENCHMARK:
         add(key)
-        if not exists:  # it may have been the turn of this one
+        if news:  # it keeps the others from their turn no more
             wake_benchmarks(context, key.namespace, service_name(obj))
     elif key.kind == names.MODEL_CACHE:
         add(key)
@@ -194,7 +194,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             _wake_waiting(context, key, obj)
             read = (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION)
             for user in _users_in(parents) if news else ():
-                if not exists or _has_ended(obj):
+                if not exists or has_ended(obj):
                     users_changed(context, user)
                 elif read and context.users.add(user, cache := ObjectKey(names.MODEL_CACHE, key.namespace, read)):
                     _count_users(context, cache)
@@ -254,42 +254,9 @@ def _users_in(parents: Iterable[ObjectKey]) -> Iterable[ObjectKey]:
     return (parent for parent in parents if parent.kind in _USERS)
 
 
-def outcome(obj: Object | None) -> object:
-    """What services want to know of a ModelCache, and a ModelCache of a pod; of other kinds, nothing."""
-    if obj is None or obj["kind"] not in (names.MODEL_CACHE, "Pod"):
-        return None
-    if obj["kind"] == "Pod":
-        # one that has ended reads its weights no more
-        return (_owner(obj), _has_ended(obj), (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION))
-    status = obj.get("status") or {}
-    said = [(c.get("type"), c.get("status"), c.get("reason"), _words(c)) for c in status.get("conditions") or ()]
-    return (status.get("digest"), status.get("path"), said)
-
-
 def _label(obj: Object) -> Any:
     return (obj["metadata"].get("labels") or {}).get(names.SERVICE_LABEL)
 
 
-def _owner(obj: Object) -> Any:
-    labels = obj["metadata"].get("labels") or {}
-    return labels.get(names.SERVICE_LABEL) or labels.get(names.JOB_LABEL)
-
-
-def _has_ended(pod: Object) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-
-
-def _is_over(job: Object) -> bool:
-    """Whether a stored EmbeddingJob is complete, or has failed."""
-    status = job.get("status") or {}
-    failed = any(c.get("type") == Type.FAILED and c.get("status") == "True" for c in status.get("conditions") or ())
-    return failed or bool(status.get("completionTime"))
-
-
 def _generation(obj: Object) -> Any:
     return obj["metadata"].get("generation")
-
-
-def _words(condition: Object) -> str | None:
-    """What services repeat of a condition: all but how far a download is."""
-    return None if condition.get("reason") in PASSING else condition.get("message")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
 from embedding_operator.kube.resources import Object, ObjectKey
@@ -53,3 +55,21 @@ async def test_the_end_of_a_benchmark_wakes_those_that_wait_for_their_turn() -> 
     context = await with_some_of_each()
     routing.deleted(context, obj(BENCHMARK, "one", "qwen"))
     assert await woken(context) == {(BENCHMARK, "one"), (BENCHMARK, "two")}
+
+
+@pytest.mark.parametrize("condition", ["Ready", "Stalled"])
+async def test_a_benchmark_whose_status_says_that_it_is_over_wakes_those_that_wait(condition: str) -> None:
+    """Whoever wrote that: it was us, where the answer to our write was lost."""
+    context = await with_some_of_each()
+    over = {"status": {"conditions": [{"type": condition, "status": "True"}]}}
+    routing.observed(context, obj(BENCHMARK, "one", "qwen", version=6) | over)
+    assert await woken(context) == {(BENCHMARK, "one"), (BENCHMARK, "two")}
+
+
+async def test_a_benchmark_that_is_done_is_left_alone() -> None:
+    context = await with_some_of_each()
+    done = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    routing.observed(context, obj(BENCHMARK, "one", "qwen", version=6) | done)
+    await woken(context)
+    routing.observed(context, obj(SERVICE, "qwen"))
+    assert await woken(context) == {(SERVICE, "qwen"), (JOB, "one"), (JOB, "two"), (BENCHMARK, "two")}

@@ -1,0 +1,53 @@
+"""The little of an object's news that is news to others. Pure functions of stored objects."""
+
+from typing import Any
+
+from embedding_operator.api import names
+from embedding_operator.api.conditions import Type
+from embedding_operator.kube.resources import Object
+from embedding_operator.planning.status import PASSING
+
+
+def outcome(obj: Object | None) -> object:
+    """What services want to know of a ModelCache, a ModelCache of a pod, and a benchmark of another; of other kinds,
+    nothing."""
+    if obj is None or obj["kind"] not in (names.MODEL_CACHE, names.EMBEDDING_BENCHMARK, "Pod"):
+        return None
+    if obj["kind"] == names.EMBEDDING_BENCHMARK:
+        over = is_measured(obj) or _says(obj, Type.STALLED)  # then others go on
+        return over or None  # one that comes is no news
+    if obj["kind"] == "Pod":
+        # one that has ended reads its weights no more
+        return (owner(obj), has_ended(obj), (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION))
+    status = obj.get("status") or {}
+    said = [(c.get("type"), c.get("status"), c.get("reason"), _words(c)) for c in status.get("conditions") or ()]
+    return (status.get("digest"), status.get("path"), said)
+
+
+def owner(obj: Object) -> Any:
+    labels = obj["metadata"].get("labels") or {}
+    return labels.get(names.SERVICE_LABEL) or labels.get(names.JOB_LABEL)
+
+
+def has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def is_over(job: Object) -> bool:
+    """Whether a stored EmbeddingJob is complete, or has failed."""
+    return _says(job, Type.FAILED) or bool((job.get("status") or {}).get("completionTime"))
+
+
+def is_measured(benchmark: Object) -> bool:
+    """Whether all runs of a stored EmbeddingBenchmark are done."""
+    return _says(benchmark, Type.READY)
+
+
+def _says(obj: Object, condition: Type) -> bool:
+    told = (obj.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == condition and c.get("status") == "True" for c in told)
+
+
+def _words(condition: Object) -> str | None:
+    """What services repeat of a condition: all but how far a download is."""
+    return None if condition.get("reason") in PASSING else condition.get("message")
