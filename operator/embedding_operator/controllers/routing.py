@@ -24,6 +24,7 @@ _APPLIED = frozenset(
     {"Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "NetworkPolicy", "HTTPRoute", "PodMonitor"}
 )
 _CHILDREN = _APPLIED | {"Pod", "Job"}
+_MEASURED = ("Pod", "ControllerRevision")  # what benchmarks look at, of a service whose status may not change with it
 _USERS = (names.EMBEDDING_SERVICE, names.EMBEDDING_JOB)  # of ModelCaches
 _PARENTS = (
     (names.EMBEDDING_SERVICE, names.SERVICE_LABEL),
@@ -246,6 +247,8 @@ def _enqueue_parents(context: Context, key: ObjectKey, obj: Object) -> list[Obje
     parents = [ObjectKey(kind, key.namespace, labels[label]) for kind, label in _PARENTS if labels.get(label)]
     for parent in parents:
         context.queue.add(parent)
+        if key.kind in _MEASURED and parent.kind == names.EMBEDDING_SERVICE:
+            wake_benchmarks(context, parent.namespace, parent.name)
     return parents
 
 

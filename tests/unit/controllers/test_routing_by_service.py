@@ -57,6 +57,19 @@ async def test_the_end_of_a_benchmark_wakes_those_that_wait_for_their_turn() -> 
     assert await woken(context) == {(BENCHMARK, "one"), (BENCHMARK, "two")}
 
 
+@pytest.mark.parametrize("kind", ["Pod", "ControllerRevision"])
+async def test_what_a_benchmark_measures_wakes_it_as_well_as_the_service(kind: str) -> None:
+    """They may be told after the service's status, which then says nothing new: the service alone would look again."""
+    context = await with_some_of_each()
+    child = obj(kind, "qwen-1")
+    child["metadata"]["labels"] = {"embedding-operator.io/service": "qwen"}
+    of_it = {(SERVICE, "qwen"), (BENCHMARK, "one"), (BENCHMARK, "two")}
+    routing.observed(context, child)
+    assert await woken(context) == of_it
+    routing.deleted(context, child)
+    assert await woken(context) >= of_it
+
+
 @pytest.mark.parametrize("condition", ["Ready", "Stalled"])
 async def test_a_benchmark_whose_status_says_that_it_is_over_wakes_those_that_wait(condition: str) -> None:
     """Whoever wrote that: it was us, where the answer to our write was lost."""
