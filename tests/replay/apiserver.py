@@ -17,7 +17,10 @@ from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from tests.replay.recording import Event
 
 _COUNTED = frozenset(
-    {"EmbeddingService", "ModelCache", "RuntimeProfile", "Deployment", "Job", "PodDisruptionBudget", "Pod"}
+    {
+        *("EmbeddingService", "EmbeddingJob", "EmbeddingBenchmark", "ModelCache", "RuntimeProfile"),
+        *("Deployment", "Job", "PodDisruptionBudget", "Pod"),
+    }
 )
 
 
@@ -90,6 +93,12 @@ class ApiServer:
             answer = self.change(key, lambda obj: _merge(obj, before, desired))
         self._applied[answer["metadata"]["uid"]] = copy.deepcopy(desired)
         return answer
+
+    def patched(self, key: ObjectKey, patch: Object) -> Object:
+        """A merge patch of some fields of the spec, for one version."""
+        if patch["metadata"]["resourceVersion"] != self.get(key)["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict", f"{key} has been modified")
+        return self.change(key, lambda obj: obj["spec"].update(patch["spec"]))
 
     def status_applied(self, desired: Object) -> Object:
         key = key_of(desired)

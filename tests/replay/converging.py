@@ -14,11 +14,13 @@ from __future__ import annotations
 import random
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from embedding_operator.kube.resources import ObjectKey
 from tests.replay.apiserver import ApiServer
-from tests.replay.people import edit_label, edit_spec, new_object, remove_label, remove_mark, specs
+from tests.replay.lastwords import DONE
+from tests.replay.offline import Offline
+from tests.replay.people import benchmarks, edit_label, edit_spec, jobs, new_object, remove_label, remove_mark, specs
 from tests.replay.process import RESYNC, Process, Request
 from tests.replay.recording import Object
 from tests.replay.resting import CHILDREN, plain, rest, settle, undisturbed
@@ -30,7 +32,7 @@ NAMES = st.sampled_from(["a", "b"])
 CHANCE = st.integers(0, 2**32).map(random.Random)
 
 
-class Converge(RuleBasedStateMachine):
+class Converge(Offline):
     """Users, controllers, strangers, faults and the operator, one small step at a time."""
 
     def __init__(self) -> None:
@@ -39,12 +41,16 @@ class Converge(RuleBasedStateMachine):
         self.api = ApiServer()
         self.robbed: set[str] = set()  # services that had a revision taken from them
 
-    @initialize(claim=st.sampled_from([True, True, False]), first=specs(), second=specs())
-    def start(self, claim: bool, first: Object, second: Object) -> None:
+    @initialize(
+        claim=st.sampled_from([True, True, False]), first=specs(), second=specs(), job=jobs(), load=benchmarks()
+    )
+    def start(self, claim: bool, first: Object, second: Object, job: Object, load: Object) -> None:
         if claim:
             self.claim_is_made()
         self.service_is_written("a", first)
         self.service_is_written("b", second)
+        self.job_is_written("a", job)
+        self.benchmark_is_written("a", load)
         self.process = Process(self.loop, self.api)
         settle(self.process)
         self.process.wait(20.0)  # the lists that follow a start are over, and heal nothing any more
@@ -139,7 +145,7 @@ class Converge(RuleBasedStateMachine):
 
     # ---- controllers and time
 
-    @rule(chance=CHANCE, count=st.integers(1, 8), end=st.sampled_from([*ENDS, "Staged", "Staged"]))
+    @rule(chance=CHANCE, count=st.integers(1, 8), end=st.sampled_from([*ENDS, DONE, DONE]))
     def controllers_work(self, chance: random.Random, count: int, end: str) -> None:
         for _ in range(count):
             if todo := steps(self.api, end):
@@ -225,6 +231,7 @@ class Converge(RuleBasedStateMachine):
             self.process.wait(3 * RESYNC)
             settle(self.process)
         state = plain(self.api)
+        self.assert_none_is_under_way()
         self._assert_silent("at rest")
         self.process.die()
         self.process = Process(self.loop, self.api)

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
+NAMES = ("a", "b")
 REPOS = ("org/one", "org/two")
+_FILES: Object = {
+    "input": {"claimName": "corpus", "files": ["*.jsonl"], "format": "JsonLines", "textField": "text"},
+    "output": {"claimName": "vectors"},
+}
 
 
 def specs() -> st.SearchStrategy[Object]:
@@ -20,7 +25,7 @@ def specs() -> st.SearchStrategy[Object]:
         replicas=st.integers(0, 3),
         length=st.sampled_from([None, 1024, 2048]),
         made_claim=st.booleans(),
-        suspend=st.booleans(),
+        suspend=st.sampled_from([False, False, True]),
         profile=st.sampled_from(["cpu", "cpu", "cpu", "none-such"]),
     )
 
@@ -33,6 +38,31 @@ def _spec(repo: str, replicas: int, length: int | None, made_claim: bool, suspen
         "replicas": replicas,
     }
     return spec | ({"serving": {"maxModelLen": length}} if length else {}) | ({"suspend": True} if suspend else {})
+
+
+def jobs() -> st.SearchStrategy[Object]:
+    """Jobs with workers of their own, and with a service."""
+    own = st.builds(
+        lambda repo, profile: {
+            "model": {"source": {"modelScope": {"repo": repo, "revision": "master"}}},
+            "cache": {"claimName": "weights"},
+            "runtime": {"profile": profile},
+        },
+        repo=st.sampled_from(REPOS),
+        profile=st.sampled_from(["cpu", "cpu", "cpu", "none-such"]),
+    )
+    by = own | st.sampled_from(NAMES).map(lambda name: {"serviceRef": {"name": name}})
+    return st.builds(lambda by, parallelism: by | _FILES | {"parallelism": parallelism}, by, st.integers(1, 3))
+
+
+def benchmarks() -> st.SearchStrategy[Object]:
+    """Loads on a service, once or twice."""
+    run = {"dataset": "random", "inputTokens": 200, "prompts": 1000}
+    return st.builds(
+        lambda name, runs: {"serviceRef": {"name": name}, "runs": [run] * runs},
+        st.sampled_from(NAMES),
+        st.integers(1, 2),
+    )
 
 
 def new_object(key: ObjectKey, version: str = "embedding-operator.io/v1alpha1", **fields: Any) -> Object:

@@ -16,10 +16,11 @@ from typing import Any, cast
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import SCRIPTS, Context, Settings
+from embedding_operator.controllers.progress import Looks
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.shared import built_in_keys
 from embedding_operator.controllers.watch import BY_KOPF, WATCHED, selector_of
-from embedding_operator.controllers.workers import work
+from embedding_operator.controllers.workers import RECONCILERS, work
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
@@ -91,6 +92,7 @@ class Process:
             applier=Applier(self.client, cache),
             recorder=Recorder(self.client, instance="x"),  # never run: Events are told, not needed
             http=cast(Any, None),  # the pods here have no addresses
+            looks=Looks(self.loop.time),
         )
         self.resync = Resync(self.context, {resource: selector_of(resource) for resource in WATCHED})
         self.api.tell = self._news
@@ -187,7 +189,7 @@ class Process:
 
     async def _look_again(self) -> None:
         for key in self.context.cache._objects:
-            if key.kind in (names.EMBEDDING_SERVICE, names.MODEL_CACHE):
+            if key.kind in RECONCILERS and key.kind != names.RUNTIME_PROFILE:
                 self.context.queue.add(key)
         self.context.queue.add(ObjectKey(SCRIPTS, "search", ""))
 
@@ -237,6 +239,8 @@ class Process:
             if verb == "delete":
                 api.delete(key, request.body.get("preconditions", {}).get("uid"))
                 return {}
+            if verb == "patch":
+                return api.patched(key, request.body)
             assert verb == "apply", f"the model knows no {verb}"
             if request.path.endswith("/status"):
                 return api.status_applied(request.body)

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Set
 from typing import Any
 
+from embedding_operator.api.names import BENCHMARK_LABEL
 from embedding_operator.kube.resources import Object, ObjectKey
 from tests.replay.apiserver import ApiServer
 from tests.replay.process import Process
@@ -55,7 +56,7 @@ def plain(api: ApiServer) -> dict[ObjectKey, Any]:
     for key in [key for key in state if key.kind == "Deployment"]:
         del state[key]["status"]["observedGeneration"]  # it counts edits
     kinds = {key.kind for key in state}
-    for key in [key for key in state if key.kind == "ConfigMap" and "EmbeddingService" in kinds]:
+    for key in [key for key in state if key.kind == "ConfigMap" and kinds & {"EmbeddingService", "EmbeddingJob"}]:
         if not any(key.name in str(obj["data"]) for other, obj in state.items() if other.kind == REVISION):
             del state[key]  # kept for revisions to come as long as there is any service
     return state
@@ -99,4 +100,4 @@ def _is_child(obj: Object) -> bool:
     metadata = obj["metadata"]
     if obj["kind"] == "Pod":
         return bool(_owner(obj)["kind"] == "Deployment")
-    return obj["kind"] in CHILDREN and "labels" in metadata
+    return obj["kind"] in CHILDREN and BENCHMARK_LABEL not in metadata.get("labels", {BENCHMARK_LABEL: ""})
