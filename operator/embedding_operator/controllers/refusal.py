@@ -18,7 +18,8 @@ def problem_of(error: NameTaken | ApiError) -> PlanError | None:
     """What only a person can mend, or None where another try may do without anybody being told."""
     if isinstance(error, NameTaken):
         return PlanError(Reason.NAME_TAKEN, f"{error}: delete or rename it, or rename this object")
-    if error.is_invalid or (error.is_forbidden and not error.is_namespace_ending):
+    passes = error.is_namespace_ending or error.is_kind_new
+    if error.is_invalid or (error.is_forbidden and not passes):
         return PlanError(Reason.APPLY_REFUSED, f"the API server refused: {error.message}")
     return None
 

@@ -68,7 +68,7 @@ async def _once(context: Context, key: ObjectKey) -> str:
         if error.is_namespace_ending:
             queue.forget(key)
             return "namespace_ending"
-        if error.is_kind_missing or error.is_kind_ending:
+        if error.is_kind_missing or error.is_kind_ending or error.is_kind_new:
             delay = queue.add_rate_limited(key)  # and before that, once it is there again (controllers/served.py)
             logger.debug("%s: %s; again in %.1f s", key, error, delay)
             return "kind_missing"

@@ -74,6 +74,12 @@ class ApiError(Exception):
         return self.status in (403, 405) and "custom resource definition is terminating" in self.message
 
     @property
+    def is_kind_new(self) -> bool:
+        """Its definition was made a moment ago, and admission, which asks whether an owner may be blocked by what it
+        owns (OwnerReferencesPermissionEnforcement), has yet to hear of it: within half a minute it looks again."""
+        return self.status == 403 and "cannot find RESTMapping for APIVersion" in self.message
+
+    @property
     def is_kind_missing(self) -> bool:
         """It is not the object that is not there, but its kind: its definition is gone."""
         return self.status == 404 and (

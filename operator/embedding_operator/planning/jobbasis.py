@@ -131,7 +131,7 @@ def _of_service(job: EmbeddingJob, name: str, seen: ObservedJob) -> Basis | Verd
     return Basis(
         served=Served(
             served_name=service.spec.model.served_name or (source.default_served_name if source else name),
-            digest=status.model.digest,
+            digest=status.model.digest or "",  # one that answers has it
             source=source.display if source else None,
             revision=status.model.revision,
             space=status.embedding_space.id,

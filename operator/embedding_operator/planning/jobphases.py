@@ -1,7 +1,7 @@
 """The three Jobs of an EmbeddingJob: split lists the input, workers embed it, finish joins what they did.
 
-Each is created once, named by a hash of what it is given, and never applied again: only `parallelism` and `suspend` of
-one that runs are changed, as its EmbeddingJob's are.
+Each is created once, named by a hash of what it is given, and never applied again: only `parallelism`, `suspend` and
+the deadline of one that runs are changed, as its EmbeddingJob's are.
 """
 
 from embedding_operator.api import names

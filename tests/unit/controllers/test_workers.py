@@ -7,6 +7,7 @@ import pytest
 
 from embedding_operator.api import names
 from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.refusal import problem_of
 from embedding_operator.controllers.workers import RECONCILERS, work
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import ObjectKey
@@ -17,6 +18,11 @@ SERVICES = 50
 
 async def in_force(_: Context, key: ObjectKey) -> None:
     """A reconcile that finds nothing to do and asks nobody."""
+
+
+NEW = ApiError(
+    403, "Forbidden", "cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion x"
+)
 
 
 async def test_thousands_of_keys_with_nothing_to_do_do_not_keep_others_from_their_turn(
@@ -34,6 +40,11 @@ async def test_thousands_of_keys_with_nothing_to_do_do_not_keep_others_from_thei
         await asyncio.sleep(0)
     working.cancel()
     assert turns >= SERVICES
+
+
+def test_what_admission_has_yet_to_hear_of_is_no_persons_to_mend() -> None:
+    """The status would be Stalled, at which Flux and others give up."""
+    assert problem_of(NEW) is None
 
 
 async def outcome_of(error: ApiError, monkeypatch: pytest.MonkeyPatch, client: Any = None) -> tuple[str, int, int]:
@@ -59,6 +70,7 @@ async def outcome_of(error: ApiError, monkeypatch: pytest.MonkeyPatch, client: A
     [
         ApiError(404, "HTTP404", "404 page not found"),
         ApiError(405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating"),
+        NEW,
     ],
 )
 async def test_a_kind_that_is_not_there_is_waited_for_without_a_word(

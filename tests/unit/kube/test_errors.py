@@ -75,6 +75,14 @@ def test_a_kind_whose_definition_is_being_deleted_is_told_from_a_missing_right()
     assert ApiError(405, "MethodNotAllowed", in_words).is_kind_ending
 
 
+def test_a_kind_that_admission_has_yet_to_hear_of_is_told_from_a_missing_right() -> None:
+    of_owner = 'controllerrevisions.apps "a" is forbidden: cannot set blockOwnerDeletion'
+    unknown = f"{of_owner} in this case because cannot find RESTMapping for APIVersion embedding-operator.io/v1alpha1"
+    assert ApiError(403, "Forbidden", unknown).is_kind_new
+    denied = f"{of_owner} if an ownerReference refers to a resource you can't set finalizers on"
+    assert not ApiError(403, "Forbidden", denied).is_kind_new
+
+
 def test_an_object_that_is_not_there_is_told_from_a_kind_that_is_not() -> None:
     assert ApiError.from_response(404, {}, b"404 page not found\n").is_kind_missing
     assert ApiError(404, "NotFound", "the server could not find the requested resource").is_kind_missing
