@@ -1,4 +1,4 @@
-"""The guide's four texts, embedded by an EmbeddingJob with a real vLLM: the vectors that the service gives."""
+"""The guide's four texts, embedded by EmbeddingJobs with a real vLLM: the vectors that the service gives."""
 
 from __future__ import annotations
 
@@ -25,31 +25,32 @@ def vllm(installed: Product) -> None:
 
 
 def job(place: Place, name: str, texts: list[str], **spec: Any) -> None:
-    """A corpus of these texts, and what embeds it, each worker with a server of its own."""
+    """A corpus of these texts, and what embeds it."""
     folder = place.directory / name
     folder.mkdir()
     (folder / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    resources = {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "6Gi"}}
-    base = {
-        "model": {"source": {"modelScope": {"repo": MINILM, "endpoint": HUB}}},
-        "cache": {"claimName": "model-weights"},
-        "runtime": {"profile": "cpu", "image": IMAGE, "resources": resources},
-        "input": {
-            "claimName": "model-weights",
-            "files": [f"{name}/*.jsonl"],
-            "format": "JsonLines",
-            "textField": "text",
-        },
+    files = {"files": [f"{name}/*.jsonl"], "format": "JsonLines", "textField": "text"}
+    where = {
+        "input": {"claimName": "model-weights", **files},
         "output": {"claimName": "model-weights", "path": f"{name}-vectors", "format": "JsonLines"},
     }
     kind = {"apiVersion": "embedding-operator.io/v1alpha1", "kind": "EmbeddingJob"}
-    place.apply(kind | {"metadata": {"name": name}, "spec": base | spec})
+    place.apply(kind | {"metadata": {"name": name}, "spec": where | spec})
+
+
+def with_servers_of_its_own() -> dict[str, Any]:
+    resources = {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "6Gi"}}
+    return {
+        "model": {"source": {"modelScope": {"repo": MINILM, "endpoint": HUB}}},
+        "cache": {"claimName": "model-weights"},
+        "runtime": {"profile": "cpu", "image": IMAGE, "resources": resources},
+    }
 
 
 def vectors(place: Place, name: str) -> Vectors:
     """In the order of the input."""
     until(lambda: place.condition("embjob", name)["status"] == "True", 900)
-    [file] = (place.directory / f"{name}-vectors").rglob("part-*.jsonl")
+    [file] = (place.directory / f"{name}-vectors").rglob("texts-*.jsonl")
     return [json.loads(line)["vector"] for line in file.read_text().splitlines()]
 
 
@@ -61,13 +62,13 @@ def scores(queries: Vectors, documents: Vectors) -> Vectors:
     return [[cosine(query, document) for document in documents] for query in queries]
 
 
-def test_the_four_texts_of_the_guide_have_the_same_vectors_by_a_job_and_by_a_service(
+def test_the_four_texts_of_the_guide_have_the_same_vectors_by_jobs_and_by_a_service(
     product: Product, vllm: None
 ) -> None:
     place = product.place("baseline")
     serve(place)
-    job(place, "queries", QUERIES, instruction=TASK)
-    job(place, "documents", DOCUMENTS)
+    job(place, "queries", QUERIES, instruction=TASK, **with_servers_of_its_own())
+    job(place, "documents", DOCUMENTS, serviceRef={"name": "minilm"})
     until(lambda: place.ready("minilm"), 900)
     asked = [f"Instruct: {TASK}\nQuery:{query}" for query in QUERIES]
     served = place.vectors("minilm", MINILM, asked + DOCUMENTS)
