@@ -59,14 +59,24 @@ BAD: dict[str, tuple[Manifest, str]] = {
         job(input__queryField="q", input__documentField="d"),
         "a query and a document make a score: write task Rerank",
     ),
-    "a text that makes a score": (job(task="Rerank"), "a score is of a query and a document"),
+    "a text that makes a score": (job(task="Rerank"), "a score is of a query and a document, which are texts"),
     "an image that makes a score": (
         job(task="Rerank", input__textField=REMOVE, input__imageField="photo"),
-        "a score is of a query and a document",
+        "a score is of a query and a document, which are texts",
+    ),
+    "a pair with an image": (
+        job(
+            task="Rerank",
+            input__textField=REMOVE,
+            input__queryField="q",
+            input__documentField="d",
+            input__imageField="photo",
+        ),
+        "or Parquet in place of textField and imageField",
     ),
     "lines that make scores": (
         job(task="Rerank", input__textField=REMOVE, input__format="Text"),
-        "a score is of a query and a document",
+        "a score is of a query and a document, which are texts",
     ),
     "a score with dimensions": (
         job(

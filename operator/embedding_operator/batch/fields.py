@@ -31,6 +31,6 @@ def fields_of(job: JobSpec) -> Fields:
         return Fields(text="text")
     if job.task == "Rerank":
         query, document = told.query_field or "query", told.document_field or "document"
-        return Fields(id=told.id_field, query=query, document=document, image=told.image_field)
+        return Fields(id=told.id_field, query=query, document=document)
     text = told.text_field or (None if told.image_field else "text")
     return Fields(id=told.id_field, text=text, image=told.image_field)

@@ -61,7 +61,7 @@ class RowMaker:
             text=self._text(values, fields.text, needed=image is None),
             image=image,
             query=self._text(values, fields.query, needed=True),
-            document=self._text(values, fields.document, needed=image is None),
+            document=self._text(values, fields.document, needed=True),
         )
 
     def _id(self, number: int, values: Mapping[str, Any]) -> str | int:
@@ -108,7 +108,7 @@ class RowMaker:
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if value is MISSING or value is None or value in ("", b""):
-            if field and not self._fields.text and not self._fields.document:
+            if field and not self._fields.text:
                 raise _BadError("MissingField", f"no {field!r}")
             return None
         try:
