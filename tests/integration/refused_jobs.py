@@ -41,8 +41,21 @@ BAD: dict[str, tuple[Manifest, str]] = {
         job(**_IN, input__secretRef={"name": "s3", "key": "x"}),
         "that of an s3 url has keys of fixed names: leave secretRef.key out",
     ),
+    "a bucket that no server has": (job(**_IN | {"input__url": "s3://My_Corpus/wiki"}), "write the bucket in 3 to 63"),
+    "a bucket with a port": (job(**_OUT | {"output__url": "s3://vectors:9000/wiki"}), "write the bucket in 3 to 63"),
+    "wildcards of a web server": (
+        job(**_IN | {"input__url": "https://x.example.com", "input__files": ["a.jsonl", "b-[0-9].jsonl"]}),
+        "a web server lists nothing, so name each file without wildcards",
+    ),
+    "an output on the input": (job(output__claimName="corpus"), "the output is where the input is"),
+    "an output on the input, in a bucket": (job(**_IN, **_OUT), "the output is where the input is"),
     "two Secrets": (
-        job(**_IN, **_OUT, input__secretRef={"name": "a"}, output__secretRef={"name": "b"}),
+        job(
+            **_IN,
+            **_OUT | {"output__url": "s3://vectors/wiki"},
+            input__secretRef={"name": "a"},
+            output__secretRef={"name": "b"},
+        ),
         "one Secret opens all object storage of a job",
     ),
     "a path beside a url": (job(**_OUT, output__path="x"), "the url says the folder too: remove path"),
