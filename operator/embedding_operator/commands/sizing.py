@@ -11,7 +11,7 @@ from embedding_operator.commands import CommandError, argvalues, benching, optio
 from embedding_operator.commands.comparing import settings
 from embedding_operator.commands.figures import noise
 from embedding_operator.commands.session import Session, with_cluster
-from embedding_operator.commands.terminal import BOLD, Screen
+from embedding_operator.commands.terminal import BOLD, YELLOW, Screen
 from embedding_operator.planning.advice import Advice, AdviceError, Point, advise, describe
 
 
@@ -80,6 +80,9 @@ def shown(advice: Advice, rate: float, p99: float, screen: Screen) -> list[str]:
             "them",
             indent="",
         )
+    if (doubt := advice.doubt) is not None:
+        told = f"{doubt.replicas} replicas did less each: by {describe(doubt)} it takes {doubt.needed(rate)}"
+        lines += screen.told(told, YELLOW, indent="")
     return [*lines, "", *_table(advice.points, point, screen), *_others(advice)]
 
 
@@ -113,6 +116,7 @@ def described(advice: Advice, rate: float, p99: float) -> dict[str, object]:
         "point": _point(advice.point),
         "service": advice.point.result.service.to_dict(),
         "points": [_point(one) for one in advice.points],
+        "doubt": advice.doubt and {"replicas": advice.doubt.needed(rate), "point": _point(advice.doubt)},
         "others": [{"replicas": count, "point": _point(other)} for count, other in advice.others],
     }
 

@@ -48,15 +48,23 @@ class Point:
         """What it was measured with, but for how many and when."""
         return replace(self.result.service, replicas=None, generation=None, revision=None)
 
+    @property
+    def same(self) -> tuple[Measured, int, str, int | None]:
+        """What points have in common that are one measured again."""
+        load = self.result.load
+        return self.settings, self.replicas, load.request_rate or "inf", load.max_concurrency
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """So many replicas, by this point; `points` are all of its settings, `others` the best of each other."""
+    """So many replicas, by this point; `points` are all of its settings, `others` the best of each other. `doubt` is a
+    point of more replicas of the same settings, which each did less, so that it would take more."""
 
     replicas: int
     point: Point
     points: tuple[Point, ...]
     others: tuple[tuple[int, Point], ...]
+    doubt: Point | None = None
 
 
 def advise(benchmarks: Sequence[EmbeddingBenchmark], rate: float, p99: float) -> Advice:
@@ -66,9 +74,13 @@ def advise(benchmarks: Sequence[EmbeddingBenchmark], rate: float, p99: float) ->
     """
     points = _points(benchmarks)
     _refuse_several_loads(points)
-    fast = [point for point in points if point.p99 <= p99]
+    again: dict[object, list[Point]] = {}
+    for point in points:
+        again.setdefault(point.same, []).append(point)
+    # of what was measured several times the worst counts: the best would be chance as often as not
+    fast = [min(same, key=lambda one: one.share) for same in again.values() if all(one.p99 <= p99 for one in same)]
     if not fast:
-        best = min(points, key=lambda point: point.p99)
+        best = min((max(same, key=lambda one: one.p99) for same in again.values()), key=lambda one: one.p99)
         raise AdviceError(
             f"no point has a p99 of at most {p99:g} ms: the lowest is {best.p99:g} ms ({describe(best)}); measure with "
             "less at a time, or with other settings"
@@ -82,7 +94,16 @@ def advise(benchmarks: Sequence[EmbeddingBenchmark], rate: float, p99: float) ->
         chosen[first],
         tuple(point for point in points if point.settings == chosen[first].settings),
         tuple((count, chosen[at]) for count, _, at in ranked[1:]),
+        _doubt(fast, chosen[first], needed, rate),
     )
+
+
+def _doubt(fast: Sequence[Point], chosen: Point, needed: int, rate: float) -> Point | None:
+    more = [one for one in fast if one.settings == chosen.settings and one.replicas > chosen.replicas]
+    if needed <= chosen.replicas or not more:
+        return None
+    best = _most(more)
+    return best if best.needed(rate) > needed else None
 
 
 def _points(benchmarks: Sequence[EmbeddingBenchmark]) -> list[Point]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from embedding_operator.api.benchmark import EmbeddingBenchmark
 from embedding_operator.cli import main
+from embedding_operator.commands import sizing
 from embedding_operator.commands.comparing import pairs
+from embedding_operator.commands.terminal import Screen
 from embedding_operator.planning.advice import AdviceError, advise
 from tests.unit.commands.apiserver import ApiServer, running
 from tests.unit.commands.test_bench import named, stored
@@ -103,6 +106,34 @@ def test_the_settings_that_need_fewer_are_chosen_and_the_others_told() -> None:
     assert [(count, other.benchmark) for count, other in advice.others] == [(10, "curve")]
 
 
+def test_of_what_was_measured_again_the_worst_counts() -> None:
+    again = curve("again", (40.0, 100.0), (160.0, 600.0), (180.0, 1700.0))
+    for both in ([CURVE, again], [again, CURVE]):
+        advice = advise(both, 500, 2000)
+        assert (advice.replicas, advice.point.benchmark, advice.point.result.run) == (12, "again", 3)
+    assert advise([CURVE, again], 500, 550).point.result.run == 1  # once it was slower than that
+    late = curve("again", (40.0, 150.0))
+    assert "the lowest is 150 ms (run 1 of again" in refused(curve("curve", (40.0, 100.0)), late, p99=120)
+
+
+def test_more_replicas_that_did_less_each_are_told_of() -> None:
+    big = curve("big", (400.0, 1500.0))
+    big = replace(
+        big,
+        status=replace(
+            big.status,
+            results=tuple(replace(one, service=replace(one.service, replicas=10)) for one in big.status.results or ()),
+        ),
+    )
+    advice = advise([CURVE, big], 500, 2000)
+    assert (advice.replicas, advice.point.benchmark) == (10, "curve")
+    assert advice.doubt is not None
+    assert (advice.doubt.benchmark, advice.doubt.needed(500)) == ("big", 13)
+    told = "10 replicas did less each: by run 1 of big: 1000 x 200 tokens, 1 at a time it takes 13"
+    assert told in sizing.shown(advice, 500, 2000, Screen(io.StringIO()))
+    assert advise([CURVE, big], 100, 2000).doubt is None  # fewer than were measured
+
+
 def test_it_is_told_with_the_point_that_it_rests_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tuned = curve("tuned", (300.0, 1500.0), args=("--max-num-batched-tokens", "16384"))
     with running(ApiServer(benchmarks=[stored(CURVE), stored(tuned)]), tmp_path) as kubeconfig:
@@ -146,5 +177,6 @@ def test_wrong_arguments_are_named(words: list[str], told: str, capsys: pytest.C
 
 
 def test_the_number_of_prompts_makes_no_other_load() -> None:
-    more = curve("more", (240.0, 1000.0), runs=[RUN | {"prompts": 5000}])
+    points = [(40.0, 100.0), (160.0, 500.0), (200.0, 1900.0), (204.0, 5000.0), (240.0, 1000.0)]
+    more = curve("more", *points, runs=[RUN | {"prompts": 5000}])
     assert advise([CURVE, more], 500, 2000).point.benchmark == "more"
