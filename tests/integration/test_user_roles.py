@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 from tests.installed import POLICIES, RIGHTS, install
+from tests.integration.kinds import REMOVE, Manifest, benchmark, job
 from tests.integration.operating import Namespace, settle, until
 from tests.operator_process import OperatorProcess
 
@@ -121,3 +123,45 @@ def test_who_may_view_changes_nothing(users: Users) -> None:
     spec = {"source": {"modelScope": {"repo": "a/b"}}, "storage": {"claimName": "c"}}
     with pytest.raises(ClusterError, match="cannot create resource"):
         users.of["view"]("create", "-f", "-", input=json.dumps(manifest | {"spec": spec}))
+
+
+def documented(page: str, role: str) -> Manifest:
+    """The role of that name on a page of the documentation."""
+    blocks = re.findall(
+        r"^```yaml\n(apiVersion: rbac.*?)^```", (README.parent / "docs" / page).read_text(), re.M | re.S
+    )
+    (found,) = (one for one in map(yaml.safe_load, blocks) if one["metadata"]["name"] == role)
+    return dict(found)
+
+
+def test_who_has_the_documented_role_embeds_and_measures_and_gets_at_no_claim(
+    control_plane: ControlPlane, users: Users
+) -> None:
+    role = documented("administrators.md", "embedder")
+    users.kubectl("apply", "-f", "-", input=json.dumps(role | {"metadata": {"name": "embedder"}}))
+    users.kubectl("create", "rolebinding", "embedder", "--role=embedder", "--user=ann")
+    ann = User(control_plane.kubectl, users.name, "ann")
+    until(lambda: ann.may("create", "embeddingjobs"))
+
+    def refused(manifest: Manifest) -> str:
+        try:
+            ann("create", "--dry-run=server", "-f", "-", input=json.dumps(manifest))
+        except ClusterError as error:
+            return str(error)
+        return ""
+
+    places = {"input__claimName": REMOVE, "output__claimName": REMOVE}
+    bucket = {**places, "input__url": "s3://corpus/wiki", "output__url": "s3://vectors/wiki"}
+    own = {"runtime__profile": "ascend-910b"}
+    until(lambda: "needs the right to create jobs.batch" in refused(job(**own)))  # the policies are taken in
+    until(lambda: "needs the right to create jobs.batch" in refused(benchmark(output={"claimName": "results"})))
+    assert refused(job(**own, **bucket)) == ""
+    assert refused(benchmark()) == ""
+    assert "needs the right to get it" in refused(job(**own, **bucket, input__secretRef={"name": "s3"}))
+    assert "needs the right to use it" in refused(job(runtime__profile="cpu", **bucket))
+
+
+@pytest.mark.parametrize("role", ["server", "use-npu-large"])
+def test_roles_of_the_page_on_security_are_roles(role: str, users: Users) -> None:
+    found = documented("security.md", role) | {"metadata": {"name": role}}
+    users.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(found))
