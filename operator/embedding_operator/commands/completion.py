@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from embedding_operator.api import names
 from embedding_operator.commands import COMMANDS, named
 from embedding_operator.commands.parsing import parser_of
 
 FILES, NOTHING_ELSE = 0, 4  # cobra's directives: the shell completes files; it does not
+_BENCH_WORDS: Final = ("show", "compare")  # behind which the names of benchmarks stand
 _SECONDS: Final = 2.0  # nobody waits longer for a word
 _FILE_OPTIONS: Final = ("kubeconfig", "filename", "ca_file", "api_key_file", "image", "profiles", "svg")
 _SCRIPTS: Final = {
@@ -114,8 +116,8 @@ def candidates(words: Sequence[str]) -> tuple[list[str], int]:
     return (_beginning(word, _values(place, before)) if place else []), NOTHING_ELSE
 
 
-def _beginning(word: str, names: Iterable[str]) -> list[str]:
-    return sorted({name for name in names if name.startswith(word)})
+def _beginning(word: str, every: Iterable[str]) -> list[str]:
+    return sorted({name for name in every if name.startswith(word)})
 
 
 def _option(parser: argparse.ArgumentParser, word: str) -> argparse.Action | None:
@@ -127,31 +129,44 @@ def _values(action: argparse.Action, words: Sequence[str]) -> Iterator[str]:
         yield from (one.name for one in COMMANDS)
     elif action.choices:
         yield from (str(choice) for choice in action.choices if choice != "complete")
-    elif action.dest in ("name", "names", "namespace"):
-        yield from _of_cluster(action.dest == "namespace", words)
+    elif action.dest in ("name", "names", "benchmarks", "namespace"):
+        yield from _BENCH_WORDS if list(words) == ["bench"] else ()
+        for kind in _meant(action.dest, words):
+            yield from _of_cluster(kind, words)
 
 
-def _of_cluster(namespaces: bool, words: Sequence[str]) -> list[str]:
-    """Names in the cluster that the words mean; none where it cannot be asked."""
+def _meant(place: str, words: Sequence[str]) -> Sequence[str]:
+    """The kinds whose names may stand there."""
+    if place == "namespace":
+        return ("Namespace",)
+    if words[0] == "plan" or (words[0] == "bench" and len(words) > 1 and words[1] in _BENCH_WORDS):
+        return (names.EMBEDDING_BENCHMARK,)
+    return (names.EMBEDDING_SERVICE, *([names.EMBEDDING_JOB] if words[0] in ("status", "logs") else []))
+
+
+def _of_cluster(kind: str, words: Sequence[str]) -> list[str]:
+    """Names of that kind in the cluster that the words mean; none where it cannot be asked."""
     try:
-        return asyncio.run(asyncio.wait_for(_names(namespaces, words), _SECONDS))
+        return asyncio.run(asyncio.wait_for(_names(kind, words), _SECONDS))
     except Exception:  # whatever it is: a shell that completes a word shows no complaint
         return []
 
 
-async def _names(namespaces: bool, words: Sequence[str]) -> list[str]:
+async def _names(kind: str, words: Sequence[str]) -> list[str]:
     from embedding_operator.kube.client import KubeClient
     from embedding_operator.kube.connection import connect
-    from embedding_operator.kube.resources import EMBEDDING_SERVICES, Resource
+    from embedding_operator.kube.resources import Resource, by_kind
 
     said = dict(itertools.pairwise(words))
     kubeconfig = said.get("--kubeconfig")
     connection = await connect(Path(kubeconfig) if kubeconfig else None, said.get("--context"))
     try:
-        resource, namespace = EMBEDDING_SERVICES, said.get("-n") or said.get("--namespace") or connection.namespace
-        if namespaces:
-            resource = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-        listing = await KubeClient(connection).list(resource, None if namespaces else namespace)
+        namespace: str | None = said.get("-n") or said.get("--namespace") or connection.namespace
+        if kind == "Namespace":
+            resource, namespace = Resource("", "v1", "namespaces", kind, namespaced=False), None
+        else:
+            resource = by_kind(kind)
+        listing = await KubeClient(connection).list(resource, namespace)
         return [str(one["metadata"]["name"]) for one in listing.items]
     finally:
         await connection.close()
