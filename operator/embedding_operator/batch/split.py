@@ -13,7 +13,7 @@ from .atonce import at_once
 from .cutting import cut
 from .errors import BatchError
 from .globs import InputFile
-from .jobspec import JobSpec
+from .jobspec import JobSpec, Place
 from .places import input_of, output_of
 from .progress import Progress
 from .records import Cut, is_finished, write_shards
@@ -58,8 +58,9 @@ def _split(job: JobSpec, progress: Progress) -> Mapping[str, Any]:
 
 def _refuse_the_same_place(job: JobSpec, files: Sequence[InputFile]) -> None:
     """What a job has written would be the next one's input."""
-    folders = {folder for file in files for folder in PurePosixPath(file.path).parents}
-    within = next((folder for folder in sorted(folders) if _is_output(job, folder)), None)
+    folders = sorted({folder for file in files for folder in PurePosixPath(file.path).parents})
+    target = _leads(job.output)
+    within = next((folder for folder in folders if _leads(job.input, folder) == target), None)
     if within is not None:
         where = "the input" if within == PurePosixPath() else f"{within} of the input"
         raise BatchError(
@@ -69,11 +70,9 @@ def _refuse_the_same_place(job: JobSpec, files: Sequence[InputFile]) -> None:
         )
 
 
-def _is_output(job: JobSpec, folder: PurePosixPath) -> bool:
-    """Whether the output is this folder of the input."""
-    source, target = job.input, job.output
-    if source.root.startswith("/") and target.root.startswith("/"):
-        one, other = Path(source.root) / folder, Path(target.root)
-        return one.exists() and other.exists() and one.samefile(other)
-    below = "" if folder == PurePosixPath() else f"/{folder}"
-    return source.endpoint == target.endpoint and source.root.rstrip("/") + below == target.root.rstrip("/")
+def _leads(place: Place, folder: PurePosixPath | str = "") -> object:
+    """To which folder: the same one may be mounted at two places."""
+    if place.root.startswith("/"):
+        found = (Path(place.root) / folder).stat()
+        return found.st_dev, found.st_ino
+    return place.endpoint, "/".join((place.root.rstrip("/"), *PurePosixPath(folder).parts))
