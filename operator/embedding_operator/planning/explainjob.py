@@ -65,11 +65,15 @@ def _data(job: EmbeddingJob, basis: Basis) -> Iterator[Decision]:
 
     source, target = job.spec.input, job.spec.output
     files = f"{source.claim_name or source.url}: {', '.join(source.files)}"
-    yield made("input", files, "mounted read-only, and for the driver alone")
+    read = "mounted read-only" if source.claim_name else "read in ranges, where it is"
+    yield made("input", files, f"{read}, and by the driver alone")
     yield made("shards", f"of {shard_bytes(job)} bytes", "spec.shardBytes, or 256Mi: what is interrupted begins again")
     if basis.served.instruction:
         form = "serving.promptFormat" if basis.served.prompt_format == "Model" else "Instruct: … Query: …"
-        yield made("instruction", basis.served.instruction, f"put around each text by the driver, in the form {form}")
+        told = f"put around each text by the driver, in the form {form}"
+        if job.spec.task == "Rerank":
+            told = "sent with each request, for the model's own template around query and document"
+        yield made("instruction", basis.served.instruction, told)
     where = target.url or "/".join(part for part in (target.claim_name, target.path) if part)
     vectors = f"{target.format or 'Parquet'} of {target.dtype or 'Float32'}"
     yield made("output", where, f"{vectors}; a file appears when it is complete, and none is ever deleted")

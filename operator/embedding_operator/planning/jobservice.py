@@ -14,6 +14,12 @@ _WORDS = (  # about fields of that service, and the same about the job's
     ("spec.parallelism.tensor is ", "the number of devices of a worker is "),
     ("spec.parallelism.tensor (1 when left out)", "one for each worker"),
     (", and write their number as spec.parallelism.tensor", ", for a worker has one"),
+    (
+        "let clients send queries as `Instruct: <task>\\nQuery:<query>` and documents as they are, or write "
+        "spec.serving.promptFormat: Model in a service for queries alone",
+        "where the rows are queries, write spec.instruction",
+    ),
+    (", or let clients send messages with a system instruction and add_generation_prompt: true", ""),
     ("spec.serving.dimensions", "spec.output.dimensions"),
     ("spec.serving.instruction", "spec.instruction"),
     ("the profile's and the service's", "the profile's and the job's"),

@@ -63,8 +63,8 @@ def test_a_job_is_explained_with_its_workers_server(told: Any) -> None:
     for words in (
         "# EmbeddingJob default/judgements",
         "a native sidecar of each worker",
-        "input s3://evaluation/pairs: *.parquet",
-        "instruction Given a question about hardware",
+        "input s3://evaluation/pairs: *.parquet\n      read in ranges, where it is, and by the driver alone",
+        "\n      sent with each request, for the model's own template around query and document",
         "image quay.io/ascend/vllm-ascend:v0.23.0",
         "--served-model-name Qwen/Qwen3-Reranker-4B",
     ):
@@ -77,6 +77,7 @@ def test_a_job_is_explained_with_its_workers_server(told: Any) -> None:
 def test_what_is_explained_is_explained_by_fields_of_the_job(told: Any, file: Path) -> None:
     _, out, _ = told("explain", "-f", str(file))
     assert unknown(out) == []
+    assert "let clients" not in out
 
 
 def test_a_job_by_a_service_is_explained_with_its_bound(told: Any) -> None:
