@@ -184,7 +184,7 @@ class Reason(StrEnum):
     WAITING_FOR_SERVICE = "WaitingForService"
     """The service of spec.serviceRef is not what it should be yet; its own conditions say why."""
     WAITING_FOR_TURN = "WaitingForTurn"
-    """Another benchmark measures the service; one at a time does."""
+    """Another benchmark measures the service, or a job has it embed; one at a time does."""
     SERVICE_NOT_FOUND = "ServiceNotFound"
     """spec.serviceRef names no EmbeddingService."""
     BENCHMARK_FAILED = "BenchmarkFailed"

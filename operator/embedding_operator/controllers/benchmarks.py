@@ -70,9 +70,16 @@ def observe(context: Context, key: ObjectKey, benchmark: EmbeddingBenchmark, obj
         servers=context.cache.list("Pod", key.namespace, served),
         jobs=_jobs(context, key),
         pods=context.cache.list("Pod", key.namespace, labels),
+        embedders=_embedders(context, key.namespace, name),
         ahead=_ahead(context, key, obj, name),
         age=seconds_since(obj["metadata"].get("creationTimestamp")),
     )
+
+
+def _embedders(context: Context, namespace: str, service: str) -> list[Object]:
+    """The EmbeddingJobs that name the service."""
+    found = map(context.cache.get, context.cache.referring(names.EMBEDDING_JOB, namespace, service))
+    return [one for one in found if one is not None]
 
 
 def _service(context: Context, namespace: str, name: str) -> EmbeddingService | None:

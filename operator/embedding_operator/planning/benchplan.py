@@ -13,6 +13,7 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.conditions import Condition, Reason, Type, find_condition
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.planning.benchcompany import company
 from embedding_operator.planning.benchjob import Subject, job, job_name, script_config_map
 from embedding_operator.planning.benchloads import best, loads, refuse_load, told
 from embedding_operator.planning.benchreport import Report, newest_report, result
@@ -23,6 +24,7 @@ from embedding_operator.planning.revision import Revision, revision_of
 from embedding_operator.planning.verdict import Verdict
 
 COMPANY = 15  # seconds in which what is applied together has come
+PATIENCE = 60  # seconds between two looks whether a job has ended
 KEPT = 86400  # seconds in which the Job of a run that is done stays, for its log
 _SHOWN = 3  # disturbed runs in a message
 
@@ -37,6 +39,7 @@ class ObservedBenchmark:
     servers: Sequence[JsonObject] = ()  # the service's pods
     jobs: Sequence[JsonObject] = ()
     pods: Sequence[JsonObject] = ()  # the Jobs'
+    embedders: Sequence[JsonObject] = ()  # EmbeddingJobs that have the service embed
     ahead: str = ""  # the benchmark whose turn it is, if it is another one
     age: int = 0  # seconds
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
@@ -97,6 +100,9 @@ def _start(benchmark: EmbeddingBenchmark, seen: ObservedBenchmark, run: int, loa
     if seen.ahead:
         verdict = Verdict(Reason.WAITING_FOR_TURN, f"EmbeddingBenchmark {seen.ahead} measures {name}")
         return replace(_said(benchmark, done, verdict), waits_for=seen.ahead)
+    if (others := company(seen.embedders)) is not None:
+        verdict = Verdict(Reason.WAITING_FOR_TURN, f"{_which(benchmark, run, load)} waits: {others}")
+        return replace(_said(benchmark, done, verdict), requeue_after=float(PATIENCE))
     subject = subject_of(seen)
     if isinstance(subject, str):
         verdict = Verdict(Reason.WAITING_FOR_SERVICE, f"{_which(benchmark, run, load)} waits: {subject}")
@@ -154,7 +160,8 @@ def _finish(
             Reason.RETRYING, f"{_which(benchmark, run, load)}: its figures were lost; it is measured again"
         )
         return replace(_said(benchmark, done, verdict), delete=(("Job", name_of(current)),))
-    done = (*done, result(run, load, current, report, subject_of(seen)))
+    others = company(seen.embedders, since=str(current["metadata"].get("creationTimestamp") or ""))
+    done = (*done, result(run, load, current, report, subject_of(seen), others))
     # only now: were the Job of a run that failed to go by itself, its load would come again that no person asked for
     goes = ((name_of(current), {"spec": {"ttlSecondsAfterFinished": KEPT}}),)
     if len(done) == len(loads(benchmark)):

@@ -83,14 +83,16 @@ def began(job: JsonObject) -> Began | None:
         return None
 
 
-def result(run: int, load: Load, job: JsonObject, report: Report, now: Subject | str) -> Result:
+def result(
+    run: int, load: Load, job: JsonObject, report: Report, now: Subject | str, others: str | None = None
+) -> Result:
     """The medians of the repeats, and what disturbed them. `now` is the service as it is at the end of the run, or why
-    it cannot be measured any more."""
+    it cannot be measured any more; `others` is who is known to have asked it meanwhile."""
     then = began(job)
     told = [one.to_dict() for one in report.repeats]
     sums = {field: sum(one[field] for one in told) for field in _COUNTS}
     medians = {field: _decimal(median(float(one[field]) for one in told)) for field in _NUMBERS}
-    disturbed = "; ".join(_disturbances(sums, then, now))[:_LONGEST]
+    disturbed = "; ".join([*_disturbances(sums, then, now), *([others] if others else [])])[:_LONGEST]
     return Result.from_dict(
         sums
         | medians

@@ -11,7 +11,7 @@ from embedding_operator.kube.paging import Listing
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning import revision
 from tests.unit.controllers import given
-from tests.unit.planning import benchmarks
+from tests.unit.planning import benchmarks, jobs
 
 OLD, YOUNG = (ObjectKey(names.EMBEDDING_BENCHMARK, "search", name) for name in ("old", "young"))
 SERVED = {names.SERVICE_LABEL: "qwen"}
@@ -109,3 +109,15 @@ async def test_what_is_learned_at_the_end_of_a_run_is_news_for_the_service_too()
     server.service = context.cache.get(SERVICE) or {}
     await reconcile_benchmark(context, OLD)
     assert SERVICE in await woken(context)
+
+
+async def test_jobs_that_have_the_service_embed_are_waited_for_and_others_not() -> None:
+    for service, expected in (("bge", "Measuring"), ("qwen", "WaitingForTurn")):
+        context = standing(server := Server())
+        embeds = {"type": "Ready", "status": "False", "reason": "Embedding"}
+        job = jobs.by_service() | {"status": {"conditions": [embeds]}}
+        job["spec"]["serviceRef"] = {"name": service}
+        context.cache.upsert(job | {"metadata": job["metadata"] | {"resourceVersion": "1"}})
+        await reconcile_benchmark(context, OLD)
+        assert reason(server, "old") == expected
+        assert ("Job" in server.made) is (expected == "Measuring")

@@ -1,0 +1,34 @@
+"""Whom a benchmark can know to ask its service at the same time: EmbeddingJobs that the service embeds for.
+
+Other clients nobody sees from here; these are ours, and take all that the service has to give.
+"""
+
+from collections.abc import Sequence
+
+from embedding_operator.api.conditions import Reason, Type
+from embedding_operator.api.json import JsonObject
+
+
+def company(jobs: Sequence[JsonObject], since: str = "") -> str | None:
+    """The first of these stored EmbeddingJobs that embeds, or did so until after a moment (RFC 3339), in words."""
+    for job in jobs:
+        name = job["metadata"]["name"]
+        if _condition(job, Type.READY).get("reason") == Reason.EMBEDDING:
+            return f"EmbeddingJob {name} embeds by the service"
+        if since and _ended(job) > since:
+            return f"EmbeddingJob {name} embedded by the service"
+    return None
+
+
+def _ended(job: JsonObject) -> str:
+    """When it was complete, or had failed; empty where it never was."""
+    failed = _condition(job, Type.FAILED)
+    ended = (job.get("status") or {}).get("completionTime") or failed.get("lastTransitionTime")
+    return str(ended or "")
+
+
+def _condition(job: JsonObject, kind: Type) -> JsonObject:
+    found: JsonObject = next(
+        (one for one in (job.get("status") or {}).get("conditions") or () if one.get("type") == kind), {}
+    )
+    return found
