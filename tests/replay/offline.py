@@ -24,7 +24,7 @@ class Offline(RuleBasedStateMachine):
     def job_is_written(self, name: str, spec: Object) -> None:
         self._is_written(names.EMBEDDING_JOB, name, spec)
 
-    @rule(name=st.sampled_from(NAMES), spec=benchmarks())
+    @rule(name=st.sampled_from([*NAMES, "c"]), spec=benchmarks())
     def benchmark_is_written(self, name: str, spec: Object) -> None:
         self._is_written(names.EMBEDDING_BENCHMARK, name, spec)
 
@@ -39,7 +39,7 @@ class Offline(RuleBasedStateMachine):
         if key in self.api.objects:
             self.api.change(key, lambda obj: obj["spec"].update(suspend=suspend, parallelism=parallelism))
 
-    @rule(kind=KINDS, name=st.sampled_from(NAMES), again=st.booleans())
+    @rule(kind=KINDS, name=st.sampled_from([*NAMES, "c"]), again=st.booleans())
     def job_or_benchmark_is_deleted(self, kind: str, name: str, again: bool) -> None:
         key = ObjectKey(kind, "search", name)
         if key in self.api.objects:

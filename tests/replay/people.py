@@ -60,7 +60,7 @@ def benchmarks() -> st.SearchStrategy[Object]:
     run = {"dataset": "random", "inputTokens": 200, "prompts": 1000}
     return st.builds(
         lambda name, runs: {"serviceRef": {"name": name}, "runs": [run] * runs},
-        st.sampled_from(NAMES),
+        st.sampled_from(["a", "a", "a", "b"]),  # so that some wait for their turn
         st.integers(1, 2),
     )
 
