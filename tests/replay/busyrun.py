@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.cluster.kubectl import Kubectl
 from tests.integration.operating import Namespace, until
+from tests.replay.busyjobs import OFFLINE
+from tests.replay.busymeasuring import MEASURED
 from tests.replay.kubelet import Kubelet
 
 RERANKER = "Qwen/Qwen3-Reranker-0.6B"
@@ -17,7 +19,8 @@ MISSING = "Qwen/Qwen3-Embeding-0.6B"
 def busy_run(kubectl: Kubectl, kubelet: Kubelet) -> list[str]:
     """Do it all, and return the names of the namespaces."""
     search, shop = Namespace(kubectl), Namespace(kubectl)
-    for step in (_created, _changed, _meddled_with, _profile_changed, _made_again, _broken, _deleted):
+    served = (_created, _changed, _meddled_with, _profile_changed, _made_again)
+    for step in (*served, *OFFLINE, *MEASURED, _broken, _deleted):
         print(step.__name__.strip("_").replace("_", " "), flush=True)
         step(search, shop, kubelet)
     return [search.name, shop.name]
@@ -25,8 +28,8 @@ def busy_run(kubectl: Kubectl, kubelet: Kubelet) -> list[str]:
 
 def _created(search: Namespace, shop: Namespace, kubelet: Kubelet) -> None:
     """Two services of one model, one whose staging fails once, one with a wrong name, claims before and after."""
-    kubelet.stagings[RERANKER] = ["HubUnavailable", "Staged"]
-    kubelet.stagings[MISSING] = ["NotFound", "Staged"]
+    kubelet.ends[RERANKER] = ["HubUnavailable"]
+    kubelet.ends[MISSING] = ["NotFound"]
     search.claim()
     search.service("qwen")
     search.service("gte", replicas=1)
@@ -110,7 +113,7 @@ def _broken(search: Namespace, shop: Namespace, kubelet: Kubelet) -> None:
 
 def _deleted(search: Namespace, shop: Namespace, kubelet: Kubelet) -> None:
     search.kubectl("delete", "emb", "gte")
-    shop.kubectl("delete", "emb", "own", "qwen", "given", "typo")
+    shop.kubectl("delete", "emb,embjob,embbench", "--all")
     until(lambda: shop.items("pod", "embedding-operator.io/service") == [])
     until(lambda: shop.items("configmap", "embedding-operator.io/scripts") == [])
 

@@ -1,4 +1,4 @@
-"""What nodes would do, where there are none: binds pods, lets them run, and ends staging pods with a message.
+"""What nodes would do, where there are none: binds pods, lets them run, and ends those of Jobs with a message.
 
 Only pod statuses are written, as a kubelet writes them; Jobs, ReplicaSets and Deployments are counted by the real
 controller manager.
@@ -6,26 +6,26 @@ controller manager.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import urllib.error
 from collections import defaultdict
 from datetime import UTC, datetime
 
+from embedding_operator.api import names
 from tests.integration.operating import is_ready
+from tests.replay.lastwords import DONE, last_words, subject_of
 from tests.replay.wire import Object, Wire
 
 NODES = ("node-a", "node-b")
-DIGEST = "sha256:" + "ab" * 32
-_EXIT_CODES = {"HubUnavailable": 1, "NotFound": 3}
 
 
 class Kubelet:
-    """`stagings` says by repository how its next staging pods end: a reason of failure, or "Staged"."""
+    """`ends` says by their subject how the next pods of Jobs end (lastwords.py); those of `held` go on running."""
 
     def __init__(self, wire: Wire) -> None:
-        self.stagings: defaultdict[str, list[str]] = defaultdict(list)
+        self.ends: defaultdict[str, list[str]] = defaultdict(list)
+        self.held: set[str] = set()
         self.sick: set[str] = set()  # names of services whose containers keep ending
         self._wire = wire
         self._rounds: defaultdict[str, int] = defaultdict(int)
@@ -78,7 +78,7 @@ class Kubelet:
     def _go_on(self, path: str, pod: Object) -> None:
         if self._rounds[pod["metadata"]["uid"]] < 4:
             return
-        service = pod["metadata"]["labels"].get("embedding-operator.io/service")
+        service = pod["metadata"]["labels"].get(names.SERVICE_LABEL)
         sick = service in self.sick
         if service is None:
             self._end(path, pod)
@@ -87,26 +87,33 @@ class Kubelet:
             self._say(path, pod, waiting if sick else {"running": {"startedAt": _now()}}, "Running", ready=not sick)
 
     def _end(self, path: str, pod: Object) -> None:
-        spec = json.loads(pod["spec"]["containers"][0]["args"][-1])
-        repo = spec["source"]["modelScope"]["repo"]
-        outcome = self.stagings[repo].pop(0) if self.stagings[repo] else "Staged"
-        done = {"digest": DIGEST, "path": f"modelscope/{repo.replace('/', '--')}/abc", "revision": "abc"}
-        said: Object = {"result": "Staged", **done, "files": 3, "bytes": 100}
-        if outcome != "Staged":
-            said = {"result": "Failed", "reason": outcome, "message": f"{repo}: a failure that was asked for"}
-        code = 0 if outcome == "Staged" else _EXIT_CODES[outcome]
-        ended = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": json.dumps(said)}
+        subject = subject_of(pod)
+        if subject in self.held:
+            return
+        code, message = last_words(pod, self.ends[subject].pop(0) if self.ends[subject] else DONE)
+        ended = {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message}
         ended |= {"startedAt": _now(), "finishedAt": _now()}
         self._say(path, pod, {"terminated": ended}, "Succeeded" if code == 0 else "Failed")
 
     def _say(self, path: str, pod: Object, state: Object, phase: str, *, ready: bool = False) -> None:
-        container = pod["spec"]["containers"][0]
-        told = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
-        told |= {"ready": ready, "state": state}
+        told = _told(pod["spec"]["containers"][0]) | {"ready": ready, "state": state}
+        over = "terminated" in state
+        served = {"terminated": {"exitCode": 0, "reason": "Completed"}} if over else state
+        beside = [_told(one) | {"ready": not over, "started": not over, "state": served} for one in _sidecars(pod)]
         condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": _now()}
         scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": _now()}
         status = {"phase": phase, "conditions": [scheduled, condition], "containerStatuses": [told]}
+        status |= {"initContainerStatuses": beside} if beside else {}
         self._wire("PATCH", f"{path}/status", {"status": status})
+
+
+def _told(container: Object) -> Object:
+    return {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
+
+
+def _sidecars(pod: Object) -> list[Object]:
+    """The server beside the driver of a worker, which ends when the driver has."""
+    return [one for one in pod["spec"].get("initContainers") or () if one.get("restartPolicy") == "Always"]
 
 
 def _now() -> str:

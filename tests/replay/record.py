@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from embedding_operator.controllers.watch import WATCHED, selector_of
-from embedding_operator.kube.resources import CLAIMS, HTTP_ROUTES, Resource
+from embedding_operator.kube.resources import CLAIMS, HTTP_ROUTES, POD_MONITORS, Resource
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.waiting import wait_until
 from tests.integration.kinds import install_kinds
@@ -24,7 +24,7 @@ from tests.replay.recording import FILE, Event, write
 from tests.replay.wire import Object, Wire
 
 _QUIET = 5.0  # seconds without news: the run is over
-_RECORDED = tuple(resource for resource in WATCHED if resource != HTTP_ROUTES)  # most clusters are without
+_RECORDED = tuple(one for one in WATCHED if one not in (HTTP_ROUTES, POD_MONITORS))  # most clusters are without
 
 
 class Watches:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import json
+import lzma
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from embedding_operator.api.names import FIELD_MANAGER, MANAGED_BY_LABEL
 from embedding_operator.kube.resources import CLAIMS, ObjectKey, key_of
 
-FILE = Path(__file__).with_name("recording.jsonl.gz")
+FILE = Path(__file__).with_name("recording.jsonl.xz")
 Object = dict[str, Any]
 
 
@@ -46,13 +46,13 @@ class Event:
 @functools.cache
 def recorded() -> tuple[Event, ...]:
     """The whole recording. The objects are shared: read them, never change them."""
-    lines = gzip.decompress(FILE.read_bytes()).decode().splitlines()
+    lines = lzma.decompress(FILE.read_bytes()).decode().splitlines()
     return tuple(Event(*json.loads(line)) for line in lines)
 
 
 def write(events: Iterable[Event]) -> None:
     lines = [json.dumps([event.type, event.object], sort_keys=True, separators=(",", ":")) for event in events]
-    FILE.write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
+    FILE.write_bytes(lzma.compress("\n".join(lines).encode()))
 
 
 def happen_to(state: dict[ObjectKey, Object], events: Iterable[Event]) -> dict[ObjectKey, Object]:

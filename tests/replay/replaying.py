@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from embedding_operator.controllers.routing import USERS_SETTLE
 from embedding_operator.kube.resources import ObjectKey
-from tests.replay.deciding import Decision, Mind, contents, waits_for_a_claim
+from tests.replay.deciding import Decision, Mind, contents, may_stand
 from tests.replay.recording import recorded
 from tests.replay.telling import KINDS, Telling
 from tests.unit.kube.test_workqueue import take
@@ -41,7 +41,7 @@ class Replay(RuleBasedStateMachine):
     def start(self, begin: int) -> None:
         self.telling = Telling(self.loop, HISTORY[: begin + WINDOW], begin)
         self.telling.tell_all()  # else the lists that follow the watches' begin would heal all at the end
-        self._work()
+        self.work()
 
     @property
     def mind(self) -> Mind:
@@ -85,7 +85,7 @@ class Replay(RuleBasedStateMachine):
         self.busy, self.looked, self.decided = set(), set(), {}
         if at_once:
             self.telling.tell_all()
-            self._work()
+            self.work()
 
     @rule(count=st.integers(1, 5))
     def takes(self, count: int) -> None:
@@ -112,31 +112,37 @@ class Replay(RuleBasedStateMachine):
 
     @rule()
     def works_it_all_off(self) -> None:
-        self._work()
+        self.work()
 
     @invariant()
     def whoever_would_decide_otherwise_is_in_the_queue(self) -> None:
+        self.check()
+
+    def check(self) -> None:
         waiting = self.mind.waiting() | self.busy
         for key in (self.mind.keys() | self.decided.keys()) - waiting:
             before = self.mind.carried_out(self.decided.get(key))
-            assert waits_for_a_claim(before) or self.mind.decide(key) == before, f"nobody woke {key}"
+            now = self.mind.would_decide(key)
+            assert now == before or may_stand(before, now), f"nobody woke {key}"
 
     def teardown(self) -> None:
         if hasattr(self, "telling"):
-            self._end()
+            self.end()
         self.loop.close()
 
-    def _end(self) -> None:
+    def end(self) -> None:
         self.telling.happen(self.telling.left)
         self.telling.tell_all()
-        self._work()
-        self.whoever_would_decide_otherwise_is_in_the_queue()
+        self.work()
+        self.check()
         self.decided = {key: self.mind.carried_out(decision) for key, decision in self.decided.items()}
-        for key in [key for key, decision in self.decided.items() if waits_for_a_claim(decision)]:
-            self.decided[key] = self.mind.decide(key)  # its time to look again comes
+        for key, decision in self.decided.items():
+            now = self.mind.decide(key)
+            if may_stand(decision, now):
+                self.decided[key] = now  # its time to look again comes
         assert_as_if_seen_plainly(self.loop, self.telling, self.decided)
 
-    def _work(self) -> None:
+    def work(self) -> None:
         queue = self.mind.context.queue
         for key in [*self.busy]:
             self.decided[key] = self.mind.decide(key)
@@ -156,6 +162,21 @@ def assert_as_if_seen_plainly(loop: TimelessLoop, telling: Telling, decided: dic
     forgotten = dict.fromkeys(plain.keys() - decided.keys())
     gone = dict.fromkeys(decided.keys() - plain.keys())
     assert decided | forgotten == plain.decisions() | gone
+
+
+def every_moment_of_it(chance: random.Random) -> None:
+    """The whole recording, told a few news at a time, in any order; and after each few all is worked off."""
+    replay = Replay()
+    replay.telling = telling = Telling(replay.loop, HISTORY, 0)
+    telling.tell_all()
+    while telling.left or telling.streams:
+        telling.happen(chance.randint(1, 6))
+        for _ in range(chance.randint(1, 9)):
+            if telling.streams:
+                telling.tell(chance.choice([*telling.streams]), skip=chance.choice([0, 0, 1]))
+        replay.work()
+        replay.check()
+    replay.teardown()
 
 
 def any_prefix_in_any_order(end: int, chance: random.Random, again: float) -> None:

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from embedding_operator.kube.resources import ObjectKey
 from tests.replay.effort import effort
 from tests.replay.recording import happen_to
-from tests.replay.replaying import CHANCE, ENDS, HISTORY, Replay, any_prefix_in_any_order, any_share_of_the_news_lost
+from tests.replay.replaying import (
+    CHANCE,
+    ENDS,
+    HISTORY,
+    Replay,
+    any_prefix_in_any_order,
+    any_share_of_the_news_lost,
+    every_moment_of_it,
+)
 from tests.replay.telling import KINDS
 
 TestReplay = Replay.TestCase
@@ -33,6 +41,10 @@ def test_whatever_share_of_the_news_is_lost_the_next_lists_heal_it(
     any_share_of_the_news_lost(end, chance, share)
 
 
+def test_at_every_moment_whoever_would_decide_otherwise_is_in_the_queue() -> None:
+    every_moment_of_it(random.Random(1))
+
+
 def test_the_recording_holds_what_a_busy_run_is_made_of() -> None:
     """So that a recording made anew, and poorer, does not make the other tests easy."""
     shown: dict[str, set[str]] = {kind: set() for kind in KINDS}
@@ -41,17 +53,21 @@ def test_the_recording_holds_what_a_busy_run_is_made_of() -> None:
     everything = {"ADDED", "MODIFIED", "DELETED"}
     unedited = {"ConfigMap", "ControllerRevision", "NetworkPolicy"}  # the first two are immutable
     unasked = {"HTTPRoute", "PodMonitor"}  # that cluster has none; to the loop they are as a NetworkPolicy is
-    younger = {"EmbeddingJob", "EmbeddingBenchmark"}  # than the recording
-    for kind in set(KINDS) - unedited - unasked - younger - {"RuntimeProfile", "PersistentVolumeClaim"}:
+    for kind in set(KINDS) - unedited - unasked - {"RuntimeProfile", "PersistentVolumeClaim"}:
         assert shown[kind] == everything, kind
     assert all(shown[kind] >= {"ADDED", "DELETED"} for kind in unedited)
     assert shown["RuntimeProfile"] == {"ADDED", "MODIFIED"}
     assert {event.watched for event in HISTORY if event.key.kind == "PersistentVolumeClaim"} == {True, False}
     assert _made_again("EmbeddingService")
     assert _made_again("ModelCache")
+    assert _made_again("EmbeddingJob")
     assert len(happen_to({}, HISTORY)) > 10
     assert _reasons("ModelCache") >= {"ClaimNotFound", "Retrying", "NotFound", "Verified"}
     assert _reasons("EmbeddingService") >= {"CacheNotFound", "CacheStalled", "Suspended", "CrashLooping", "Serving"}
+    phases = {"WaitingForWeights", "Splitting", "Embedding", "Finishing", "Completed"}
+    assert _reasons("EmbeddingJob") >= phases | {"ServiceNotFound", "Suspended", "Retrying", "NoFiles"}
+    turns = {"ServiceNotFound", "WaitingForService", "WaitingForTurn", "Measuring", "Measured"}
+    assert _reasons("EmbeddingBenchmark") >= turns | {"Retrying", "BenchmarkFailed"}
 
 
 def _made_again(kind: str) -> set[ObjectKey]:

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.replay.effort import effort
-from tests.replay.replaying import CHANCE, ENDS, Replay, any_prefix_in_any_order, any_share_of_the_news_lost
+from tests.replay.replaying import (
+    CHANCE,
+    ENDS,
+    Replay,
+    any_prefix_in_any_order,
+    any_share_of_the_news_lost,
+    every_moment_of_it,
+)
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -28,3 +35,9 @@ def test_any_prefix_in_any_order_many_times(end: int, chance: random.Random, aga
 @given(ENDS, CHANCE, st.floats(0, 1))
 def test_any_share_of_the_news_lost_many_times(end: int, chance: random.Random, share: float) -> None:
     any_share_of_the_news_lost(end, chance, share)
+
+
+@effort(examples=60, repeatable=False)
+@given(CHANCE)
+def test_every_moment_many_times(chance: random.Random) -> None:
+    every_moment_of_it(chance)
