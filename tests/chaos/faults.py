@@ -128,7 +128,9 @@ def _command(pid: int) -> list[str]:
 
 
 def _containers(pod: Object) -> list[str]:
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    """Sidecars are among the init containers; those that have ended have no process."""
+    told = pod.get("status") or {}
+    statuses = (*(told.get("initContainerStatuses") or ()), *(told.get("containerStatuses") or ()))
     return [status["containerID"].partition("://")[2] for status in statuses if status.get("containerID")]
 
 
