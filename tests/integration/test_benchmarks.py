@@ -95,7 +95,7 @@ def test_one_benchmark_at_a_time_and_nothing_is_written_while_they_wait(shared: 
     shared.pod("first")
     shared.measure("second")
     until(lambda: shared.reason("second") == "WaitingForTurn")
-    assert shared.condition("embbench", "second")["message"] == "EmbeddingBenchmark first measures qwen"
+    assert shared.condition("embbench", "second")["message"] == "EmbeddingBenchmark first has its turn at qwen"
     until(lambda: "its pod has not started yet" in shared.condition("embbench", "first")["message"])
     before = versions(shared.items("embbench"))
     shared.kubectl("annotate", "emb", "qwen", "somebody=looks", "--overwrite")  # all is looked at once more
@@ -157,7 +157,7 @@ def test_who_is_tried_again_waits_while_another_measures_and_is_next(shared: Ben
     shared.pod("between")
     shared.kubectl("delete", "job", failed["metadata"]["name"])
     until(lambda: shared.reason("again") == "WaitingForTurn")
-    assert shared.condition("embbench", "again")["message"] == "EmbeddingBenchmark between measures qwen"
+    assert shared.condition("embbench", "again")["message"] == "EmbeddingBenchmark between has its turn at qwen"
     shared.end("between", {"repeats": [NUMBERS]})
     shared.end("again", {"repeats": [NUMBERS]}, run=2)
     shared.end("between", {"repeats": [NUMBERS]}, run=2)

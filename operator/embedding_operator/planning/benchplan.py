@@ -98,7 +98,7 @@ def _start(benchmark: EmbeddingBenchmark, seen: ObservedBenchmark, run: int, loa
         plan = _said(benchmark, done, Verdict(Reason.SERVICE_NOT_FOUND, message, stalled=not young))
         return replace(plan, requeue_after=float(COMPANY)) if young else plan
     if seen.ahead:
-        verdict = Verdict(Reason.WAITING_FOR_TURN, f"EmbeddingBenchmark {seen.ahead} measures {name}")
+        verdict = Verdict(Reason.WAITING_FOR_TURN, f"EmbeddingBenchmark {seen.ahead} has its turn at {name}")
         return replace(_said(benchmark, done, verdict), waits_for=seen.ahead)
     if (others := company(seen.embedders)) is not None:
         verdict = Verdict(Reason.WAITING_FOR_TURN, f"{_which(benchmark, run, load)} waits: {others}")

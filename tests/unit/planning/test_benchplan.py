@@ -28,7 +28,7 @@ from tests.unit.planning.benchmarks import (
     ("given", "reason", "words"),
     [
         ({"service": None, "age": 99}, "ServiceNotFound", "there is no EmbeddingService qwen in namespace search"),
-        ({"ahead": "other"}, "WaitingForTurn", "EmbeddingBenchmark other measures qwen"),
+        ({"ahead": "other"}, "WaitingForTurn", "EmbeddingBenchmark other has its turn at qwen"),
         ({"service": service(UNREADY)}, "WaitingForService", "RollingOut, 1 of 4 replicas are new"),
         ({"service": service(SERVING, generation=2)}, "WaitingForService", "has just been changed"),
         ({"servers": []}, "WaitingForService", "pods of EmbeddingService qwen are being replaced"),
