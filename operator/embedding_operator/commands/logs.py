@@ -56,7 +56,10 @@ It takes the rights to get embeddingservices (or embeddingjobs) and modelcaches,
 exit codes: 0 shown, 1 it cannot be read, or there is no log, 2 wrong arguments.
 """
     parser.add_argument(
-        "name", type=argvalues.object_name, metavar="NAME", help="an EmbeddingService or an EmbeddingJob"
+        "name",
+        type=argvalues.object_name,
+        metavar="NAME",
+        help="an EmbeddingService, or where none has the name an EmbeddingJob",
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on until interrupted")
     parser.add_argument("-p", "--previous", action="store_true", help="of the containers before these, which ended")
