@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from embedding_operator.api.benchmark import EmbeddingBenchmark, Measured, Result
 from embedding_operator.commands.figures import kind_of_load
 from embedding_operator.commands.terminal import GREEN, RED, YELLOW, Screen
+from embedding_operator.planning.benchloads import told
 
 RULE = (
     "beyond the noise: no repeat of one lies among those of the other, and the medians are further apart than the "
@@ -59,8 +60,8 @@ def differences(before: Result, after: Result) -> list[Difference]:
     for field, name, more_is_better in _FIGURES:
         middles = (_number(getattr(before, field)), _number(getattr(after, field)))
         samples = [[_number(getattr(repeat, field)) for repeat in one.repeats or ()] for one in (before, after)]
-        told = verdict(samples[0], samples[1], middles, more_is_better) if valid else WORTHLESS
-        found.append(Difference(name, *middles, told))
+        means = verdict(samples[0], samples[1], middles, more_is_better) if valid else WORTHLESS
+        found.append(Difference(name, *middles, means))
     return found
 
 
@@ -78,6 +79,17 @@ def pairs(before: EmbeddingBenchmark, after: EmbeddingBenchmark) -> list[tuple[R
             left.remove(other)
             found.append((one, other))
     return found
+
+
+def alone(
+    before: EmbeddingBenchmark, after: EmbeddingBenchmark, matching: Sequence[tuple[Result, Result]]
+) -> Iterator[tuple[str, Result]]:
+    """Runs that the other benchmark has none of the same load for, or none yet, each with the name of its own."""
+    for which, benchmark in enumerate((before, after)):
+        compared_with = [pair[which] for pair in matching]
+        for one in benchmark.status.results or ():
+            if one not in compared_with:
+                yield benchmark.metadata.name, one
 
 
 def settings(before: Measured, after: Measured) -> Iterator[str]:
@@ -121,6 +133,8 @@ def compared(before: EmbeddingBenchmark, after: EmbeddingBenchmark, screen: Scre
             if not result.valid:
                 lines += screen.told(f"run {result.run} of {name} is worthless: {result.disturbed}", RED)
         lines.append("")
+    for name, one in alone(before, after, matching):
+        lines += screen.told(f"not compared: run {one.run} of {name}, {told(one.load)}", YELLOW, indent="")
     return [*lines, *screen.told(RULE, indent="")]
 
 
@@ -161,6 +175,9 @@ def described(before: EmbeddingBenchmark, after: EmbeddingBenchmark) -> dict[str
         "after": after.metadata.name,
         "changed": list(changes(before, after, matching)),
         "rule": RULE,
+        "notCompared": [
+            {"benchmark": name, "run": one.run, "load": told(one.load)} for name, one in alone(before, after, matching)
+        ],
         "runs": [
             {
                 "load": kind_of_load(one.load),

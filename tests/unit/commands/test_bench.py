@@ -167,6 +167,23 @@ def test_what_something_disturbed_is_neither_better_nor_worse() -> None:
     assert {figure["verdict"] for figure in described["runs"][0]["figures"]} == {WORTHLESS}
 
 
+def test_runs_without_a_counterpart_are_named_and_not_left_out_in_silence() -> None:
+    one = named("one", benchmark(sweep={"maxConcurrency": [1, 8, 64]}), *faster(1))
+    other = named("other", benchmark(sweep={"maxConcurrency": [8, 32]}), *faster(1))
+    lines = comparing.compared(one, other, SCREEN)
+    assert [line for line in lines if line.startswith("not compared")] == [
+        "not compared: run 1 of one, 1000 x 200 tokens, 1 at a time",
+        "not compared: run 3 of one, 1000 x 200 tokens, 64 at a time",
+        "not compared: run 2 of other, 1000 x 200 tokens, 32 at a time",
+    ]
+    described = json.loads(json.dumps(comparing.described(one, other)))
+    assert [(left["benchmark"], left["run"]) for left in described["notCompared"]] == [
+        ("one", 1),
+        ("one", 3),
+        ("other", 2),
+    ]
+
+
 def test_other_prompts_and_other_services_are_among_what_changed() -> None:
     run = {"dataset": "custom", "prompts": 10, "file": "queries.jsonl"}
     one, other = (
