@@ -80,7 +80,7 @@ def is_too_many(most: MaxErrors, errors: int, total: int) -> bool:
 def _all_there(shards: Sequence[Shard], found: Sequence[Record | None], progress: Progress) -> list[Record]:
     records = [record for record in found if record is not None]
     progress.shards_done = len(records)
-    progress.rows = sum(record.rows + record.errors for record in records)
+    progress.rows = sum(record.rows for record in records)
     progress.errors = sum(record.errors for record in records)
     progress.tokens = sum(record.tokens for record in records)
     progress.bytes = sum(shard.bytes for shard, record in zip(shards, found, strict=True) if record)

@@ -20,7 +20,7 @@ class Progress:
     def __init__(self, phase: Phase, clock: Callable[[], float] = time.monotonic) -> None:
         self.phase = phase
         self.rows = 0
-        """Rows with a result, bad ones too."""
+        """That have a vector, or a score, as `rows` of all that is told of a job; bad ones are `errors`."""
         self.errors = 0
         self.tokens = 0
         self.bytes = 0
@@ -63,7 +63,7 @@ class Progress:
 
     def line(self) -> str:
         rows, tokens = self.rates()
-        bad = f", {self.errors} of them bad" if self.errors else ""
+        bad = f" and {self.errors} bad" if self.errors else ""
         return (
             f"{self.phase.lower()}: {self.rows} rows{bad}, {self.tokens} tokens, {self.shards_done} of {self.shards} "
             f"shards, {human(min(self.bytes, self.bytes_total))} of {human(self.bytes_total)}; "

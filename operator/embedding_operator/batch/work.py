@@ -154,7 +154,7 @@ class _Writing:
         self._tokens += got.tokens
         self._bytes += batch.bytes
         progress.tokens += got.tokens
-        progress.rows += len(results)
+        progress.rows += len(results) - len(bad)
         progress.errors += len(bad)
         progress.bytes = self._before + min(self._bytes, shard.bytes)
         most = self._job.max_errors.count

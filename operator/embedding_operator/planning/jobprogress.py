@@ -16,7 +16,7 @@ from embedding_operator.planning.pods import phase_of
 class Sums:
     """Of all workers."""
 
-    rows: int = 0
+    rows: int = 0  # with a vector or a score; bad ones are errors
     errors: int = 0
     tokens: int = 0
     shards: int = 0
@@ -36,7 +36,7 @@ def sums(
     """Sum up. `pages` are by pod, `completed` are indexes, `count` is the number of these."""
     done = sum(shards_of(index, count, shards) for index in completed if index < count)
     weighed = float(done)
-    looked = errors = tokens = rate = token_rate = 0  # rows with a result, bad ones too
+    rows = errors = tokens = rate = token_rate = 0
     ended: set[int] = set()
     for pod in pods:
         index = index_of(pod)
@@ -47,19 +47,15 @@ def sums(
             said = said_by(pod, Work) if phase_of(pod) == "Succeeded" and index not in ended else None
             if said is not None:
                 ended.add(index)
-                looked, errors, tokens = (
-                    looked + (said.rows or 0),
-                    errors + (said.errors or 0),
-                    tokens + (said.tokens or 0),
-                )
+                rows, errors, tokens = rows + (said.rows or 0), errors + (said.errors or 0), tokens + (said.tokens or 0)
         elif page is not None and phase_of(pod) == "Running":
-            looked, errors, tokens = looked + (page.rows or 0), errors + (page.errors or 0), tokens + (page.tokens or 0)
+            rows, errors, tokens = rows + (page.rows or 0), errors + (page.errors or 0), tokens + (page.tokens or 0)
             rate, token_rate = rate + (page.rows_per_second or 0), token_rate + (page.tokens_per_second or 0)
             own = shards_of(index, count, shards)
             done += min(page.shards_done or 0, own)
             if page.bytes_total:
                 weighed += own * min(1.0, (page.bytes or 0) / page.bytes_total)
-    return Sums(max(0, looked - errors), errors, tokens, done, weighed / shards if shards else 1.0, rate, token_rate)
+    return Sums(rows, errors, tokens, done, weighed / shards if shards else 1.0, rate, token_rate)
 
 
 def counted(before: EmbeddingJobStatus, now: Sums, total: int) -> JsonObject:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from embedding_operator.batch.errors import BatchError
+from embedding_operator.batch.finish import finish
 from embedding_operator.batch.handshake import TEXT
 from embedding_operator.batch.pace import Yielding
 from embedding_operator.batch.progress import Progress
@@ -88,7 +89,7 @@ async def test_faults_on_the_way_lose_nothing(volume: Volume, tmp_path: Path, se
         await double.up()
         told = await running
         assert_embedded(volume, double, [number for number in range(2 * ROWS) if number not in (17, 200)])
-    assert (told["rows"], told["errors"]) == (2 * ROWS, 2)
+    assert (told["rows"], told["errors"]) == (2 * ROWS - 2, 2)
 
 
 async def test_too_many_errors_end_it_early(volume: Volume, tmp_path: Path) -> None:
@@ -143,7 +144,11 @@ async def test_progress_is_of_this_pod(volume: Volume, tmp_path: Path) -> None:
     shards = volume.shards(spec)
     assert page["shardsDone"] == page["shards"] == len(shards)
     assert page["bytes"] == page["bytesTotal"] == sum(shard.bytes for shard in shards)
-    assert (page["rows"], page["errors"], page["file"]) == (ROWS, 1, "a.jsonl")
+    assert (page["rows"], page["errors"], page["file"]) == (ROWS - 1, 1, "a.jsonl")
+    assert progress.line().startswith(f"embedding: {ROWS - 1} rows and 1 bad, ")
+    at_the_end = Progress("Finishing")
+    await finish(spec, at_the_end)
+    assert (at_the_end.rows, at_the_end.errors) == (ROWS - 1, 1)
     assert page["tokens"] > 0  # type: ignore[operator]
 
 
