@@ -18,7 +18,7 @@ from .errors import BatchError
 from .handshake import Met
 from .pace import Pace
 from .persistence import FailingError, Persistent
-from .requests import WrongAnswerError, words
+from .requests import WrongAnswerError, unfit, words
 from .rows import BadRow, Row, Vector
 from .server import GoneError
 
@@ -50,14 +50,27 @@ class Embedded:
 class Embedder:
     """Asks one server, for one job."""
 
-    def __init__(self, met: Met, line: Persistent, pace: Pace, estimate: Estimate, cut: Cut | None = None) -> None:
+    def __init__(
+        self,
+        met: Met,
+        line: Persistent,
+        pace: Pace,
+        estimate: Estimate,
+        cut: Cut | None = None,
+        *,
+        once_a_life: bool = False,
+    ) -> None:
         self.asking, self._probe = met.asking, met.probe
         self.line, self.pace, self.estimate = line, pace, estimate
         self.cut = cut
         """Makes a request out of a row that is too long, where the server cannot shorten it by itself."""
+        self.once_a_life = once_a_life
+        """Raise DiedError for rows with which the server died, instead of asking for them again."""
+        self.known: Row | None = None
+        """One that was embedded."""
 
-    async def embed(self, rows: Sequence[Row], size: int) -> Embedded:
-        """All of these rows. `size` is what they were estimated from."""
+    async def embed(self, rows: Sequence[Row], size: int | None) -> Embedded:
+        """All of these rows. `size` is what they were estimated from; None where nothing is to be learned of them."""
         results: list[Vector | BadRow] = []
         tokens = 0
 
@@ -66,16 +79,15 @@ class Embedder:
             results.extend(got.results)
             tokens += got.tokens
 
-        known: int | None = size
         while rows:
-            got = await self._ask(rows, known)
+            got = await self._ask(rows, size)
             if not isinstance(got, Refusal):
                 keep(got)
                 break
             # One of rows[good:end] is bad, and `got` says why: it answers the last refused request, of whose rows all
             # others have been embedded since. So when one row is left, those words are about it, unless they may have
             # been about all of them together: then it is asked for alone.
-            good, end, known = 0, len(rows), None
+            good, end, size = 0, len(rows), None
             while end - good > 1:
                 middle = (good + end) // 2
                 tried = await self._ask(rows[good:middle], None)
@@ -95,12 +107,28 @@ class Embedder:
             body = self.asking.body(rows)
         except UnicodeEncodeError:
             return Refusal("InvalidText", "it holds half of a surrogate pair, which is no character")
-        return await self._answered(body, rows, size)
+        got = await self._answered(body, rows, size)
+        if not isinstance(got, Refusal):
+            self.known = rows[0]
+        return got
+
+    async def embed_known(self) -> None:
+        """Ask for what the server has embedded before. Raises DiedError, or BatchError where it does not any more."""
+        body = self._probe if self.known is None else self.asking.body([self.known])
+        what = "text that it has embedded before"
+        reply = await self.line.reply(self.asking.path, body, what, once_a_life=True)
+        if reply.status != HTTPStatus.OK:
+            raise unfit(self.asking.job, words(reply.content))
 
     async def _answered(self, body: bytes, rows: Sequence[Row], size: int | None) -> Embedded | Refusal:
         try:
             reply = await self.line.reply(
-                self.asking.path, body, _named(rows), busy=self._busy, at_fault=self._embeds_other_text
+                self.asking.path,
+                body,
+                named(rows),
+                busy=self._busy,
+                at_fault=self._embeds_other_text,
+                once_a_life=self.once_a_life,
             )
         except FailingError as error:
             return Refusal("ServerError", str(error), together=len(rows) > 1)
@@ -145,6 +173,7 @@ def _reason(rows: Sequence[Row]) -> str:
     return "BrokenImage" if rows[0].image is not None else "Refused"
 
 
-def _named(rows: Sequence[Row]) -> str:
+def named(rows: Sequence[Row]) -> str:
+    """For people."""
     first, last = rows[0].number, rows[-1].number
     return f"row {first} of the shard" if first == last else f"rows {first} to {last} of the shard"

@@ -20,8 +20,20 @@ REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
 
 
+ENGINE_DIED = b"EngineCore encountered an issue"
+"""What vLLM answers for all that was in flight when its engine ended, with 500 or, before 0.14, with 400."""
+
+
 class FailingError(Exception):
     """The server failed at this request again and again, and at others not."""
+
+
+class DiedError(Exception):
+    """The server has ended: while it had this request, and perhaps others, or before it could be `sent`."""
+
+    def __init__(self, why: str, *, sent: bool = True) -> None:
+        super().__init__(why)
+        self.sent = sent
 
 
 async def never() -> bool:
@@ -48,17 +60,19 @@ class Persistent:
         *,
         busy: Callable[[], None] = lambda: None,
         at_fault: Callable[[], Awaitable[bool]] = never,
+        once_a_life: bool = False,
     ) -> Reply:
         """200, or a refusal. `what` names the request for people.
 
         `busy` is told of each 429 and 503; `at_fault` is asked, after some failures, whether it is the request's.
-        Raises FailingError where it is, BatchError where no further try makes sense here.
+        Raises FailingError where it is, BatchError where no further try makes sense here, and DiedError instead of
+        asking again of a server that has died of this request, or of another (`once_a_life`).
         """
         patience = self.server.patience
         failures = losses = waits = 0
         while True:
             try:
-                reply = await self.server.post(path, body)
+                reply = await self._once(path, body, once_a_life)
             except GoneError as error:
                 losses += 1
                 if losses >= patience.losses:
@@ -86,6 +100,20 @@ class Persistent:
             if failures >= patience.failures and await at_fault():
                 raise FailingError(f"the server failed {failures} times: {said}")
             await asyncio.sleep(self._delay(failures, reply.retry_after))
+
+    async def _once(self, path: str, body: bytes, once_a_life: bool) -> Reply:
+        try:
+            reply = await self.server.post(path, body)
+            said = f"it answered {reply.status}: {words(reply.content)}" if reply.status != HTTPStatus.OK else ""
+            if said and ENGINE_DIED in reply.content:
+                raise GoneError(said)
+            if said and once_a_life and reply.status not in BUSY and await self.server.is_down():
+                raise DiedError(said)
+            return reply
+        except GoneError as error:
+            if once_a_life and await self.server.is_down():
+                raise DiedError(str(error), sent=error.sent) from None
+            raise
 
     def _final(self, status: int, said: str) -> BatchError:
         """A status that is about every request."""

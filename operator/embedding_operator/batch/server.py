@@ -32,6 +32,11 @@ BUSY = frozenset({429, 503})
 class GoneError(Exception):
     """No answer: the connection was refused or broke, or nothing came for too long."""
 
+    def __init__(self, why: str, *, sent: bool = True) -> None:
+        super().__init__(why)
+        self.sent = sent
+        """There was a connection, so the server may have had the request."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -117,6 +122,13 @@ class Server:
             self._waiting = asyncio.create_task(self._until_healthy())
         await asyncio.shield(self._waiting)
 
+    async def is_down(self) -> bool:
+        """Whether nobody answers right now, or the server says that its engine is dead."""
+        try:
+            return (await self._ask("GET", "/health", None, timeout=self.patience.connect)).status != 200
+        except GoneError:
+            return True
+
     async def _until_healthy(self) -> None:
         told = False
         while True:
@@ -163,7 +175,8 @@ class Server:
                 "its certificate does",
             ) from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise GoneError(_in_words(error)) from None
+            unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            raise GoneError(_in_words(error), sent=not unsent) from None
 
     def _check_space(self, space: str | None) -> None:
         """In the middle of a service's rollout each answer says which vectors it holds: an index takes one kind."""

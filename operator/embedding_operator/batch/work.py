@@ -7,7 +7,7 @@ this process before, the shard begins again; those that are finished do not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from .embedding import Embedded, Embedder
 from .errors import BatchError
 from .flow import in_order
 from .handshake import meet
+from .isolation import Isolation
 from .jobspec import JobSpec
 from .pace import Filling, Pace, Yielding
 from .persistence import Persistent
@@ -40,6 +41,7 @@ MOST = 32
 """Requests in flight to a server of one's own."""
 READ_AHEAD = 8
 """Batches that are read before they can be asked for."""
+Embed = Callable[[Sequence[Row], int], Awaitable[Embedded]]
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ async def work(job: JobSpec, task: Task, progress: Progress) -> Mapping[str, Any
             pace: Pace = Yielding(task.max_in_flight, size.tokens) if task.max_in_flight else Filling(MOST)
             estimate = Estimate()
             cut = Shortening(met.asking, line).cut if job.truncate and not met.asking.cuts else None
-            embedder = Embedder(met, line, pace, estimate, cut)
-            await _embed(job, shards, embedder, size, progress)
+            embedder = Embedder(met, line, pace, estimate, cut, once_a_life=not shared)
+            embed = embedder.embed if shared else Isolation(embedder).embed
+            await _embed(job, shards, embedder, embed, size, progress)
     return {
         "index": task.index,
         "shards": progress.shards_done,
@@ -95,10 +98,12 @@ def _unfinished(job: JobSpec, task: Task) -> list[Shard]:
     return [shard for shard, over in zip(shards, finished, strict=True) if not over]
 
 
-async def _embed(job: JobSpec, shards: Sequence[Shard], embedder: Embedder, size: Size, progress: Progress) -> None:
+async def _embed(
+    job: JobSpec, shards: Sequence[Shard], embedder: Embedder, embed: Embed, size: Size, progress: Progress
+) -> None:
     async def embedded(piece: Piece) -> Embedded:
         batch = piece.batch
-        return await embedder.embed(batch.rows, batch.bytes) if batch and batch.rows else Embedded([], 0)
+        return await embed(batch.rows, batch.bytes) if batch and batch.rows else Embedded([], 0)
 
     pieces = Ahead(_pieces(job, shards, embedder.asking, embedder.estimate, size), READ_AHEAD)
     writing = _Writing(job, progress)

@@ -84,6 +84,7 @@ async def serve(options: argparse.Namespace, model: Model, version: str) -> None
         version=version,
         tracks_load=bool(options.enable_server_load_tracking),
     )
+    api.dies_at = os.environ.get("VLLM_DOUBLE_DIES_AT", "").encode()
     app = with_middleware(api, options.middleware or [])
     try:
         await asyncio.wait_for(stop.wait(), number("VLLM_DOUBLE_START_SECONDS", 0.5))

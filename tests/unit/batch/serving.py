@@ -29,7 +29,8 @@ from tests.standins.vllm.process import write_model
 QUICK = Patience(connect=5, answer=30, poll=0.02, silence=60, backoff_base=0.005, backoff_cap=0.02)
 SIZE = 16
 Fault = int | str | None
-"""A status, `hangup` (no answer at all), or none."""
+"""A status, `hangup` (no answer at all), `death` (of the engine, with all that is in flight), or none."""
+ENGINE_DIED = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
 
 def job(task: str = "Embed", **fields: Any) -> JobSpec:
@@ -66,6 +67,13 @@ class Double:
         self.port = 0
         self.tls: ssl.SSLContext | None = None
         self._listener: Listener | None = None
+        self.deaths = 0
+        """Of its engine."""
+        self.dies_with = 500
+        """The status that its clients get then."""
+        self._dies = asyncio.Event()
+        self._dead = 0
+        """How many of those who have lost a request have yet to look; then it is as if it had been started anew."""
 
     @property
     def url(self) -> str:
@@ -87,6 +95,10 @@ class Double:
         await self._listener.close()
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/health" and self._dead:
+            self._dead -= 1
+            await answer(send, 503, None)
+            return
         if scope["method"] != "POST" or scope["path"] == "/tokenize":
             await self.api(scope, receive, send)
             return
@@ -94,6 +106,13 @@ class Double:
         request = json.loads(message["body"])
         self.requests.append(request)
         fault = self.fault(len(self.requests), request)
+        if fault == "death":
+            self._dies.set()
+            self._dies = asyncio.Event()
+            self.deaths += 1
+        if fault == "death" or self._dead:
+            await self._lost(send)
+            return
         if fault == "hangup":
             raise asyncio.CancelledError  # the connection ends without a word
         if isinstance(fault, int):
@@ -111,10 +130,22 @@ class Double:
 
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        working = asyncio.ensure_future(self.api(scope, again, named))
+        dying = asyncio.ensure_future(self._dies.wait())
         try:
-            await self.api(scope, again, named)
+            await asyncio.wait([working, dying], return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                await working
+            else:
+                await self._lost(send)
         finally:
+            working.cancel()
+            dying.cancel()
             self.in_flight -= 1
+
+    async def _lost(self, send: Any) -> None:
+        self._dead += 1
+        await answer(send, self.dies_with, {"error": {"message": ENGINE_DIED, "code": self.dies_with}})
 
 
 async def answer(send: Any, status: int, content: Any) -> None:

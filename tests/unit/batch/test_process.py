@@ -6,16 +6,11 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import embedding_operator
 from embedding_operator.batch.jobspec import JobSpec
 from embedding_operator.batch.process import run
 from embedding_operator.batch.progress import Progress
@@ -23,35 +18,9 @@ from embedding_operator.batch.records import read_shards, record_path
 from embedding_operator.batch.work import work
 
 from .given import Volume
+from .pods import ended, pod
 from .serving import serving
 from .working import ROWS, assert_embedded, corpus, given, task
-
-
-@contextmanager
-def pod(
-    spec: JobSpec, *words: str, log: Path, phase: str = "work", **environment: str
-) -> Iterator[subprocess.Popen[str]]:
-    """The command in a process of its own, as in a pod."""
-    source = str(Path(embedding_operator.__file__).parent.parent)
-    document = spec.model_dump_json(by_alias=True, exclude_none=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "embedding_operator.cli", "batch", phase, "--job", document, *words],
-        env={**os.environ, "PYTHONPATH": source, "TERMINATION_LOG": str(log), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-async def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Its exit code, and all that it said."""
-    out, err = await asyncio.to_thread(process.communicate)
-    return process.returncode, out + err
 
 
 async def test_the_command_tells_what_it_did(volume: Volume, tmp_path: Path) -> None:

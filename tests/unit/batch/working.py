@@ -10,6 +10,7 @@ import pytest
 from embedding_operator.batch.jobspec import JobSpec
 from embedding_operator.batch.records import write_shards
 from embedding_operator.batch.work import Task
+from tests.standins.vllm.model import Model
 
 from .given import Volume
 from .serving import QUICK, Double
@@ -45,8 +46,13 @@ def written(volume: Volume) -> list[dict[str, Any]]:
 
 def assert_embedded(volume: Volume, double: Double, ids: list[int]) -> None:
     """Each row is there once, in its place, with the vector of its own text."""
+    assert_vectors(volume, double.model, ids)
+
+
+def assert_vectors(volume: Volume, model: Model, ids: list[int]) -> None:
+    """The same, of a server with this model."""
     lines = written(volume)
     assert [line["id"] for line in lines] == ids
     for line in lines:
-        expected = double.model.embed(double.model.tokenize(f"text number {line['id']}"))
+        expected = model.embed(model.tokenize(f"text number {line['id']}"))
         assert line["vector"] == pytest.approx(expected, abs=1e-6)
