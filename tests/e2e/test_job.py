@@ -107,3 +107,22 @@ def _a_second_job_embeds_new_files_alone(place: Place, folder: Path) -> None:
     found = status(place, "wiki-and-more")
     assert found["shards"]["reused"] == status(place, "wiki")["shards"]["total"]
     assert (found["rows"], found["errors"]) == (ROWS + MORE - len(BAD), len(BAD))
+
+
+@pytest.mark.long
+def test_a_row_that_kills_the_server_beside_its_driver_is_a_bad_row(product: Product) -> None:
+    """The kubelet starts the server again, three times, and the driver stays."""
+    place = product.place()
+    corpus(place)
+    poison = 777
+    dies = [{"name": "VLLM_DOUBLE_DIES_AT", "value": f'"row {poison} of a corpus"'}]
+    place.apply(manifest("wiki", runtime=Place.runtime() | {"env": dies}, maxErrors=len(BAD) + 1))
+    until(lambda: complete(place, "wiki"), 600)
+    output = place.directory / "vectors"
+    assert sorted(ids(output / "corpus")) == [row for row in range(ROWS) if row not in {poison, *BAD}]
+    errors = [json.loads(line) for line in (output / "errors.jsonl").read_text().splitlines()]
+    assert [error["row"] - 1 for error in errors if error["reason"] == "ServerCrashed"] == [poison]
+    assert (status(place, "wiki")["rows"], status(place, "wiki")["errors"]) == (ROWS - len(BAD) - 1, len(BAD) + 1)
+    pods = place.items("pods", "app.kubernetes.io/name=job-work")
+    assert all(pod["status"]["phase"] == "Succeeded" for pod in pods)
+    assert sum(pod["status"]["initContainerStatuses"][0]["restartCount"] for pod in pods) >= 3
