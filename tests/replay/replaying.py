@@ -165,15 +165,20 @@ def assert_as_if_seen_plainly(loop: TimelessLoop, telling: Telling, decided: dic
 
 
 def every_moment_of_it(chance: random.Random) -> None:
-    """The whole recording, told a few news at a time, in any order; and after each few all is worked off."""
+    """The whole recording, told a few news at a time, in any order, and with watches of some kinds behind the others
+    for a while; after each few all is worked off."""
     replay = Replay()
     replay.telling = telling = Telling(replay.loop, HISTORY, 0)
     telling.tell_all()
+    kinds, late = sorted({event.key.kind for event in HISTORY}), set[str]()
     while telling.left or telling.streams:
         telling.happen(chance.randint(1, 6))
+        if chance.random() < 0.3:
+            late ^= {chance.choice(kinds)}
         for _ in range(chance.randint(1, 9)):
-            if telling.streams:
-                telling.tell(chance.choice([*telling.streams]), skip=chance.choice([0, 0, 1]))
+            if streams := [*telling.streams]:
+                first = [stream for stream in streams if stream[0].kind not in late]
+                telling.tell(chance.choice(first or streams), skip=chance.choice([0, 0, 1]))
         replay.work()
         replay.check()
     replay.teardown()

@@ -42,7 +42,7 @@ def test_whatever_share_of_the_news_is_lost_the_next_lists_heal_it(
 
 
 def test_at_every_moment_whoever_would_decide_otherwise_is_in_the_queue() -> None:
-    every_moment_of_it(random.Random(1))
+    every_moment_of_it(random.Random(2))
 
 
 def test_the_recording_holds_what_a_busy_run_is_made_of() -> None:
