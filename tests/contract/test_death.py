@@ -42,5 +42,8 @@ async def test_a_dead_engine_is_told_of_and_ends_the_server(kind: Kind) -> None:
                 with pytest.raises(DiedError) as caught:
                     await task
                 assert caught.value.sent
+                told = str(caught.value)
+                assert "EngineCore encountered an issue" in told or "the connection broke" in told
             assert await server.is_down()
-            assert await asyncio.to_thread(process.process.wait, 60) != 0
+            # vLLM ends with status 0 then: only `restartPolicy: Always` brings it back
+            await asyncio.to_thread(process.process.wait, 60)

@@ -105,7 +105,7 @@ class Double:
         message = await receive()
         request = json.loads(message["body"])
         self.requests.append(request)
-        fault = self.fault(len(self.requests), request)
+        fault = self.fault(len(self.requests), request) if not self._dead else None
         if fault == "death":
             self._dies.set()
             self._dies = asyncio.Event()

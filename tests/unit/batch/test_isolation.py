@@ -174,6 +174,19 @@ async def test_a_server_that_dies_at_all_rows_alike_is_told_from_bad_rows(tmp_pa
         assert (caught.value.reason, caught.value.exit_code) == ("Unavailable", 1)
 
 
+async def test_an_image_that_kills_the_server_is_a_bad_row(tmp_path: Path) -> None:
+    async with serving(tmp_path) as double, isolating(double) as (_, isolation):
+        double.fault = lambda number, request: "death" if "POISON" in json.dumps(request) else None
+        urls = ["data:image/png;base64,AAAA", "data:image/png;base64,POISON==", "data:image/png;base64,BBBB"]
+        asked = [Row(number, number, text="an image", image=url) for number, url in enumerate(urls)]
+        results = await embedded(isolation, asked, each=1)
+        assert [result.reason if isinstance(result, BadRow) else None for result in results] == [
+            None,
+            "ServerCrashed",
+            None,
+        ]
+
+
 async def test_a_connection_that_breaks_is_no_death(tmp_path: Path) -> None:
     async with serving(tmp_path) as double, isolating(double) as (_, isolation):
         double.fault = lambda number, request: "hangup" if number <= 3 else None
