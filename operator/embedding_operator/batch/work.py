@@ -103,7 +103,13 @@ async def _embed(
 ) -> None:
     async def embedded(piece: Piece) -> Embedded:
         batch = piece.batch
-        return await embed(batch.rows, batch.bytes) if batch and batch.rows else Embedded([], 0)
+        try:
+            return await embed(batch.rows, batch.bytes) if batch and batch.rows else Embedded([], 0)
+        except BatchError as error:
+            if error.reason != "Unavailable":
+                raise
+            told = f"{error.message}; it was asked for part {piece.shard.part} of {piece.shard.file}"
+            raise BatchError(error.reason, told) from None
 
     pieces = Ahead(_pieces(job, shards, embedder.asking, embedder.estimate, size), READ_AHEAD)
     writing = _Writing(job, progress)

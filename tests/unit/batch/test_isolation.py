@@ -234,6 +234,7 @@ async def test_no_row_is_blamed_for_the_death_of_a_service_that_others_call(
         with pytest.raises(BatchError, match=r"broke 6 times at rows 0 to 31 of the shard .it answered") as caught:
             await work(spec, task(double, max_in_flight=4), Progress("Embedding"))
         assert (caught.value.reason, caught.value.exit_code) == ("Unavailable", 1)
+        assert caught.value.message.endswith("; it was asked for part 0 of a.jsonl")
         assert double.deaths == 6
 
 
