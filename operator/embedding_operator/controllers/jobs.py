@@ -11,6 +11,7 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
+from embedding_operator.controllers.outcomes import outcome
 from embedding_operator.controllers.progress import fetch_page
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import cache_of, is_there, profiles_known
@@ -83,6 +84,8 @@ async def _say(context: Context, key: ObjectKey, obj: Object, job: EmbeddingJob,
     await write_status(context, obj, before.conditions, status.conditions, status.to_dict())
     if context.cache.changes != changes:  # it may be over, and use its weights no more
         routing.users_changed(context, key)
+    if job.spec.service_ref is not None and outcome(context.cache.get(key)) != outcome(obj):
+        routing.wake_benchmarks(context, key.namespace, job.spec.service_ref.name)
     was, now_at = before.progress.percent or 0, status.progress.percent or 0
     passed = next((one for one in _MILESTONES if was < one <= now_at), None)
     if passed is not None and status.completion_time is None:

@@ -5,14 +5,17 @@ from typing import Any
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Type
 from embedding_operator.kube.resources import Object
+from embedding_operator.planning.benchcompany import embeds
 from embedding_operator.planning.status import PASSING
 
 
 def outcome(obj: Object | None) -> object:
-    """What services want to know of a ModelCache, a ModelCache of a pod, and a benchmark of another; of other kinds,
-    nothing."""
-    if obj is None or obj["kind"] not in (names.MODEL_CACHE, names.EMBEDDING_BENCHMARK, "Pod"):
+    """What services want to know of a ModelCache, a ModelCache of a pod, and a benchmark of jobs and of another one; of
+    other kinds, nothing."""
+    if obj is None or obj["kind"] not in (names.MODEL_CACHE, names.EMBEDDING_BENCHMARK, names.EMBEDDING_JOB, "Pod"):
         return None
+    if obj["kind"] == names.EMBEDDING_JOB:
+        return embeds(obj) or None  # one that comes is no news
     if obj["kind"] == names.EMBEDDING_BENCHMARK:
         over = is_measured(obj) or _says(obj, Type.STALLED)  # then others go on
         return over or None  # one that comes is no news

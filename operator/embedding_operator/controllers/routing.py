@@ -175,6 +175,8 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             add(ObjectKey(SCRIPTS, key.namespace, ""))
         if key.kind == names.EMBEDDING_SERVICE:
             wake_callers(context, key)
+        elif news and (service := service_name(obj)):  # it leaves it to benchmarks, or takes it
+            wake_benchmarks(context, key.namespace, service)
     elif key.kind == names.EMBEDDING_BENCHMARK:
         add(key)
         if news:  # it keeps the others from their turn no more

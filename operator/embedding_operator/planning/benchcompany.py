@@ -13,11 +13,16 @@ def company(jobs: Sequence[JsonObject], since: str = "") -> str | None:
     """The first of these stored EmbeddingJobs that embeds, or did so until after a moment (RFC 3339), in words."""
     for job in jobs:
         name = job["metadata"]["name"]
-        if _condition(job, Type.READY).get("reason") == Reason.EMBEDDING:
+        if embeds(job):
             return f"EmbeddingJob {name} embeds by the service"
         if since and _ended(job) > since:
             return f"EmbeddingJob {name} embedded by the service"
     return None
+
+
+def embeds(job: JsonObject) -> bool:
+    """Whether a stored EmbeddingJob is embedding."""
+    return bool(_condition(job, Type.READY).get("reason") == Reason.EMBEDDING)
 
 
 def _ended(job: JsonObject) -> str:

@@ -24,7 +24,6 @@ from embedding_operator.planning.revision import Revision, revision_of
 from embedding_operator.planning.verdict import Verdict
 
 COMPANY = 15  # seconds in which what is applied together has come
-PATIENCE = 60  # seconds between two looks whether a job has ended
 KEPT = 86400  # seconds in which the Job of a run that is done stays, for its log
 _SHOWN = 3  # disturbed runs in a message
 
@@ -102,7 +101,7 @@ def _start(benchmark: EmbeddingBenchmark, seen: ObservedBenchmark, run: int, loa
         return replace(_said(benchmark, done, verdict), waits_for=seen.ahead)
     if (others := company(seen.embedders)) is not None:
         verdict = Verdict(Reason.WAITING_FOR_TURN, f"{_which(benchmark, run, load)} waits: {others}")
-        return replace(_said(benchmark, done, verdict), requeue_after=float(PATIENCE))
+        return _said(benchmark, done, verdict)
     subject = subject_of(seen)
     if isinstance(subject, str):
         verdict = Verdict(Reason.WAITING_FOR_SERVICE, f"{_which(benchmark, run, load)} waits: {subject}")

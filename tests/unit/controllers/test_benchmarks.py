@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from embedding_operator.api import names
+from embedding_operator.controllers import routing
 from embedding_operator.controllers.benchmarks import reconcile_benchmark
 from embedding_operator.controllers.context import Context
 from embedding_operator.kube.errors import ApiError
@@ -109,6 +110,20 @@ async def test_what_is_learned_at_the_end_of_a_run_is_news_for_the_service_too()
     server.service = context.cache.get(SERVICE) or {}
     await reconcile_benchmark(context, OLD)
     assert SERVICE in await woken(context)
+
+
+async def test_benchmarks_are_woken_when_a_job_begins_or_ends_to_have_the_service_embed() -> None:
+    context = standing(Server())
+    for version, reason, wakes in (
+        ("1", "Splitting", False),
+        ("2", "Embedding", True),
+        ("3", "Embedding", False),  # and further: that wakes nobody
+        ("4", "Finishing", True),
+    ):
+        says = {"type": "Ready", "status": "False", "reason": reason, "message": version}
+        job = jobs.by_service() | {"status": {"conditions": [says]}}
+        routing.observed(context, job | {"metadata": job["metadata"] | {"resourceVersion": version}})
+        assert (YOUNG in await woken(context)) is wakes
 
 
 async def test_jobs_that_have_the_service_embed_are_waited_for_and_others_not() -> None:

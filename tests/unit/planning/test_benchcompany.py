@@ -18,12 +18,11 @@ def embedder(reason: str = "Embedding", failed_at: str = "", **status: Any) -> d
     return {"metadata": {"name": "nightly"}, "status": {"conditions": conditions} | status}
 
 
-def test_a_run_waits_for_a_job_that_has_the_service_embed_and_looks_again() -> None:
+def test_a_run_waits_for_a_job_that_has_the_service_embed() -> None:
     planned = plan_benchmark(benchmark(), seen(embedders=[embedder()]))
     assert planned.create == ()
     assert ready(planned)[1] == "WaitingForTurn"
     assert ready(planned)[2].endswith("waits: EmbeddingJob nightly embeds by the service")
-    assert planned.requeue_after == 60
     assert plan_benchmark(benchmark(), seen(embedders=[embedder("Suspended"), {"metadata": {"name": "new"}}])).create
 
 
