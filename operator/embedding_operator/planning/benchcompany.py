@@ -21,8 +21,9 @@ def company(jobs: Sequence[JsonObject], since: str = "") -> str | None:
 
 
 def embeds(job: JsonObject) -> bool:
-    """Whether a stored EmbeddingJob is embedding."""
-    return bool(_condition(job, Type.READY).get("reason") == Reason.EMBEDDING)
+    """Whether a stored EmbeddingJob is embedding: it is at that, and has pods, which a quota may keep from it."""
+    has_pods = bool(((job.get("status") or {}).get("workers") or {}).get("active"))
+    return has_pods and _condition(job, Type.READY).get("reason") == Reason.EMBEDDING
 
 
 def _ended(job: JsonObject) -> str:

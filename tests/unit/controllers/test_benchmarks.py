@@ -121,7 +121,7 @@ async def test_benchmarks_are_woken_when_a_job_begins_or_ends_to_have_the_servic
         ("4", "Finishing", True),
     ):
         says = {"type": "Ready", "status": "False", "reason": reason, "message": version}
-        job = jobs.by_service() | {"status": {"conditions": [says]}}
+        job = jobs.by_service() | {"status": {"conditions": [says], "workers": {"active": 1}}}
         routing.observed(context, job | {"metadata": job["metadata"] | {"resourceVersion": version}})
         assert (YOUNG in await woken(context)) is wakes
 
@@ -130,7 +130,7 @@ async def test_jobs_that_have_the_service_embed_are_waited_for_and_others_not() 
     for service, expected in (("bge", "Measuring"), ("qwen", "WaitingForTurn")):
         context = standing(server := Server())
         embeds = {"type": "Ready", "status": "False", "reason": "Embedding"}
-        job = jobs.by_service() | {"status": {"conditions": [embeds]}}
+        job = jobs.by_service() | {"status": {"conditions": [embeds], "workers": {"active": 1}}}
         job["spec"]["serviceRef"] = {"name": service}
         context.cache.upsert(job | {"metadata": job["metadata"] | {"resourceVersion": "1"}})
         await reconcile_benchmark(context, OLD)

@@ -15,7 +15,7 @@ def embedder(reason: str = "Embedding", failed_at: str = "", **status: Any) -> d
     conditions = [{"type": "Ready", "status": "False", "reason": reason, "lastTransitionTime": BEGAN}]
     if failed_at:
         conditions.append({"type": "Failed", "status": "True", "reason": reason, "lastTransitionTime": failed_at})
-    return {"metadata": {"name": "nightly"}, "status": {"conditions": conditions} | status}
+    return {"metadata": {"name": "nightly"}, "status": {"conditions": conditions, "workers": {"active": 1}} | status}
 
 
 def test_a_run_waits_for_a_job_that_has_the_service_embed() -> None:
@@ -23,7 +23,8 @@ def test_a_run_waits_for_a_job_that_has_the_service_embed() -> None:
     assert planned.create == ()
     assert ready(planned)[1] == "WaitingForTurn"
     assert ready(planned)[2].endswith("waits: EmbeddingJob nightly embeds by the service")
-    assert plan_benchmark(benchmark(), seen(embedders=[embedder("Suspended"), {"metadata": {"name": "new"}}])).create
+    others = [embedder("Suspended"), embedder(workers={"active": 0}), {"metadata": {"name": "new"}}]
+    assert plan_benchmark(benchmark(), seen(embedders=others)).create
 
 
 def test_figures_beside_a_job_are_worthless() -> None:
