@@ -106,7 +106,11 @@ BAD: dict[str, tuple[Manifest, str]] = {
     ),
     "a sweep of what a run says": (
         benchmark(runs=[RUN | {"maxConcurrency": 8}], sweep={"maxConcurrency": [1, 8]}),
-        "the sweep writes this field into each run, leave it out of runs",
+        "the sweep writes maxConcurrency into each run, leave it out of runs",
+    ),
+    "a sweep of the rate that a run says": (
+        benchmark(runs=[RUN | {"requestRate": 8}], sweep={"requestRate": [1, 8]}),
+        "the sweep writes requestRate into each run, leave it out of runs",
     ),
     "too many runs": (
         benchmark(runs=[RUN] * 9, sweep={"maxConcurrency": list(range(1, 9))}),
