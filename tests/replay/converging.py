@@ -51,6 +51,7 @@ class Converge(Offline):
         self.service_is_written("b", second)
         self.job_is_written("a", job)
         self.benchmark_is_written("a", load)
+        self.benchmark_is_written("b", load)
         self.process = Process(self.loop, self.api)
         settle(self.process)
         self.process.wait(20.0)  # the lists that follow a start are over, and heal nothing any more
