@@ -23,7 +23,8 @@ def pod(
 ) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, as in a pod."""
     source = str(Path(embedding_operator.__file__).parent.parent)
-    document = spec.model_dump_json(by_alias=True, exclude_none=True)
+    own = spec.model_copy(update={"progress_port": 0})  # several at once have no 8081 each, as pods have
+    document = own.model_dump_json(by_alias=True, exclude_none=True)
     process = subprocess.Popen(
         [sys.executable, "-m", "embedding_operator.cli", "batch", phase, "--job", document, *words],
         env={**os.environ, "PYTHONPATH": source, "TERMINATION_LOG": str(log), **environment},
