@@ -77,6 +77,15 @@ def work_job(
     return made, scripts.config_map(job.metadata.namespace or "", seen.script_sources)
 
 
+def scripts_of(job: EmbeddingJob, seen: ObservedJob, running: JsonObject) -> tuple[JsonObject, ...]:
+    """The ConfigMap that further pods of a Job have scripts from, as somebody may have deleted it. That of a Job which
+    an older operator made is left: its content is not known here."""
+    wanted = (running["metadata"].get("annotations") or {}).get(names.SCRIPTS_ANNOTATION)
+    if wanted != scripts.config_map_name(seen.script_sources):
+        return ()
+    return (scripts.config_map(job.metadata.namespace or "", seen.script_sources),)
+
+
 def _small(
     job: EmbeddingJob,
     site: StagingSite,

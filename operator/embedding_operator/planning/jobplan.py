@@ -17,7 +17,15 @@ from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.jobbasis import Basis, basis_of, service_is_silent
 from embedding_operator.planning.jobdoc import key_of
-from embedding_operator.planning.jobphases import finish_job, index_count, job_names, parallelism, split_job, work_job
+from embedding_operator.planning.jobphases import (
+    finish_job,
+    index_count,
+    job_names,
+    parallelism,
+    scripts_of,
+    split_job,
+    work_job,
+)
 from embedding_operator.planning.jobprogress import counted, sums
 from embedding_operator.planning.jobreport import Failure, Finish, Split, failure, indexes, newest
 from embedding_operator.planning.jobstate import JobPlan, ObservedJob, is_over
@@ -191,7 +199,10 @@ class _Phases:
         verdict = embedding(self.job, self.status, current, pods, service_is_silent(self.job, self.seen))
         changes = _changed(current, {"suspend": False, "parallelism": parallelism(self.job)})
         return JobPlan(
-            said(self.job, self.status, verdict), patch=tuple(filter(None, (changes,))), requeue_after=PROGRESS_POLL
+            said(self.job, self.status, verdict),
+            apply=scripts_of(self.job, self.seen, current),
+            patch=tuple(filter(None, (changes,))),
+            requeue_after=PROGRESS_POLL,
         )
 
     def _count(self, current: JsonObject, pods: list[JsonObject]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.planning.jobs import FINISH, SPLIT, Cluster, job
+from tests.unit.planning.jobs import FINISH, SPLIT, Cluster, by_service, job, service
 
 
 def test_one_phase_is_made_after_the_other_and_the_end_is_told() -> None:
@@ -115,6 +115,21 @@ def test_the_status_alone_leads_on_where_the_jobs_are_gone() -> None:
     cluster.step()
     cluster.step()
     assert cluster.phases() == ["finish"]
+
+
+def test_workers_that_are_made_later_have_their_scripts_though_somebody_deletes_the_config_map() -> None:
+    cluster = Cluster(job())
+    made = cluster.step().apply
+    assert made == ()
+    cluster.end("split", SPLIT)
+    made = cluster.step().apply
+    assert [one["kind"] for one in made] == ["ConfigMap"]
+    assert cluster.step().apply == made
+    another = {"launch": "print('of another version of the operator')"}
+    assert cluster.step(script_sources=another).apply == (), "what an older one's pods mount is not known any more"
+    by_a_service = Cluster(by_service(), service=service())
+    by_a_service.embed()
+    assert by_a_service.step().apply == ()
 
 
 def test_a_work_job_that_somebody_deletes_is_made_again() -> None:
