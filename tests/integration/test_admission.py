@@ -14,8 +14,8 @@ from tests.integration.people import AUTHOR, People, create_right, secret_right,
 
 def remote_job(**changes: Any) -> Manifest:
     """An EmbeddingJob whose rows lie on no claim."""
-    remote = {"claimName": REMOVE, "url": "s3://bucket/prefix"}
-    places = {f"{place}__{name}": value for place in ("input", "output") for name, value in remote.items()}
+    places = {f"{place}__claimName": REMOVE for place in ("input", "output")}
+    places |= {"input__url": "s3://bucket/rows", "output__url": "s3://bucket/vectors"}
     return job(**places | changes)
 
 
