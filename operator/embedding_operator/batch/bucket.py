@@ -108,18 +108,21 @@ class Bucket:
         ]
 
     def _of_upload(self, method: str, key: str, query: Mapping[str, str], body: bytes) -> Answer:
-        try:
-            return self._told(method, self._object(key, query), {}, body)
-        except StatusError as error:
-            if error.status == 404:  # forgotten by who took its writer for dead, or complete, and the answer was lost
-                raise BatchError("Unavailable", f"{self.name}{key}: its upload is gone: it is written anew") from None
-            raise self._in_words(error, key) from None
+        answer = self._maybe(method, key, {}, query, body)
+        if answer is None:  # forgotten by who took its writer for dead, or complete, and the answer was lost
+            raise BatchError("Unavailable", f"{self.name}{key}: its upload is gone: it is written anew")
+        return answer
 
     def _maybe(
-        self, method: str, key: str, headers: Mapping[str, str], query: Mapping[str, str] | None = None
+        self,
+        method: str,
+        key: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
     ) -> Answer | None:
         try:
-            return self._told(method, self._object(key, query), headers)
+            return self._told(method, self._object(key, query), headers, body)
         except StatusError as error:
             if error.status == 404:
                 return None

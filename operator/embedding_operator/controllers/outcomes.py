@@ -6,6 +6,7 @@ from embedding_operator.api import names
 from embedding_operator.api.conditions import Type
 from embedding_operator.kube.resources import Object
 from embedding_operator.planning.benchcompany import embeds
+from embedding_operator.planning.cachestate import has_condition
 from embedding_operator.planning.status import PASSING
 
 
@@ -17,7 +18,7 @@ def outcome(obj: Object | None) -> object:
     if obj["kind"] == names.EMBEDDING_JOB:
         return embeds(obj) or None  # one that comes is no news
     if obj["kind"] == names.EMBEDDING_BENCHMARK:
-        over = is_measured(obj) or _says(obj, Type.STALLED)  # then others go on
+        over = is_measured(obj) or has_condition(obj, Type.STALLED)  # then others go on
         return over or None  # one that comes is no news
     if obj["kind"] == "Pod":
         # one that has ended reads its weights no more
@@ -38,17 +39,12 @@ def has_ended(pod: Object) -> bool:
 
 def is_over(job: Object) -> bool:
     """Whether a stored EmbeddingJob is complete, or has failed."""
-    return _says(job, Type.FAILED) or bool((job.get("status") or {}).get("completionTime"))
+    return has_condition(job, Type.FAILED) or bool((job.get("status") or {}).get("completionTime"))
 
 
 def is_measured(benchmark: Object) -> bool:
     """Whether all runs of a stored EmbeddingBenchmark are done."""
-    return _says(benchmark, Type.READY)
-
-
-def _says(obj: Object, condition: Type) -> bool:
-    told = (obj.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == condition and c.get("status") == "True" for c in told)
+    return has_condition(benchmark, Type.READY)
 
 
 def _words(condition: Object) -> str | None:

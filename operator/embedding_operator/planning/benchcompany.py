@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from embedding_operator.api.conditions import Reason, Type
 from embedding_operator.api.json import JsonObject
+from embedding_operator.planning.pods import condition_of
 
 
 def company(jobs: Sequence[JsonObject], since: str = "") -> str | None:
@@ -23,18 +24,11 @@ def company(jobs: Sequence[JsonObject], since: str = "") -> str | None:
 def embeds(job: JsonObject) -> bool:
     """Whether a stored EmbeddingJob is embedding: it is at that, and has pods, which a quota may keep from it."""
     has_pods = bool(((job.get("status") or {}).get("workers") or {}).get("active"))
-    return has_pods and _condition(job, Type.READY).get("reason") == Reason.EMBEDDING
+    return has_pods and condition_of(job, Type.READY).get("reason") == Reason.EMBEDDING
 
 
 def _ended(job: JsonObject) -> str:
     """When it was complete, or had failed; empty where it never was."""
-    failed = _condition(job, Type.FAILED)
+    failed = condition_of(job, Type.FAILED)
     ended = (job.get("status") or {}).get("completionTime") or failed.get("lastTransitionTime")
     return str(ended or "")
-
-
-def _condition(job: JsonObject, kind: Type) -> JsonObject:
-    found: JsonObject = next(
-        (one for one in (job.get("status") or {}).get("conditions") or () if one.get("type") == kind), {}
-    )
-    return found

@@ -91,7 +91,7 @@ def users_of(seen: ObservedCache) -> tuple[UserReference, ...] | None:
 
 
 def has_condition(job: JsonObject, kind: str) -> bool:
-    """Whether a Job is Complete, or Failed."""
+    """Whether a stored object's condition of that type is True: of a Job, Complete or Failed."""
     return condition_of(job, kind).get("status") == "True"
 
 
