@@ -37,7 +37,7 @@ def test_a_hundred_thousand_rows_while_workers_a_node_and_the_operator_are_kille
     patiently(lambda: done(place) > 2)
     killer = Killer(place, product, operator)
     killer.loses_a_node()
-    patiently(killer.goes_on, 1500)
+    patiently(killer.strikes, 1500)
     patiently(lambda: complete(place, "wiki"), 600)
     output = place.directory / "vectors"
     assert embedded(output) == wanted()
@@ -56,8 +56,8 @@ class Killer:
         self._place, self._product, self._operator = place, product, operator
         self._random = random.Random(SEED)
 
-    def goes_on(self) -> bool:
-        """Kill once more; True when there is nobody left to kill."""
+    def strikes(self) -> bool:
+        """Kill once more. Returns whether almost all is done."""
         time.sleep(self._random.uniform(2, 8))
         chance = self._random.random()
         if chance < 0.5:
@@ -76,7 +76,7 @@ class Killer:
         self.kills["nodes"] += 1
         ends = time.monotonic() + AWAY
         while time.monotonic() < ends:
-            self.goes_on()
+            self.strikes()
         cluster.start_node(lost)
         cluster.wait_ready()
 

@@ -109,9 +109,9 @@ class Logs:
         """Once, or until interrupted; gives the exit code."""
         if self._arguments.follow:
             await self._follow()
-        sources = await self._sources()
+        subject, sources = await self._sources()
         if not sources:
-            self._tell(await self._situation())
+            self._tell(await self._situation(subject))
             return 1
         shown = False
         async for source, time, text in self._merged(sources):
@@ -119,8 +119,8 @@ class Logs:
             shown = True
         return 0 if shown else 1
 
-    async def _sources(self) -> list[Source]:
-        """Whose logs there are now: the stager's first."""
+    async def _sources(self) -> tuple[Object, list[Source]]:
+        """What is looked at, and whose logs there are now: the stager's first."""
         subject, label = await self._subject()
         pods: list[Object] = []
         if self._arguments.origin != "pods" and (cache := used_by(subject)):
@@ -131,7 +131,7 @@ class Logs:
             pods = [pod for pod in pods if wanted in _containers(pod)] or pods
         sources = [self._source(pod) for pod in pods]
         self._width = max((len(source.label) for source in sources), default=0)
-        return sources
+        return subject, sources
 
     async def _subject(self) -> tuple[Object, str]:
         """Whose logs are wanted, and the label of its pods. Raises CommandError where nothing has that name."""
@@ -211,14 +211,15 @@ class Logs:
             await asyncio.gather(*listening.values(), return_exceptions=True)
 
     async def _look(self, listening: dict[str, asyncio.Task[None]], heard: dict[str, str]) -> None:
-        for source in await self._sources():
+        subject, sources = await self._sources()
+        for source in sources:
             task = listening.get(source.pod)
             if task is not None and task.done():
                 task.result()  # raises what it ended with
             if task is None or (task.done() and not source.is_over):
                 listening[source.pod] = asyncio.create_task(self._listen(source, heard))
         if not listening:
-            self._tell(await self._situation())
+            self._tell(await self._situation(subject))
 
     async def _listen(self, source: Source, heard: dict[str, str]) -> None:
         last = heard.get(source.pod, "")
@@ -230,9 +231,8 @@ class Logs:
                 heard[source.pod] = time
                 self._print(source, time, text)
 
-    async def _situation(self) -> str:
+    async def _situation(self, subject: Object) -> str:
         """Why there is no log yet, and how far staging is."""
-        subject, _ = await self._subject()
         ready = condition(subject, "Ready")
         told = f"{ready.get('reason')}: {ready.get('message')}" if ready else "the operator has not looked at it yet"
         cache = used_by(subject)
