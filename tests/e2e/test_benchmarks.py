@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from demo import install
 from tests.cluster.certificates import Authority
-from tests.e2e.product import HUB, Place, Product
-from tests.e2e.test_real_vllm import IMAGE, MINILM
+from tests.e2e.minilm import IMAGE, MINILM, serve
+from tests.e2e.product import Place, Product
 from tests.integration.operating import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.vllm, pytest.mark.timeout(1800)]
@@ -21,21 +20,9 @@ TOKENS, PROMPTS = 64, 200
 RUN = {"dataset": "random", "inputTokens": TOKENS, "prompts": PROMPTS}
 
 
-@pytest.fixture(scope="session")
-def vllm(installed: Product) -> None:
-    install.load_images(installed.cluster, ["vllm-cpu"])
-
-
-def serve(place: Place, **exposure: Any) -> None:
-    """MiniLM on one replica, behind an API key."""
-    runtime = {
-        "profile": "cpu",
-        "image": IMAGE,
-        "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "6Gi"}},
-    }
-    source = {"modelScope": {"repo": MINILM, "endpoint": HUB}}
-    exposure = {"apiKeySecretRef": {"name": "keys"}, **exposure}
-    place.service("minilm", model={"source": source}, runtime=runtime, replicas=1, exposure=exposure)
+def serve_guarded(place: Place, **exposure: Any) -> None:
+    """Behind an API key, and until it is ready."""
+    serve(place, exposure={"apiKeySecretRef": {"name": "keys"}, **exposure})
     until(lambda: place.condition("emb", "minilm")["reason"] != "Serving", 60)
     until(lambda: place.ready("minilm"), 900)
 
@@ -61,7 +48,7 @@ def result(place: Place, name: str, run: int) -> dict[str, Any]:
 def test_a_real_server_is_measured_and_by_hand_it_is_the_same(product: Product, vllm: None, tmp_path: Any) -> None:
     place = product.place("baseline")
     place.kubectl("create", "secret", "generic", "keys", f"--from-literal=one={KEY}")
-    serve(place)
+    serve_guarded(place)
     load = ["--input-tokens", str(TOKENS), "--prompts", str(PROMPTS), "--concurrency", "1,16", "--warmup", "20"]
     picture = tmp_path / "curve.svg"
     shown = product.command(place, "bench", "minilm", *load, "--benchmark", "table", "--svg", str(picture))
@@ -86,7 +73,7 @@ def _over_tls_with_raw_results(place: Place, tmp_path: Any) -> None:
     files = {"tls.crt": crt, "tls.key": key, "ca.crt": authority.certificate}
     given = [f"--from-file={name}={file}" for name, file in files.items()]
     place.kubectl("create", "secret", "generic", "certificate", "--type=kubernetes.io/tls", *given)
-    serve(place, tls={"secretRef": {"name": "certificate"}})
+    serve_guarded(place, tls={"secretRef": {"name": "certificate"}})
     spec = {
         "serviceRef": {"name": "minilm"},
         "runs": [RUN | {"maxConcurrency": 8, "requestRate": "40"}],

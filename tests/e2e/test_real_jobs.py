@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 
-from demo import install
 from demo.story import DOCUMENTS, QUERIES, TASK
-from tests.e2e.product import HUB, Place, Product
-from tests.e2e.test_real_vllm import IMAGE, MINILM, serve
+from tests.e2e.minilm import MINILM, MODEL, RUNTIME, serve
+from tests.e2e.product import Place, Product
 from tests.integration.operating import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.vllm, pytest.mark.timeout(1800)]
 
+OWN_SERVERS = {"model": MODEL, "cache": {"claimName": "model-weights"}, "runtime": RUNTIME}
 Vectors = list[list[float]]
-
-
-@pytest.fixture(scope="session")
-def vllm(installed: Product) -> None:
-    install.load_images(installed.cluster, ["vllm-cpu"])
 
 
 def job(place: Place, name: str, texts: list[str], **spec: Any) -> None:
@@ -36,15 +31,6 @@ def job(place: Place, name: str, texts: list[str], **spec: Any) -> None:
     }
     kind = {"apiVersion": "embedding-operator.io/v1alpha1", "kind": "EmbeddingJob"}
     place.apply(kind | {"metadata": {"name": name}, "spec": where | spec})
-
-
-def with_servers_of_its_own() -> dict[str, Any]:
-    resources = {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "6Gi"}}
-    return {
-        "model": {"source": {"modelScope": {"repo": MINILM, "endpoint": HUB}}},
-        "cache": {"claimName": "model-weights"},
-        "runtime": {"profile": "cpu", "image": IMAGE, "resources": resources},
-    }
 
 
 def vectors(place: Place, name: str) -> Vectors:
@@ -67,7 +53,7 @@ def test_the_four_texts_of_the_guide_have_the_same_vectors_by_jobs_and_by_a_serv
 ) -> None:
     place = product.place("baseline")
     serve(place)
-    job(place, "queries", QUERIES, instruction=TASK, **with_servers_of_its_own())
+    job(place, "queries", QUERIES, instruction=TASK, **OWN_SERVERS)
     job(place, "documents", DOCUMENTS, serviceRef={"name": "minilm"})
     until(lambda: place.ready("minilm"), 900)
     asked = [f"Instruct: {TASK}\nQuery:{query}" for query in QUERIES]

@@ -6,31 +6,12 @@ from typing import Any
 
 import pytest
 
-from demo import install
 from demo.story import DOCUMENTS, QUERIES, TASK
-from tests.e2e.product import HUB, Place, Product
+from tests.e2e.minilm import MINILM, serve
+from tests.e2e.product import Product
 from tests.integration.operating import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.vllm, pytest.mark.timeout(1800)]
-
-IMAGE = "docker.io/embedding-operator/vllm-cpu:0.32.0"
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-
-
-@pytest.fixture(scope="session")
-def vllm(installed: Product) -> None:
-    install.load_images(installed.cluster, ["vllm-cpu"])
-
-
-def serve(place: Place, **spec: Any) -> None:
-    """MiniLM on one replica, in a namespace that enforces the baseline Pod Security Standard."""
-    runtime = {
-        "profile": "cpu",
-        "image": IMAGE,
-        "resources": {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"memory": "6Gi"}},
-    }
-    source = {"modelScope": {"repo": MINILM, "endpoint": HUB}}
-    place.service("minilm", **({"model": {"source": source}, "runtime": runtime, "replicas": 1} | spec))
 
 
 def test_a_real_model_answers_with_meaning_and_rolls_without_a_failed_request(product: Product, vllm: None) -> None:
