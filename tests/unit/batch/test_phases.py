@@ -9,26 +9,14 @@ import pytest
 from embedding_operator.batch.cutting import cut
 from embedding_operator.batch.errors import BatchError
 from embedding_operator.batch.finish import finish, is_too_many
-from embedding_operator.batch.jobspec import JobSpec, MaxErrors
+from embedding_operator.batch.jobspec import MaxErrors
 from embedding_operator.batch.places import input_of
 from embedding_operator.batch.progress import Progress
-from embedding_operator.batch.records import data_paths, is_finished, read_shards, shards_of
+from embedding_operator.batch.records import data_paths, read_shards
 from embedding_operator.batch.split import split
 
-from .given import KEY, Volume, embed
-
-
-def lines(*texts: str, start: int = 0) -> bytes:
-    return b"".join(json.dumps({"id": start + n, "text": text}).encode() + b"\n" for n, text in enumerate(texts))
-
-
-async def whole(job: JobSpec) -> dict[str, Any]:
-    """All phases; gives what finish tells."""
-    await split(job, Progress("Splitting"))
-    for shard in shards_of(job, 0, 1):
-        if not is_finished(job, shard):
-            embed(job, shard)
-    return dict(await finish(job, Progress("Finishing")))
+from .given import KEY, Volume
+from .phases import lines, whole
 
 
 def data(volume: Volume) -> dict[str, bytes]:
@@ -266,40 +254,3 @@ async def test_finish_before_split_is_worth_another_try(volume: Volume) -> None:
     with pytest.raises(BatchError, match="the input is split first") as caught:
         await finish(volume.job(), Progress("Splitting"))
     assert caught.value.exit_code == 1
-
-
-@pytest.mark.parametrize(
-    ("folder", "glob", "where"),
-    [
-        ("", "*/*.jsonl", "the output is the input,"),
-        ("wiki", "wiki/*.jsonl", "the output is wiki of the input,"),
-        ("wiki", "**/*.jsonl", "the output is wiki of the input,"),
-    ],
-)
-async def test_an_output_in_a_folder_with_input_is_refused(volume: Volume, folder: str, glob: str, where: str) -> None:
-    volume.write("wiki/a.jsonl", lines("a"))
-    job = volume.job(files=[glob], output={"root": str(volume.input / folder)})
-
-    words = rf"{where}.*give the output a folder of its own, by output\.path"
-    for _ in range(2):  # also when it is tried again
-        with pytest.raises(BatchError, match=words) as caught:
-            await split(job, Progress("Splitting"))
-        assert (caught.value.reason, caught.value.exit_code) == ("InvalidSpec", 3)
-
-
-async def test_an_output_below_the_input_is_not_read_by_the_next_job(volume: Volume) -> None:
-    volume.write("wiki/a.jsonl", lines("a", ""))
-    job = volume.job(
-        idField="id", files=["**/*.jsonl"], output={"root": str(volume.input / "vectors")}, maxErrors={"count": 1}
-    )
-    first = await whole(job)
-
-    assert await whole(job) == first | {"reused": 1}
-
-
-async def test_an_output_that_cannot_be_written_is_told_before_any_work(volume: Volume) -> None:
-    volume.write("a.jsonl", lines("a"))
-    (volume.root / "file").write_text("x")
-
-    with pytest.raises(BatchError, match="file"):
-        await split(volume.job(output={"root": str(volume.root / "file")}), Progress("Splitting"))
