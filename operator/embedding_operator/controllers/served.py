@@ -58,18 +58,19 @@ async def served(context: Context, kinds: Collection[Resource]) -> frozenset[Res
 async def passed_over(
     context: Context, kinds: Collection[Resource], expected: Collection[Resource], watched: Collection[Resource]
 ) -> Resource:
-    """Wait until one of the kinds is served that a Kopf, which has just begun, does not watch.
+    """Wait until one of the kinds is served that a Kopf, which has just begun, does not watch, or was missed since.
 
     Of those that were served as it began this is `expected`, but it finds them in a list of the API server's that may
-    lag behind. `watched` are those of which it is known, and grows.
+    lag behind. `watched` are those of which it is known, and grows. A watch that waits for an API server to be ready
+    outlives a kind that was gone for as long.
     """
     began = asyncio.get_running_loop().time()
     while True:
         await asyncio.sleep(LOOK)
         has_begun = asyncio.get_running_loop().time() - began > _BEGUN
         for resource in kinds:
-            is_missed = resource not in watched and (has_begun or resource not in expected)
-            if is_missed and await _is_served(context, resource):
+            is_unwatched = resource not in watched and (has_begun or resource not in expected)
+            if (is_unwatched or resource.kind in context.absent) and await _is_served(context, resource):
                 return resource
 
 

@@ -12,13 +12,14 @@ import pytest
 from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.follow import follow
 from embedding_operator.controllers.resync import Resync
-from embedding_operator.controllers.served import LOOK, served
+from embedding_operator.controllers.served import LOOK, passed_over, served
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.paging import Listing
 from embedding_operator.kube.resources import (
     EMBEDDING_JOBS,
     EMBEDDING_SERVICES,
     MODEL_CACHES,
+    RUNTIME_PROFILES,
     Object,
     ObjectKey,
     Resource,
@@ -39,6 +40,13 @@ class Client:
     async def pages(self, *_: Any, **__: Any) -> AsyncIterator[Listing]:
         raise self._says
         yield
+
+
+class Back:
+    """All is served, and there is none of it."""
+
+    async def pages(self, *_: Any, **__: Any) -> AsyncIterator[Listing]:
+        yield Listing([], "7")
 
 
 def an_object(of: Resource) -> Object:
@@ -85,6 +93,22 @@ def test_jobs_that_services_do_without_are_forgotten_no_earlier_and_not_for_a_ri
     given.timeless(look(operator, EMBEDDING_JOBS, 3))
     assert (key_of(job) not in operator.cache) is is_forgotten
     assert operator.cache.upsert(job) is is_forgotten  # as it was
+
+
+def test_a_kind_that_was_missed_for_a_moment_is_found_though_the_watch_of_it_lives_on() -> None:
+    """Else its users would wait for it until the next resync."""
+    operator, service, both = given.context(Back()), an_object(EMBEDDING_SERVICES), {MODEL_CACHES, RUNTIME_PROFILES}
+    operator.cache.upsert(service)
+    operator.users.update(key_of(service), frozenset([ObjectKey("ModelCache", "search", "w")]))
+    operator.absent.add(MODEL_CACHES.kind)
+
+    async def found() -> Resource:
+        async with asyncio.timeout(2 * LOOK):
+            return await passed_over(operator, [RUNTIME_PROFILES, MODEL_CACHES], both, both)
+
+    assert given.timeless(found()) == (MODEL_CACHES, LOOK)
+    assert operator.absent == set()
+    assert len(operator.queue) == 2  # the service, and the cache that it wants
 
 
 async def look(operator: Context, resource: Resource, times: int) -> None:
