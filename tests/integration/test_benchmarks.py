@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.api import names
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import benchmark
 from tests.integration.operating import DIGEST, Namespace, Object, settle, until, versions
@@ -71,6 +72,9 @@ def shared(control_plane: ControlPlane, operator: OperatorProcess) -> Bench:
 
 def test_runs_go_one_after_the_other_and_their_figures_say_what_they_belong_to(shared: Bench) -> None:
     shared.measure("curve", sweep={"maxConcurrency": [1, 8]}, repeats=2)
+    until(lambda: shared.reason("curve") == "Measuring")
+    shared.kubectl("delete", "configmap", "-l", f"{names.BENCHMARK_LABEL}=curve")
+    until(lambda: shared.items("configmap", f"{names.BENCHMARK_LABEL}=curve") != [])  # for its next pod
     shared.end("curve", {"repeats": [NUMBERS, NUMBERS]})
     until(lambda: shared.result("curve").get("requestsPerSecond") == "50.00")
     assert shared.condition("embbench", "curve")["status"] == "False"

@@ -46,7 +46,7 @@ SPACE_ANNOTATION = f"{GROUP}/embedding-space"  # on serving pods: the ConfigMap 
 SCHEME_ANNOTATION = f"{GROUP}/scheme"  # on serving pods that speak HTTPS
 ACCEPT_SPACE_ANNOTATION = f"{GROUP}/accept-embedding-space"  # on services: the id of other vectors that are welcome
 CACHE_ANNOTATION = f"{GROUP}/cache"  # on serving pods and revisions: the ModelCache of their files
-SCRIPTS_ANNOTATION = f"{GROUP}/scripts"  # on Jobs whose pods serve: the ConfigMap of their scripts
+SCRIPTS_ANNOTATION = f"{GROUP}/scripts"  # on Jobs whose pods run scripts: the ConfigMap of these
 DEFAULT_PROFILE_ANNOTATION = f"{GROUP}/default-profile"
 INSTALLED_BY_ANNOTATION = f"{GROUP}/installed-by"  # on profiles: the installation whose values they are kept by
 

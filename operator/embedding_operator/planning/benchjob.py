@@ -93,6 +93,12 @@ def script_config_map(benchmark: EmbeddingBenchmark, script: str) -> JsonObject:
     }
 
 
+def mounts(current: JsonObject, config_map: JsonObject) -> bool:
+    """Whether pods of that Job have their script from it; those of a Job of an older operator have another."""
+    mounted = (current["metadata"].get("annotations") or {}).get(names.SCRIPTS_ANNOTATION)
+    return bool(mounted == config_map["metadata"]["name"])
+
+
 def _script_name(benchmark: EmbeddingBenchmark, script: str) -> str:
     return names.bench_script_name(benchmark.metadata.name, [benchmark.metadata.uid, script])
 
@@ -109,7 +115,10 @@ def job(benchmark: EmbeddingBenchmark, run: int, load: Load, subject: Subject, s
             "name": job_name(benchmark, run),
             "namespace": benchmark.metadata.namespace,
             "labels": labels,
-            "annotations": {MEASURED_ANNOTATION: json.dumps(measured, sort_keys=True)},
+            "annotations": {
+                MEASURED_ANNOTATION: json.dumps(measured, sort_keys=True),
+                names.SCRIPTS_ANNOTATION: _script_name(benchmark, script),
+            },
             "ownerReferences": [owner_reference(names.EMBEDDING_BENCHMARK, benchmark.metadata)],
         },
         "spec": {

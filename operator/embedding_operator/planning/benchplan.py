@@ -14,7 +14,7 @@ from embedding_operator.api.conditions import Condition, Reason, Type, find_cond
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.planning.benchcompany import company
-from embedding_operator.planning.benchjob import Subject, job, job_name, script_config_map
+from embedding_operator.planning.benchjob import Subject, job, job_name, mounts, script_config_map
 from embedding_operator.planning.benchloads import best, loads, refuse_load, told
 from embedding_operator.planning.benchreport import Report, newest_report, result
 from embedding_operator.planning.cachestate import has_condition, job_message, name_of
@@ -71,7 +71,9 @@ def plan_benchmark(benchmark: EmbeddingBenchmark, seen: ObservedBenchmark) -> Be
     report = newest_report(_of(seen.pods, current))
     if has_condition(current, "Complete"):
         return _finish(benchmark, seen, run, load, current, report)
-    return _said(benchmark, done, _running(benchmark, _of(seen.pods, current), run, load, report))
+    plan = _said(benchmark, done, _running(benchmark, _of(seen.pods, current), run, load, report))
+    script = script_config_map(benchmark, seen.script)
+    return replace(plan, create=(script,)) if mounts(current, script) else plan  # for its next pod, if somebody took it
 
 
 def has_ended_unheard(benchmark: EmbeddingBenchmark, seen: ObservedBenchmark) -> bool:

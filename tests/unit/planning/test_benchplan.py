@@ -93,6 +93,13 @@ def test_a_run_that_cannot_be_done_needs_a_person_and_says_how_to_go_on() -> Non
     assert is_over(planned.status.conditions)
 
 
+def test_its_next_pod_has_its_script_though_somebody_deletes_the_config_map() -> None:
+    script, job = plan_benchmark(benchmark(), seen()).create
+    assert plan_benchmark(benchmark(), seen(jobs=[job])).create == (script,)
+    another = plan_benchmark(benchmark(), seen(jobs=[job], script="of_another_version()"))
+    assert another.create == (), "what an older one's pods mount is not known any more"
+
+
 def test_while_it_runs_it_says_what_it_waits_for() -> None:
     job = job_of(plan_benchmark(benchmark(), seen()))
     job = job | {"metadata": job["metadata"] | {"uid": "j-1"}}
