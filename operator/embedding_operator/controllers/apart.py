@@ -74,6 +74,7 @@ async def _run(
 
     def note(resource: Resource) -> None:
         context.watches.begun(resource)
+        context.watches.heard(resource, events=0)  # Kopf keeps bookmarks to itself: of what is at rest this is all
         if resource not in watched:
             watched.add(resource)
             resync.replayed(resource.kind)  # it lists what there is, and does not tell what has gone

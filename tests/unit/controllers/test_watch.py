@@ -126,6 +126,24 @@ async def test_kopf_goes_on_watching_after_an_api_server_refused_its_credentials
     assert not is_left()
 
 
+async def test_a_watch_that_begins_anew_was_heard_for_where_nothing_changes_kopf_tells_of_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Refusing()
+    async with watching(server, tmp_path, monkeypatch) as resync:
+        watches = resync._context.watches
+
+        def heard() -> dict[str, float]:
+            return {kind: known.heard for kind, (known,) in watches.by_kind()}
+
+        await server.until_watched(200)
+        before = heard()
+        await server.until_watched(200, times=3)
+        after = heard()
+    assert before.keys() == {resource.plural for resource in watch.BY_KOPF}
+    assert all(after[kind] > before[kind] for kind in before)
+
+
 async def test_a_login_in_a_row_waits_and_is_never_equal_to_one_that_was_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
