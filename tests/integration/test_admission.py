@@ -194,6 +194,27 @@ def test_a_secret_that_is_sent_already_is_not_sent_elsewhere(
 
 
 @pytest.mark.parametrize(
+    ("edit", "allowed"),
+    [
+        ({"download__parallelism": 3}, True),
+        ({"stager__nodeSelector": {"pool": "a"}}, True),
+        ({"download__proxy": {"https": "http://evil:3128"}}, False),
+        ({"download__caBundleRef": {"name": "evil", "key": "ca"}}, False),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_the_token_of_a_service_account_is_not_sent_past_others_by_who_may_not_use_it(
+    people: People, edit: dict[str, Any], allowed: bool
+) -> None:
+    written = cache(source={"s3": {"bucket": "models"}}, stager={"serviceAccountName": "reader"})
+    object_, edited = stored(people, written), changed(written, edit)
+    answer = people.update(AUTHOR, object_, edited)
+    assert answer.allowed is allowed
+    assert allowed or "spec.stager.serviceAccountName is reader: to say where its token is sent" in answer.message
+    assert people.update(people.holder(create_right("deployments.apps")), object_, edited).allowed
+
+
+@pytest.mark.parametrize(
     "edit",
     [
         {"model__source__modelScope__repo": "evil/b"},

@@ -51,6 +51,8 @@ def guarded(guard: dict[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
     if source := guard.get("source"):
         sent = (source, *(field for field in guard["sentBy"] if field != source), "secretRef")
         found += [("get on that Secret", sent), ("get on that Secret", tuple(guard["secrets"]))]
+    if identity := guard.get("identity"):
+        found.append(("create on deployments.apps", (*guard["sentBy"], identity.partition("=")[0])))
     if profile := guard.get("profile"):
         found.append(("use on that RuntimeProfile", (profile,)))
     if loads := guard.get("loads"):

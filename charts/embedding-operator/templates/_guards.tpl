@@ -63,6 +63,8 @@ modelcaches:
   source: source
   sentBy: [source, storage, download.proxy, download.caBundleRef]
   secrets: [download.proxy.secretRef]
+  # its token goes the same way as that of a secretRef
+  identity: stager.serviceAccountName=''
   create:
     deployments.apps:
       - stager.serviceAccountName
