@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ def test_crds_can_be_left_to_another_pipeline() -> None:
 
 
 def test_a_value_that_is_taken_out_leaves_no_trace() -> None:
-    nothing: dict[str, Any] = dict.fromkeys(("annotations", "labels", "livenessProbe", "readinessProbe"))
+    taken = ("annotations", "labels", "livenessProbe", "readinessProbe", "watchNamespaces")
+    nothing: dict[str, Any] = dict.fromkeys(taken)
     rule = {"enabled": True, "runbooks": None}
     dashboards = {"enabled": True, "labels": {"grafana_dashboard": None}}
     objects = render(**nothing, podLabels={"a": "b"}, dashboards=dashboards, monitoring={"prometheusRule": rule})
@@ -130,6 +132,27 @@ def test_a_value_that_is_taken_out_leaves_no_trace() -> None:
     assert not any(
         "annotations" in one["metadata"] for one in objects if one["kind"] in ("ConfigMap", "ServiceAccount")
     )
+
+
+def named(found: object) -> Iterator[object]:
+    """Every name, namespace and label in an object."""
+    for key, value in found.items() if isinstance(found, dict) else ():
+        if key in ("name", "namespace"):
+            yield value
+        elif key in ("labels", "matchLabels"):
+            yield from value.values()
+    for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+        yield from named(inner)
+
+
+@pytest.mark.parametrize(("release", "namespace"), [("1234", "default"), ("prod", "1234"), ("true", "no")])
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(release: str, namespace: str) -> None:
+    monitoring = {key: {"enabled": True} for key in ("podMonitor", "serviceMonitor", "prometheusRule")}
+    watched = ["0815", "on"]
+    objects = render(release, namespace, watchNamespaces=watched, monitoring=monitoring, crds={"install": False})
+    found = list(named(objects))
+    assert [name for name in found if not isinstance(name, str)] == []
+    assert {release, namespace, *watched} <= set(found)
 
 
 def test_a_strategy_without_a_rolling_update_has_no_settings_of_one() -> None:

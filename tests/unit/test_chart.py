@@ -214,6 +214,7 @@ def test_the_network_policy_names_the_ports_of_the_pods() -> None:
         {"topologySpreadConstraints": [{"topologyKey": "zone"}]},
         {"updateStrategy": {"rollingUpdate": {"maxSurge": "one"}}},
         {"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}},
+        {"fullnameOverride": "1234"},  # no name of a Service, of the metrics
         {"extraArgs": ["run"]},
         {"logFormat": "yaml"},
         {"monitoring": {"podMonitor": {"interval": "often"}}},
