@@ -18,6 +18,7 @@ from tests.cluster.errors import ClusterError
 from tests.integration.installing import Installation, empty_out
 from tests.integration.kinds import PLURALS
 from tests.integration.operating import Namespace, own_profile, settle, until
+from tests.rights import Right, bound
 
 Object = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -113,6 +114,9 @@ def test_a_kustomize_overlay_changes_namespace_image_and_replicas(overlay: list[
     (exempt,) = {one["spec"]["matchConditions"][0]["expression"] for one in policies}
     assert exempt == "request.userInfo.username != 'system:serviceaccount:ml-platform:embedding-operator'"
     assert "embedding-operator-system" not in yaml.safe_dump_all(overlay)
+    # what is wrong with a profile of the site is told as an Event of the pod
+    home = [one for one in overlay if "Role" in one["kind"] and one["metadata"].get("namespace") == "ml-platform"]
+    assert Right("events.k8s.io", "events", "create") in bound(home, "embedding-operator", "ml-platform")
 
 
 @pytest.mark.long
