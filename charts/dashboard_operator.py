@@ -80,11 +80,12 @@ API = Row(
         ),
         Panel(
             "Share that failed",
-            "No answer, 5xx, 401 or 429.",
+            "No answer, 5xx, 401 or 429, but for evictions, to which budgets say no.",
             "percentunit",
             (
                 Query(
-                    f'(sum(rate({_P}_api_requests_total{{code=~"5..|401|429|none"}}{RATE})) or vector(0))'
+                    f'(sum(rate({_P}_api_requests_total{{code=~"5..|401|429|none",verb!="evict"}}{RATE}))'
+                    " or vector(0))"
                     f" / sum(rate({_P}_api_requests_total{RATE}))",
                     "failed",
                 ),

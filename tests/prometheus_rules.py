@@ -102,6 +102,16 @@ SITUATIONS = (
             series("api_requests_total", "0+10x200", among(_OPERATOR, 'code="none"')),
         ),
     ),
+    # one disruption budget, or two of them, are against an eviction that is tried every 15 s
+    Situation(
+        "EmbeddingOperatorApiErrors",
+        None,
+        (
+            series("api_requests_total", "0+20x200", among(_OPERATOR, 'verb="update",code="200"')),
+            series("api_requests_total", "0+4x200", among(_OPERATOR, 'verb="evict",code="429"')),
+            series("api_requests_total", "0+4x200", among(_OPERATOR, 'verb="evict",code="500"')),
+        ),
+    ),
     Situation(
         "EmbeddingOperatorDefect",
         3,

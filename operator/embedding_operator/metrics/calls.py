@@ -37,5 +37,6 @@ class Calls:
             now, status = self._clock(), call.status
             self.counts[verb, resource, UNANSWERED if status is None else str(status)] += 1
             self.seconds[verb].observe(now - began)
-            if status is None or status >= 500 or status in (401, 429):
+            # a disruption budget says no to an eviction by 429, and two of them by 500
+            if status is None or (verb != "evict" and (status >= 500 or status in (401, 429))):
                 self.unanswered_at = now

@@ -25,6 +25,14 @@ def test_a_call_is_counted_by_its_answer(status: int, code: str, failed: bool) -
     assert (calls.unanswered_at == 7.0) is failed
 
 
+@pytest.mark.parametrize("status", [429, 500])
+def test_a_budget_that_is_against_an_eviction_is_an_answer(status: int) -> None:
+    calls = Calls(clock=lambda: 7.0)
+    with calls.timed("evict", "pods") as call:
+        call.status = status
+    assert calls.unanswered_at < 7.0
+
+
 def test_a_call_without_an_answer_is_counted_as_such() -> None:
     calls = Calls(clock=lambda: 7.0)
     with pytest.raises(ConnectionError), calls.timed("get", "pods"):
