@@ -136,6 +136,25 @@ SITUATIONS = (
             condition("Ready", "False", "WaitingForWeights", "1x200", _A),
         ),
     ),
+    Situation(  # other weights come for a service whose pods are gone meanwhile
+        "EmbeddingServiceDown",
+        20,
+        (
+            series("service_replicas", "2x200", _A),
+            series("service_ready_replicas", "0x200", _A),
+            condition("Ready", "False", "WaitingForWeights", "1x200", _A),
+            condition("Available", "False", "NoReplicaAvailable", "1x200", _A),
+        ),
+    ),
+    Situation(  # EmbeddingStagingFailed says so
+        "EmbeddingServiceDown",
+        None,
+        (
+            series("service_replicas", "2x200", _A),
+            series("service_ready_replicas", "0x200", _A),
+            condition("Ready", "False", "CacheStalled", "1x200", _A),
+        ),
+    ),
     Situation(
         "EmbeddingServiceDown",
         None,

@@ -49,7 +49,11 @@ def test_services_are_counted_by_condition_and_told_one_by_one() -> None:
     context = parts()
     well = (("Ready", "True", "Serving"), ("Available", "True", "MinimumAvailable"))
     context.cache.upsert(obj("EmbeddingService", "a", *well, readyReplicas=4))
-    ill = (("Ready", "False", "PodSecurity"), ("Stalled", "True", "PodSecurity"))
+    ill = (
+        ("Ready", "False", "PodSecurity"),
+        ("Stalled", "True", "PodSecurity"),
+        ("Available", "False", "ScaledToZero"),
+    )
     suspended = obj("EmbeddingService", "b", *ill)
     suspended["spec"]["suspend"] = True
     context.cache.upsert(suspended)
@@ -58,6 +62,7 @@ def test_services_are_counted_by_condition_and_told_one_by_one() -> None:
     context.cache.upsert(new)
     lines = told(context)
     assert of(lines, "services") == [
+        '{condition="Available",status="False",reason="ScaledToZero"} 1',
         '{condition="Available",status="True",reason="MinimumAvailable"} 1',
         '{condition="Ready",status="False",reason="PodSecurity"} 1',
         '{condition="Ready",status="True",reason="Serving"} 1',
@@ -68,6 +73,7 @@ def test_services_are_counted_by_condition_and_told_one_by_one() -> None:
         f'{{{name}"a",condition="Ready",status="True",reason="Serving"}} 1',
         f'{{{name}"b",condition="Ready",status="False",reason="PodSecurity"}} 1',
         f'{{{name}"b",condition="Stalled",status="True",reason="PodSecurity"}} 1',
+        f'{{{name}"b",condition="Available",status="False",reason="ScaledToZero"}} 1',
     ]
     assert of(lines, "service_replicas") == [f'{{{name}"a"}} 4', f'{{{name}"b"}} 0', f'{{{name}"c"}} 1']
     assert of(lines, "service_ready_replicas") == [f'{{{name}"a"}} 4', f'{{{name}"b"}} 0', f'{{{name}"c"}} 0']

@@ -24,8 +24,8 @@ SERVICES: Final = Metric(f"{_P}_services", "gauge", "EmbeddingServices by their 
 SERVICE: Final = Metric(
     f"{_P}_service_condition",
     "gauge",
-    "1 for Ready, Routed and Monitored, whatever their status, and for Stalled, Degraded, UpdateAvailable and "
-    "KnownProblems.",
+    "1 for Ready, Routed and Monitored, whatever their status, for Available while it is False, and for Stalled, "
+    "Degraded, UpdateAvailable and KnownProblems.",
     (*_SERVICE, *_CONDITION),
 )
 WANTED: Final = Metric(f"{_P}_service_replicas", "gauge", "Replicas that are asked for; 0 if suspended.", _SERVICE)
@@ -49,7 +49,15 @@ RATE: Final = Metric(f"{_P}_cache_staging_bytes_per_second", "gauge", "How fast,
 METRICS: Final = (SERVICE, SERVICES, WANTED, READY, CACHES, CACHE, BYTES, VERIFIED, USERS, DONE, ALL, RATE)
 
 _WHATEVER: Final = frozenset({Type.READY, Type.ROUTED, Type.MONITORED})  # shown true or not
-_WHILE_TRUE: Final = frozenset({Type.STALLED, Type.DEGRADED, Type.UPDATE_AVAILABLE, Type.KNOWN_PROBLEMS})
+_WHILE: Final = frozenset(
+    {
+        (Type.STALLED, "True"),
+        (Type.DEGRADED, "True"),
+        (Type.UPDATE_AVAILABLE, "True"),
+        (Type.KNOWN_PROBLEMS, "True"),
+        (Type.AVAILABLE, "False"),
+    }
+)
 
 
 def families(context: Context) -> Iterator[Family]:
@@ -120,7 +128,7 @@ def _conditions(objects: Iterable[Object]) -> Iterator[Sample]:
     for obj in objects:
         name = _named(obj)
         for condition, status, reason in _said(obj):
-            if condition in _WHATEVER or (status == "True" and condition in _WHILE_TRUE):
+            if condition in _WHATEVER or (condition, status) in _WHILE:
                 yield (*name, condition, status, reason), 1
 
 
