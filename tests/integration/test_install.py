@@ -263,6 +263,10 @@ def test_profiles_of_the_values_are_made_and_changed_and_nobody_elses(installati
     def spec(name: str) -> Object:
         return dict((there.get("rp", name) or {"spec": {}})["spec"])
 
+    def defaults() -> list[str]:
+        mark = "embedding-operator.io/default-profile"
+        return [one["metadata"]["name"] for one in there.items("rp") if mark in one["metadata"].get("annotations", {})]
+
     def said() -> list[str]:
         events = json.loads(kubectl("get", "events", "-n", NAMESPACE, "-o", "json"))["items"]
         return [one["message"] for one in events if one["reason"] == "ProfileRefused"]
@@ -297,6 +301,10 @@ def test_profiles_of_the_values_are_made_and_changed_and_nobody_elses(installati
         command = taken.split(": kubectl ")[1]
         kubectl(*command.split())  # what the message says to do
         until(lambda: spec(theirs) == nodes(pool="ours"))
+        values = {"profiles": {"silver": nodes(pool="silver")}, "defaultProfile": "silver"}
+        helm("upgrade", "embedding-operator", str(CHART), values=values)
+        installation.mounted("embedding-operator", "profiles")
+        until(lambda: defaults() == ["silver"])  # gold stays, for services may be served by it
         helm("rollback", "embedding-operator", "1")
         installation.mounted("embedding-operator", "profiles")
         until(lambda: spec("gold") == nodes(pool="gold", rack="1"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
-from embedding_operator.controllers.siteprofiles import look, reconcile_site_profile
+from embedding_operator.controllers.siteprofiles import is_superseded, look, reconcile_site_profile, unmark
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import REVISIONS, ObjectKey
@@ -38,6 +38,8 @@ async def reconcile_profile(context: Context, key: ObjectKey) -> float | None:
     say of a profile comes first."""
     if (wish := context.site.wishes.get(key.name)) is not None:
         return await reconcile_site_profile(context, key, wish)
+    if is_superseded(context, key):
+        await unmark(context, key)
     if key.name in _BUILT_IN and key not in context.cache:
         routing.made(context, await context.applier.create(_BUILT_IN[key.name]))
     return None

@@ -22,7 +22,7 @@ from embedding_operator.controllers.refusal import problem_of, try_again
 from embedding_operator.controllers.site import Wish
 from embedding_operator.kube.encoding import encode
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import ObjectKey
+from embedding_operator.kube.resources import Object, ObjectKey
 from embedding_operator.planning import siteprofiles
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _METADATA = {"name", "labels", "annotations"}
 
 
 def look(context: Context) -> list[ObjectKey]:
-    """Read the files. Returns the profiles that they say anything else of than before."""
+    """Read the files. Returns the profiles that they say anything else of than before, and the former default."""
     directory = context.settings.profiles
     if directory is None:
         return []
@@ -52,7 +52,8 @@ def look(context: Context) -> list[ObjectKey]:
     for where, problem in problems.items():
         _tell(context, where, f"{where}: {problem}")
     changed = [name for name, wish in context.site.wishes.items() if wish != before.get(name)]
-    return [ObjectKey(names.RUNTIME_PROFILE, "", name) for name in changed]
+    known = [key.name for key in context.cache.keys(names.RUNTIME_PROFILE) if is_superseded(context, key)]
+    return [ObjectKey(names.RUNTIME_PROFILE, "", name) for name in (*changed, *known)]
 
 
 async def follow_files(context: Context) -> None:
@@ -78,6 +79,24 @@ async def reconcile_site_profile(context: Context, key: ObjectKey, wish: Wish) -
         _tell(context, key.name, f"{wish.where}: RuntimeProfile {key.name}: {problem}")
         return try_again(error)
     return None
+
+
+def is_superseded(context: Context, key: ObjectKey) -> bool:
+    """Whether the profile that is known by that name is the default only by what the files said before."""
+    known = context.cache.get(key)
+    return known is not None and _is_superseded(context, known)
+
+
+async def unmark(context: Context, key: ObjectKey) -> None:
+    """Take the mark of the default off a profile."""
+    live = await context.client.get(key)
+    if live is not None and _is_superseded(context, live):
+        routing.made(context, await context.applier.replace(siteprofiles.unmarked(live)))
+
+
+def _is_superseded(context: Context, profile: Object) -> bool:
+    wishes = {name: wish.profile for name, wish in context.site.wishes.items()}
+    return siteprofiles.is_superseded(profile, wishes, context.settings.installation)
 
 
 async def _bring(context: Context, key: ObjectKey, wish: Wish) -> None:

@@ -62,6 +62,25 @@ def replacement(existing: Mapping[str, Any], wish: Mapping[str, Any]) -> JsonObj
     return {**existing, "metadata": metadata, "spec": wish["spec"]}
 
 
+def is_superseded(existing: Mapping[str, Any], wishes: Mapping[str, Mapping[str, Any]], installation: str) -> bool:
+    """Whether it is still marked as the default by values that it was taken out of, and that mark another one now.
+
+    With two of them, services that name no profile would have none.
+    """
+    metadata = existing["metadata"]
+    ours = (metadata.get("annotations") or {}).get(names.INSTALLED_BY_ANNOTATION) == installation
+    left = ours and metadata["name"] not in wishes and _is_default(metadata)
+    return left and any(_is_default(wish["metadata"]) for wish in wishes.values())
+
+
+def unmarked(existing: Mapping[str, Any]) -> JsonObject:
+    """The stored profile, for that very version of it, which is the default no longer."""
+    metadata = dict(existing["metadata"])
+    annotations = dict(metadata.get("annotations") or {})
+    annotations.pop(names.DEFAULT_PROFILE_ANNOTATION, None)
+    return {**existing, "metadata": metadata | {"annotations": annotations}}
+
+
 def _told(metadata: Mapping[str, Any]) -> ItemsView[str, Any]:
     annotations = dict(metadata.get("annotations") or {})
     annotations.pop(names.INSTALLED_BY_ANNOTATION, None)

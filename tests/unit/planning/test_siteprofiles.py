@@ -76,3 +76,27 @@ def test_a_replacement_says_what_the_values_say_and_leaves_others_labels() -> No
     assert (written["metadata"]["uid"], written["metadata"]["resourceVersion"]) == ("u", "7")
     assert siteprofiles.is_in_force(written, wish())
     assert existing["metadata"]["annotations"][DEFAULT] == "true"  # what is cached was not changed
+
+
+GOLD = {"gold": wish(annotations={DEFAULT: "true"})}
+
+
+@pytest.mark.parametrize(
+    ("existing", "wishes", "superseded"),
+    [
+        (stored(**{BY: HERE, DEFAULT: "true"}), GOLD, True),
+        (stored(**{BY: HERE, DEFAULT: "true"}), {"gold": wish()}, False),  # none is marked in its place
+        (stored(**{BY: HERE, DEFAULT: "true"}), GOLD | {"cpu": wish()}, False),  # what the values say of it is done
+        (stored(**{BY: HERE}), GOLD, False),
+        (stored(**{BY: "other/release", DEFAULT: "true"}), GOLD, False),
+        (stored(**{DEFAULT: "true"}), GOLD, False),  # an administrator marked it
+    ],
+)
+def test_what_was_the_default_of_the_values_is_not_beside_another_one(
+    existing: dict[str, Any], wishes: dict[str, dict[str, Any]], superseded: bool
+) -> None:
+    assert siteprofiles.is_superseded(existing, wishes, HERE) is superseded
+    written = siteprofiles.unmarked(existing)
+    assert DEFAULT not in written["metadata"]["annotations"]
+    assert (written["spec"], written["metadata"]["resourceVersion"]) == (CPU["spec"], "7")
+    assert not siteprofiles.is_superseded(written, wishes, HERE)
