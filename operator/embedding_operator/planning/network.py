@@ -10,6 +10,7 @@ from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import ConfigMapKeyRef, SecretKeyRef
 from embedding_operator.api.modelcache import Download
 from embedding_operator.api.quantity import parse_quantity
+from embedding_operator.planning.commandline import literal
 
 CA_VOLUME = "ca-bundle"
 CA_MOUNT = "/etc/embedding-operator/ca"
@@ -29,7 +30,7 @@ def environment(
     if own is not None:
         site = tuple((name, value) for name, value in site if name.upper() not in _PROXY)
         said = (("HTTP_PROXY", own.http), ("HTTPS_PROXY", own.https), ("NO_PROXY", own.no_proxy))
-        site += tuple((name, value) for name, value in said if value)
+        site += tuple((name, literal(value)) for name, value in said if value)  # no reference to what the site says
     secret = own.secret_ref if own is not None else site_proxy
     values: list[JsonObject] = [
         {"name": name, "value": value} for name, value in site if not secret or name.upper() not in _BY_PROXY

@@ -142,6 +142,14 @@ def test_a_source_cannot_ask_for_a_variable_of_its_job() -> None:
     assert json.loads(expanded(spec, {"HTTPS_PROXY": "secret"}))["source"]["http"]["url"] == url
 
 
+def test_a_proxy_of_a_cache_cannot_ask_for_a_variable_of_the_site() -> None:
+    site = replace(SITE, env=(*SITE.env, ("PASS", "secret")))
+    told = {"http": "http://$(PASS).example.com:3128", "https": "http://$$(PASS):1", "noProxy": "$(PASS)"}
+    given = env(job(cache(download={"proxy": told}), site))
+    as_told = [expanded(str(given[name]), {"PASS": "secret"}) for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")]
+    assert as_told == list(told.values())
+
+
 def expanded(word: str, variables: dict[str, str]) -> str:
     """What a kubelet makes of a word: `$$` is `$`, and `$(NAME)` the value of a variable that there is."""
 
