@@ -48,6 +48,11 @@ HEALTHY = (
     series("event_loop_lag_seconds_bucket", "0+60x1000", among(_OPERATOR, 'le="2.5"')),
     series("event_loop_lag_seconds_bucket", "0+60x1000", among(_OPERATOR, 'le="+Inf"')),
     series("watch_heard_timestamp_seconds", "0+60x1000", among(_OPERATOR, 'resource="pods"')),
+    series(  # of what Kopf watches and nobody changes, each beginning is heard
+        "watch_heard_timestamp_seconds",
+        " ".join(f"{300 * beginning}x4" for beginning in range(200)),
+        among(_OPERATOR, 'resource="runtimeprofiles"'),
+    ),
     series("api_requests_total", "0+100x1000", among(_OPERATOR, 'code="200"')),
     series("api_requests_total", "0+9x1000", among(_OPERATOR, 'code="409"')),
     series("api_requests_total", "0+1x1000", among(_OPERATOR, 'code="503"')),
