@@ -31,7 +31,7 @@ from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import CLAIMS, Object, ObjectKey, Resource, key_of
-from embedding_operator.planning.benchplan import BenchmarkPlan, has_ended_unheard, plan_benchmark
+from embedding_operator.planning.benchplan import has_ended_unheard, plan_benchmark
 from embedding_operator.planning.cacheplan import CLAIM_POLL, plan_cache
 from embedding_operator.planning.cachestate import CachePlan
 from embedding_operator.planning.jobplan import plan_job
@@ -223,14 +223,9 @@ class Mind:
 
 
 def may_stand(before: Decision, now: Decision) -> bool:
-    """Whether nobody is woken for what has changed between two decisions.
-
-    Claims that users make are not watched, but looked for from time to time. A benchmark that waits for its turn is
-    woken when that comes, and not when others change places before it.
-    """
-    if isinstance(before, CachePlan) and before.requeue_after == CLAIM_POLL:
-        return True
-    return all(isinstance(decision, BenchmarkPlan) and decision.waits_for for decision in (before, now))
+    """Whether nobody is woken for what has changed between two decisions: claims that users make are not watched, but
+    looked for from time to time."""
+    return isinstance(before, CachePlan) and before.requeue_after == CLAIM_POLL
 
 
 def contents(mind: Mind) -> dict[ObjectKey, Object]:

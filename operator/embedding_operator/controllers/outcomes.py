@@ -9,23 +9,31 @@ from embedding_operator.planning.benchcompany import embeds
 from embedding_operator.planning.cachestate import has_condition
 from embedding_operator.planning.status import PASSING
 
+_TOLD = (names.MODEL_CACHE, names.EMBEDDING_BENCHMARK, names.EMBEDDING_JOB, "Pod", "Job")
+
 
 def outcome(obj: Object | None) -> object:
-    """What services want to know of a ModelCache, a ModelCache of a pod, and a benchmark of jobs and of another one; of
-    other kinds, nothing."""
-    if obj is None or obj["kind"] not in (names.MODEL_CACHE, names.EMBEDDING_BENCHMARK, names.EMBEDDING_JOB, "Pod"):
+    """What services want to know of a ModelCache, a ModelCache of a pod, and a benchmark of jobs and of another one and
+    its Jobs; of other kinds, nothing."""
+    if obj is None or obj["kind"] not in _TOLD:
         return None
     if obj["kind"] == names.EMBEDDING_JOB:
         return embeds(obj) or None  # one that comes is no news
     if obj["kind"] == names.EMBEDDING_BENCHMARK:
         over = is_measured(obj) or has_condition(obj, Type.STALLED)  # then others go on
-        return over or None  # one that comes is no news
+        return (over, bool((obj.get("status") or {}).get("results")))  # who has begun goes before who has not
+    if obj["kind"] == "Job":
+        return _is_of_benchmark(obj) and (has_condition(obj, "Complete") or has_condition(obj, "Failed"))
     if obj["kind"] == "Pod":
         # one that has ended reads its weights no more
         return (owner(obj), has_ended(obj), (obj["metadata"].get("annotations") or {}).get(names.CACHE_ANNOTATION))
     status = obj.get("status") or {}
     said = [(c.get("type"), c.get("status"), c.get("reason"), _words(c)) for c in status.get("conditions") or ()]
     return (status.get("digest"), status.get("path"), said)
+
+
+def _is_of_benchmark(job: Object) -> bool | None:
+    return names.BENCHMARK_LABEL in (job["metadata"].get("labels") or {}) or None
 
 
 def owner(obj: Object) -> Any:

@@ -179,7 +179,7 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
             wake_benchmarks(context, key.namespace, service)
     elif key.kind == names.EMBEDDING_BENCHMARK:
         add(key)
-        if news:  # it keeps the others from their turn no more
+        if news:  # it comes before others, or keeps them from their turn no more
             wake_benchmarks(context, key.namespace, service_name(obj))
     elif key.kind == names.MODEL_CACHE:
         add(key)
@@ -201,6 +201,8 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
                     users_changed(context, user)
                 elif read and context.users.add(user, cache := ObjectKey(names.MODEL_CACHE, key.namespace, read)):
                     _count_users(context, cache)
+        if key.kind == "Job" and news:
+            _wake_beside(context, parents)
         if key.kind == "Job" and not exists and names.SCRIPTS_ANNOTATION in (obj["metadata"].get("annotations") or {}):
             add(ObjectKey(SCRIPTS, key.namespace, ""))  # one that it alone had
         if key.kind == "ControllerRevision":
@@ -225,6 +227,13 @@ def _enqueue(context: Context, key: ObjectKey, obj: Object, *, news: bool, exist
         for parent in _enqueue_parents(context, key, obj):
             for cache in context.users.caches_of(parent):  # it may wait for this very claim
                 add(cache)
+
+
+def _wake_beside(context: Context, parents: Iterable[ObjectKey]) -> None:
+    """Whose Job runs has its turn: benchmarks of the same service."""
+    for parent in parents:
+        if parent.kind == names.EMBEDDING_BENCHMARK and (benchmark := context.cache.get(parent)):
+            wake_benchmarks(context, parent.namespace, service_name(benchmark))
 
 
 def _wake_waiting(context: Context, pod: ObjectKey, obj: Object) -> None:
