@@ -33,9 +33,12 @@ def faults(answer: Answer) -> list[str]:
 
 
 def names(answer: Answer, place: tuple[str | int, ...]) -> bool:
-    """Whether a refusal names what is at a place, what it is in, what is in it, or what does not go with it."""
+    """Whether a refusal names what is at a place, what it is in, what is in it, or what does not go with it; a rule
+    over two fields is told of one of them and names the other in its words."""
     wrong = [str(step) for step in place if isinstance(step, str)]
-    for field, _ in _causes(answer):
+    for field, message in _causes(answer):
+        if wrong[-1:] and re.search(rf"\b{re.escape(wrong[-1])}\b", message):
+            return True
         named = re.sub(r"\[[^]]*\]", "", field).split(".")[1:]
         shorter = min(len(named), len(wrong))
         if named[:shorter] == wrong[:shorter] or named[:1] == wrong[:1]:

@@ -36,6 +36,7 @@ _POD_TERMS = [
     {"requiredDuringSchedulingIgnoredDuringExecution": [_POD_TERM]},
     {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": _POD_TERM}]},
 ]
+_FILES = ["wiki/*.parquet", "a.jsonl", "deep/**", "[0-9]?.jsonl", "ä b"]
 _SIDECAR = {"name": "agent", "image": "example.com/agent:1"}
 OPEN: dict[str, list[Any]] = {
     "podSelector": _SELECTORS,
@@ -104,6 +105,8 @@ def _job(draw: Draw, spec: Any) -> None:
         else:
             spec.pop("cache", None)
     source, target = spec["input"], spec["output"]
+    if "files" in source and draw(st.integers(0, 3)):  # of what is drawn letter by letter, hardly anything is a path
+        source["files"] = draw(st.lists(st.sampled_from(_FILES), min_size=1, max_size=2, unique=True))
     for place in (source, target):
         if "claimName" in place:
             for field in ("endpoint", "region", "secretRef"):

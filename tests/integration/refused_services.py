@@ -277,6 +277,16 @@ BAD: dict[str, tuple[Manifest, str]] = {
         service(runtime__resources={"requests": {"rdma/hca": 1}, "limits": {"memory": "8Gi"}}),
         AMOUNT,
     ),
+    "more memory than its limit": (
+        service(
+            runtime__resources={"requests": {"memory": "9Gi", "cpu": 2}, "limits": {"memory": "8Gi", "cpu": "2500m"}}
+        ),
+        "write at most the amount in limits",
+    ),
+    "huge pages without a limit": (
+        service(runtime__resources={"requests": {"hugepages-2Mi": "1Gi", "memory": "8Gi"}}),
+        AMOUNT,
+    ),
     # pod templates
     "the operator's own label in a podTemplate": (
         service(runtime__podTemplate={"metadata": {"labels": {"app.kubernetes.io/name": "x"}}}),

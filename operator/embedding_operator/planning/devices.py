@@ -76,6 +76,7 @@ def resources(service: EmbeddingService, profile: RuntimeProfile, devices: int) 
     for resource in (requests.keys() & limits.keys()) - (own.requests or {}).keys():
         # a limit below what the profile requests would be refused; it is what the service says
         requests[resource] = min(requests[resource], limits[resource], key=parse_quantity)
+    _refuse_huge_pages_alone(requests | limits, profile)
     if name is not None:
         asked = {name: str(devices)} | {
             part: str(amount) for part, amount in (profile.spec.accelerator.slice or {}).items()
@@ -83,6 +84,17 @@ def resources(service: EmbeddingService, profile: RuntimeProfile, devices: int) 
         requests |= asked
         limits |= asked
     return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def _refuse_huge_pages_alone(amounts: dict[str, str], profile: RuntimeProfile) -> None:
+    """An API server takes them of a container with cpu or memory only."""
+    pages = next((one for one in amounts if one.startswith("hugepages-")), None)
+    if pages is not None and not amounts.keys() & {"cpu", "memory"}:
+        raise PlanError(
+            Reason.INVALID_SPEC,
+            f"spec.runtime.resources has {pages}, but neither it nor profile {profile.metadata.name} has cpu or "
+            "memory, which a pod with huge pages needs: write memory, too",
+        )
 
 
 def _part(accelerator: Accelerator) -> str | None:

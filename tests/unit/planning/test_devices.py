@@ -89,3 +89,13 @@ def test_what_is_no_accelerator_is_the_services_affair() -> None:
     own = {"requests": {"rdma/hca": "1"}, "limits": {"rdma/hca": "1"}}
     got = resolved(site={"accelerator": {"resourceName": "example.com/npu"}}, runtime={"resources": own}).resources
     assert (got["requests"]["rdma/hca"], got["limits"]["rdma/hca"]) == ("1", "1")
+
+
+def test_huge_pages_need_memory_beside_them_from_whoever_gives_it() -> None:
+    own = {"resources": {"limits": {"hugepages-2Mi": "1Gi"}}}
+    assert "memory" in resolved(ASCEND_910B, runtime=own).resources["limits"]
+    bare = {"pod": {"resourcesPerDevice": {}}}
+    reason, message = refusal(site=bare, runtime=own)
+    assert (reason, message.endswith(": write memory, too")) == (Reason.INVALID_SPEC, True)
+    more = {"resources": {"limits": {"hugepages-2Mi": "1Gi", "memory": "4Gi"}}}
+    assert resolved(site=bare, runtime=more).resources["limits"]["hugepages-2Mi"] == "1Gi"
