@@ -31,6 +31,7 @@ _LONGEST_PAUSE = 15.0
 _LASTED = 60.0  # seconds
 _STOPPING = 3.0  # seconds, after which it is left alone: its thread holds nobody up
 _TELLINGS = 10  # within that time
+_UNCUT = 250.0  # seconds that a watch lasts at the least if nothing cuts it, and a list does not
 _KNOWN = 2.0  # seconds after which all API servers list a kind that one of them serves
 
 Stop = concurrent.futures.Future[None]
@@ -64,7 +65,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     stop: Stop = concurrent.futures.Future()
     ended: asyncio.Future[BaseException | None] = loop.create_future()
-    watched: set[Resource] = set()
+    watched: dict[Resource, float] = {}  # since when it lists or watches each
 
     def seen(event: Any) -> None:
         loop.call_soon_threadsafe(watch.take, context, resync, event)
@@ -75,9 +76,10 @@ async def _run(
     def note(resource: Resource) -> None:
         context.watches.begun(resource)
         context.watches.heard(resource, events=0)  # Kopf keeps bookmarks to itself: of what is at rest this is all
-        if resource not in watched:
-            watched.add(resource)
-            resync.replayed(resource.kind)  # it lists what there is, and does not tell what has gone
+        now = loop.time()
+        if now - watched.get(resource, now) < _UNCUT:
+            resync.replayed(resource.kind)  # it may have listed what there is, and does not tell what has gone
+        watched[resource] = now
 
     async def credentials() -> dict[str, Any]:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(connection.credentials(), loop))

@@ -18,6 +18,7 @@ from embedding_operator.kube.resources import OPTIONAL_KINDS, OWN_KINDS, ObjectK
 logger = logging.getLogger(__name__)
 
 _QUIET = 2.0  # seconds without news: a replay comes as a burst of events
+_LONGEST = 10.0  # seconds that are waited for quiet, and for an API server that did not list
 _TOGETHER = 3  # lists of different kinds; a page of each is in memory
 
 
@@ -32,8 +33,8 @@ class Resync:
         self.versions: dict[tuple[Resource, str | None], str] = {}
         self._context = context
         self._selectors = selectors
-        self._replayed: dict[str, float] = {}  # when a kind's watch last listed something
-        self._due: set[str] = set()
+        self._quiet_at: dict[str, float] = {}  # when a kind's watch will have listed nothing for long enough
+        self._since: dict[str, float] = {}  # when that began to be waited for
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
 
@@ -83,29 +84,43 @@ class Resync:
 
     def replayed(self, kind: str) -> None:
         """A watch lists its kind (anew): look for deletions that it missed, STRICTLY AFTER the burst is over."""
-        self._replayed[kind] = asyncio.get_running_loop().time()
-        if kind not in self._due:
-            self._due.add(kind)
-            asyncio.get_running_loop().call_later(_QUIET, self._start, kind)
+        self._look_after(kind, _QUIET)
+
+    def _look_after(self, kind: str, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._quiet_at[kind] = loop.time() + seconds
+        if kind not in self._since:
+            self._since[kind] = loop.time()
+            loop.call_later(seconds, self._start, kind)
 
     def _start(self, kind: str) -> None:
         if self._ended:
             return
-        wait = self._replayed[kind] + _QUIET - asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        wait = min(self._quiet_at[kind], self._since[kind] + _LONGEST) - loop.time()
         if wait > 0:
-            asyncio.get_running_loop().call_later(wait, self._start, kind)
+            loop.call_later(wait, self._start, kind)
             return
-        self._due.discard(kind)
-        task = asyncio.create_task(self._try(by_kind(kind)))
+        del self._since[kind]
+        task = asyncio.create_task(self._heal(kind))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _try(self, resource: Resource) -> None:
+    async def _heal(self, kind: str) -> None:
+        """Nobody else tells of what the watch has missed, so this is tried until it is done."""
+        if not await self._try(by_kind(kind)):
+            self._look_after(kind, _LONGEST)
+
+    async def _try(self, resource: Resource) -> bool:
+        """Whether it could be listed wherever it is watched."""
+        done = True
         for namespace in self.scopes(resource):
             try:
                 await self.list(resource, namespace)
             except ApiError as error:
+                done = False
                 logger.warning("the list of %s failed and comes again later: %s", resource.plural, error)
+        return done
 
     async def list(self, resource: Resource, namespace: str | None) -> str:
         """Take in all that exists of a kind, forget what does not. Returns the resourceVersion of the list; none of a

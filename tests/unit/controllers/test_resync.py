@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -42,6 +43,33 @@ def test_the_first_list_waits_for_as_long_as_the_server_asks() -> None:
     _, seconds = given.timeless(resync.first())
     assert seconds == 40.0
     assert resync.synced.is_set()
+
+
+async def replayed(resync: Resync, times: int = 1) -> None:
+    """For a minute, in which a watch lists its kind so many times, one each second."""
+    for second in range(60):
+        if second < times:
+            resync.replayed("Pod")
+        await asyncio.sleep(1.0)
+
+
+GHOST = {"kind": "Pod", "metadata": {"name": "ghost", "namespace": "a", "resourceVersion": "1"}}
+
+
+def test_what_a_watch_missed_is_looked_for_until_the_server_lists_it() -> None:
+    """It is away for a moment just when its watches end."""
+    resync = resync_of(Client(a=[ApiError(503, "ServiceUnavailable", "not yet")] * 3))
+    resync._context.cache.upsert(GHOST)
+    given.timeless(replayed(resync))
+    assert [key.name for key in resync._context.cache.keys("Pod", "a")] == ["x"]
+
+
+def test_what_a_watch_missed_is_looked_for_though_it_lists_again_and_again() -> None:
+    resync = resync_of(Client())
+    resync._context.cache.upsert(GHOST)
+    given.timeless(replayed(resync, times=60))
+    assert [key.name for key in resync._context.cache.keys("Pod", "a")] == ["x"]
+    assert resync._context.meters.lists["pods"] <= 3 * 6  # in three namespaces
 
 
 def test_a_first_list_that_is_tried_again_keeps_no_other_waiting() -> None:

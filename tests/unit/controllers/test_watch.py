@@ -192,6 +192,22 @@ async def test_what_ends_kopf_does_not_end_the_watches_nor_the_tasks_that_began_
     assert not is_left()
 
 
+async def test_a_list_that_shows_nothing_any_more_is_followed_by_one_that_finds_what_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last ModelCache may be deleted while a watch is away: then Kopf lists anew, and has nothing to tell."""
+    server, expired = Refusing(), TOLD | {"code": 410, "reason": "Expired", "message": "too old resource version"}
+    told: set[str] = set()
+    async with watching(server, tmp_path, monkeypatch) as resync:
+        await server.until_watched(200)
+        monkeypatch.setattr(resync, "replayed", told.add)
+        server.says = json.dumps({"type": "ERROR", "object": expired}).encode() + b"\n"
+        await server.until_listed()
+        await server.until_listed()  # of these, all began after the watches had ended
+        assert told == {one.kind for one in watch.BY_KOPF}
+    assert not is_left()
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pauses."""
