@@ -8,6 +8,7 @@ would cost more than all the rest of the operator does.
 import asyncio
 import logging
 import random
+from contextlib import aclosing
 
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
@@ -27,21 +28,27 @@ async def follow(context: Context, resync: Resync, resource: Resource, namespace
     """Take in the news of a kind (in one namespace, if given) until cancelled; `resync` has listed it already."""
     version, told = resync.versions[resource, namespace], context.watches
     pause = _PAUSE / 2
+    looks = 0
     while True:
         wait = 0.0
         pause = min(pause * 2, _LONGEST_PAUSE)
         try:
             version = version or await resync.list(resource, namespace)
             if not version:  # the cluster does not have this kind, and may get it
-                often = LOOK if resource in OWN_KINDS else context.settings.resync_seconds
-                await asyncio.sleep(often * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+                await asyncio.sleep(_until_next(resource, looks, context) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+                looks += 1
                 continue
+            looks = 0
             told.begun(resource, namespace)
-            async for batch in watch(context.client, resource, namespace, selector, version):
-                told.heard(resource, namespace, sum(news.type != "BOOKMARK" for news in batch))
-                for news in batch:
-                    version = _take(context, news)
-                pause = _PAUSE
+            async with aclosing(watch(context.client, resource, namespace, selector, version)) as batches:
+                async for batch in batches:
+                    told.heard(resource, namespace, sum(news.type != "BOOKMARK" for news in batch))
+                    for news in batch:
+                        version = _take(context, news)
+                    pause = _PAUSE
+                    if resource.kind in context.absent:  # to a list, which forgot what there is of it
+                        version = ""
+                        break
         except ApiError as error:
             told.failed(resource, namespace)
             if error.is_expired or error.is_not_found or (error.is_forbidden and resource in OPTIONAL_KINDS):
@@ -51,6 +58,12 @@ async def follow(context: Context, resync: Resync, resource: Resource, namespace
             )
             wait = error.retry_after or 0.0
         await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads load
+
+
+def _until_next(resource: Resource, looks: int, context: Context) -> float:
+    """Seconds until the next look for a kind that is not there. An API server that has just started refuses what it
+    serves a moment later, so of those that a cluster may not have at all it is seldom only in the end."""
+    return LOOK if resource in OWN_KINDS else min(LOOK * 2.0 ** min(looks, 16), context.settings.resync_seconds)
 
 
 def _take(context: Context, news: News) -> str:

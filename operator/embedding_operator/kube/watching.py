@@ -6,7 +6,7 @@ It says what was said and decides nothing; who follows a kind is controllers/fol
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -43,7 +43,7 @@ class _Error(msgspec.Struct, tag="ERROR", tag_field="type"):
 
 async def watch(
     client: KubeClient, resource: Resource, namespace: str | None, selector: str, version: str
-) -> AsyncIterator[list[News]]:
+) -> AsyncGenerator[list[News], None]:
     """All news of a kind after `version`, until the server ends the watch; of objects, what planners read.
 
     Raises ApiError when the connection breaks or is silent for too long, and one with `is_expired` when the server

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from embedding_operator.kube.paging import Listing
 from embedding_operator.kube.resources import (
     EMBEDDING_JOBS,
     EMBEDDING_SERVICES,
+    HTTP_ROUTES,
     MODEL_CACHES,
     RUNTIME_PROFILES,
     Object,
@@ -40,6 +42,29 @@ class Client:
     async def pages(self, *_: Any, **__: Any) -> AsyncIterator[Listing]:
         raise self._says
         yield
+
+
+class Starting:
+    """An API server that has just started: it refuses for some lists what it serves after them."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+        self.listed: list[float] = []
+
+    async def pages(self, *_: Any, **__: Any) -> AsyncIterator[Listing]:
+        self.listed.append(asyncio.get_running_loop().time())
+        if len(self.listed) <= self.refusals:
+            raise NOT_TO_US
+        yield Listing([], "7")
+
+    @asynccontextmanager
+    async def streaming(self, *_: Any) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def bookmarks() -> AsyncIterator[bytes]:
+            for _ in range(4):
+                await asyncio.sleep(60.0)
+                yield b'{"type": "BOOKMARK", "object": {"kind": "HTTPRoute", "metadata": {"resourceVersion": "8"}}}\n'
+
+        yield bookmarks()
 
 
 class Back:
@@ -111,11 +136,38 @@ def test_a_kind_that_was_missed_for_a_moment_is_found_though_the_watch_of_it_liv
     assert len(operator.queue) == 2  # the service, and the cache that it wants
 
 
-async def look(operator: Context, resource: Resource, times: int) -> None:
-    """Follow a kind that is away for as many looks."""
+def test_a_kind_that_an_api_server_refuses_as_it_starts_is_found_within_seconds() -> None:
+    """Services with a Gateway would say for ten minutes that there is none."""
+    server = Starting(refusals=2)
+    operator = given.context(server)
+    given.timeless(look(operator, HTTP_ROUTES, 5))
+    assert operator.absent == set()
+    assert server.listed[2] <= 3 * LOOK
+
+
+def test_a_kind_that_a_cluster_does_not_have_is_looked_for_ever_less_often_and_at_least_every_ten_minutes() -> None:
+    server = Starting(refusals=1000)
+    given.timeless(look(given.context(server), HTTP_ROUTES, 2000))
+    pauses = [after - before for before, after in itertools.pairwise(server.listed)]
+    assert max(pauses) <= 600.0
+    assert min(pauses[8:]) >= 300.0
+
+
+def test_a_kind_that_a_list_missed_is_listed_once_more_when_its_watch_says_anything() -> None:
+    """The watch lives on at another API server, and tells nothing of what has not changed."""
+    server = Starting(refusals=0)
+    operator = given.context(server)
+    operator.absent.add(HTTP_ROUTES.kind)
+    given.timeless(look(operator, HTTP_ROUTES, 20, version="5"))
+    assert operator.absent == set()
+    assert len(server.listed) == 1
+
+
+async def look(operator: Context, resource: Resource, times: int, version: str = "") -> None:
+    """Follow a kind that is away for as many looks, unless it was listed at a version."""
     resync = Resync(operator, {resource: ""})
     resync.synced.set()
-    resync.versions[resource, None] = ""
+    resync.versions[resource, None] = version
     with suppress(TimeoutError):
         async with asyncio.timeout(LOOK * (times - 0.9)):
             await follow(operator, resync, resource, None, "")
