@@ -27,6 +27,7 @@ from embedding_operator.controllers.liveness import complaints
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.shared import make_profiles
 from embedding_operator.controllers.siteprofiles import follow_files
+from embedding_operator.controllers.standby import stand_by
 from embedding_operator.controllers.telling import families
 from embedding_operator.controllers.telling.operator import Standing
 from embedding_operator.controllers.workers import work
@@ -130,7 +131,11 @@ async def _operate(
 async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
     await resync.first()
     logger.info("listed %d objects", len(context.cache))
-    await elector.acquire()
+    standing_by = asyncio.create_task(stand_by(context), name="standby")
+    try:
+        await elector.acquire()
+    finally:
+        standing_by.cancel()
     await make_profiles(context)
     context.queue.add(ObjectKey(FIRST_ROUND, "", ""))
     async with asyncio.TaskGroup() as group:

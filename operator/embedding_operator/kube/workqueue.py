@@ -12,7 +12,7 @@ import heapq
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Generic, TypeVar
 
 from embedding_operator.metrics.histogram import Histogram
@@ -155,6 +155,20 @@ class WorkQueue(Generic[K]):
         if key in self._dirty:
             self._put(key)
         elif not self._processing and not self._queue:
+            self._idle.set()
+
+    def waiting(self) -> list[K]:
+        """The keys that wait for a worker now, the next one first."""
+        return list(self._queue)
+
+    def drop(self, keys: Collection[K]) -> None:
+        """Forget keys that wait for a worker: there is nothing to do for them after all."""
+        gone = self._since.keys() & set(keys)
+        self._queue = deque(key for key in self._queue if key not in gone)
+        self._dirty -= gone
+        for key in gone:
+            del self._since[key]
+        if not self._queue and not self._processing:
             self._idle.set()
 
     def shut_down(self) -> None:

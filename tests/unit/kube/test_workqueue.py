@@ -305,3 +305,22 @@ def test_a_worker_that_is_stopped_while_news_come_ends_as_it_was_told():
         assert await other == "a"
 
     run(scenario())
+
+
+async def test_what_is_dropped_is_not_handed_out_unless_it_is_added_again() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("a", "b", "c"):
+        queue.add(key)
+    assert await queue.get() == "a"
+    queue.add("a")  # while it is worked on
+    queue.drop(["a", "b", "nobody"])
+    assert queue.waiting() == ["c"]
+    queue.add("b")
+    assert [await queue.get(), await queue.get()] == ["c", "b"]
+    for key in ("a", "b", "c"):
+        queue.done(key)
+    assert await queue.get() == "a"
+    queue.done("a")
+    queue.add("d")
+    queue.drop(["d"])
+    await queue.drained()
