@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from embedding_operator import __version__, logs
 from embedding_operator.commands import COMMANDS, CommandError, named
@@ -18,7 +20,26 @@ INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell tells of SIGINT and SIGPIPE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    _be_printable(sys.stdout)
+    try:
+        try:
+            return _called(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()  # also when a help page ends the process
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read what we print has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would complain once more at its end
+        return BROKEN_PIPE
+
+
+def _be_printable(stream: TextIO) -> None:
+    """Nothing that a terminal cannot show ends a command; what goes elsewhere is UTF-8, as manifests are."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+
+
+def _called(words: Sequence[str]) -> int:
     prog = _prog()
     if not words or words[0] in ("-h", "--help"):
         print(overview(prog), file=sys.stdout if words else sys.stderr)
@@ -34,16 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = module_of(command)
     try:
         code: int = module.run(arguments)
-        sys.stdout.flush()
         return code
     except CommandError as error:
         print(f"{prog} {command.name}: {error}", file=sys.stderr)
         return int(getattr(module, "ERROR", 1))
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:  # whoever read what we print has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would complain once more at its end
-        return BROKEN_PIPE
 
 
 def parsed(words: Sequence[str], prog: str = NAME) -> argparse.Namespace:

@@ -60,8 +60,8 @@ def read(files: Iterable[str]) -> Iterator[JsonObject]:
     """The objects of our kinds in these files, `-` being the standard input; others are passed over."""
     for file in files:
         try:
-            text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-            documents = list(yaml.safe_load_all(text))
+            text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+            documents = list(yaml.safe_load_all(text.decode("utf-8")))
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:

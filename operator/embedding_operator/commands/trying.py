@@ -126,7 +126,10 @@ def texts_of(words: Sequence[str]) -> list[str]:
     """What is to be sent."""
     if list(words) != ["-"]:
         return list(words)
-    lines = [line.strip() for line in sys.stdin]
+    try:
+        lines = [line.strip() for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise CommandError(f"the standard input is no text in {error.encoding}: {error.reason}") from None
     if not any(lines):
         raise CommandError("the standard input has no text")
     return [line for line in lines if line]
@@ -188,12 +191,16 @@ def _port(pod: Object) -> int:
 
 def api_key(file: str | None) -> str:
     """From the file, else from the environment; never from the command line, which others on this machine can read."""
-    if file is None:
-        return os.environ.get(KEY, "").strip()
     try:
-        return (sys.stdin.read() if file == "-" else Path(file).read_text()).strip()
+        text = os.environ.get(KEY, "") if file is None else sys.stdin.read() if file == "-" else Path(file).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"--api-key-file {file}: {error}") from None
+    key = text.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise CommandError(
+            f"{f'${KEY}' if file is None else f'--api-key-file {file}'} is no API key: one line of ASCII"
+        )
+    return key
 
 
 async def _asked(server: Server, path: str, body: Object | None) -> Any:
@@ -202,6 +209,8 @@ async def _asked(server: Server, path: str, body: Object | None) -> Any:
         raise CommandError(f"pod {server.pod} does not take this API key (HTTP 401): set ${KEY} or --api-key-file")
     if status != 200:
         raise CommandError(f"pod {server.pod} answered {path} with HTTP {status}: {error_message(answer)}")
+    if not isinstance(answer, dict):
+        raise CommandError(f"pod {server.pod} answered {path} with what is no JSON object: {error_message(answer)}")
     return answer
 
 

@@ -1,6 +1,7 @@
 """The command line: what it says of itself, and how it refuses."""
 
 import contextlib
+import io
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from embedding_operator import cli
 from embedding_operator.commands import CLUSTER, COMMANDS, Command
 
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples/minilm-cpu.yaml"
 RUN = ["run", "--image", "registry.example/operator:1", "--health-port", "0"]
 
 
@@ -97,15 +99,43 @@ def test_help_loads_no_more_than_it_shows() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_who_reads_no_further_gets_no_complaint() -> None:
+def called(*words: str, stdout: int = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """As a process of its own, whose standard output has a buffer."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "embedding_operator.cli", *words]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, env=inherited | environment)
+
+
+@pytest.mark.parametrize("words", [("explain", "-f", str(EXAMPLE)), ("--help",), ("status", "-h"), ("--version",)])
+def test_who_reads_no_further_gets_no_complaint(words: tuple[str, ...]) -> None:
     """`embedding-operator explain ... | head -1`."""
-    example = Path(__file__).resolve().parents[3] / "examples/minilm-cpu.yaml"
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "embedding_operator.cli", "explain", "-f", str(example)]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    done = called(*words, stdout=writing)
     os.close(writing)
-    assert (done.returncode, done.stderr) == (cli.BROKEN_PIPE, "")
+    assert (done.returncode, done.stderr) == (cli.BROKEN_PIPE, b"")
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "latin-1", "ascii"])
+def test_manifests_are_utf_8_whatever_the_terminal_is(encoding: str) -> None:
+    """As kubectl reads and writes them; GBK is the locale of many in China, and the scripts hold Korean, too."""
+    done = called("render", "-f", str(EXAMPLE), PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == called("render", "-f", str(EXAMPLE), PYTHONIOENCODING="utf-8").stdout
+    assert "안" in done.stdout.decode()
+
+
+class Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_a_terminal_cannot_show_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.TextIOWrapper(Terminal(), encoding="gbk")
+    monkeypatch.setattr("sys.stdout", shown)
+    assert cli.main(["render", "-f", str(EXAMPLE)]) == 0
+    shown.seek(0)
+    assert "name: minilm" in shown.read()
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,22 @@ def test_texts_may_come_line_by_line_and_the_answer_as_json(
     assert attempt(api(embedder), "-")[2] == "embedding-operator try: the standard input has no text\n"
 
 
+def test_what_is_no_text_and_no_key_is_told_in_a_line(
+    embedder: int, attempt: Try, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8"))
+    code, _, err = attempt(api(embedder), "-")
+    assert code == 1
+    assert err.startswith("embedding-operator try: the standard input is no text in utf-8: ")
+    two = tmp_path / "keys"
+    two.write_text("one\ntwo\n")
+    code, _, err = attempt(api(embedder), "--api-key-file", str(two))
+    assert (code, err) == (1, f"embedding-operator try: --api-key-file {two} is no API key: one line of ASCII\n")
+    monkeypatch.setenv("EMBEDDINGS_API_KEY", "schlüssel")
+    code, _, err = attempt(api(embedder))
+    assert (code, err) == (1, "embedding-operator try: $EMBEDDINGS_API_KEY is no API key: one line of ASCII\n")
+
+
 def test_a_reranker_ranks(classifier: int, attempt: Try, tmp_path: Path) -> None:
     model = write_model(tmp_path / "ranker", num_labels=1, **CLASSIFIER)
     with ServerProcess(tmp_path / "state", model, ["ranker"]) as server:
