@@ -152,8 +152,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not arguments.image:
         return _refused("--image (or OPERATOR_IMAGE) is needed: staging Jobs run it")
-    if arguments.kubeconfig and not arguments.kubeconfig.is_file():
-        return _refused(f"there is no kubeconfig {arguments.kubeconfig}")
     gc.freeze()  # modules stay
     gc.set_threshold(20_000, 20, 20)  # of what a start with thousands of objects allocates next to nothing is garbage
     try:

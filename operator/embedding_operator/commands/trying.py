@@ -197,9 +197,8 @@ def api_key(file: str | None) -> str:
         raise CommandError(f"--api-key-file {file}: {error}") from None
     key = text.strip()
     if not (key.isascii() and key.isprintable()):
-        raise CommandError(
-            f"{f'${KEY}' if file is None else f'--api-key-file {file}'} is no API key: one line of ASCII"
-        )
+        where = f"${KEY}" if file is None else f"--api-key-file {file}"
+        raise CommandError(f"{where} is no API key: one line of ASCII")
     return key
 
 

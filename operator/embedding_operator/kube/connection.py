@@ -194,7 +194,10 @@ def _headers(credential: Credential, accept: str = "application/json") -> dict[s
 
 
 def proxy_for(host: str) -> str | None:
-    """The proxy that the environment asks for, honouring NO_PROXY; both may be written as Go programs read them."""
+    """The proxy that the environment asks for, honouring NO_PROXY; both may be written as Go programs read them.
+
+    Raises AccessError.
+    """
     url = urlsplit(host)
     proxies = urllib.request.getproxies()
     proxy = proxies.get(url.scheme)
@@ -202,6 +205,11 @@ def proxy_for(host: str) -> str | None:
         return None
     if _is_in_a_network_of(proxies.get("no", ""), url.hostname):
         return None
+    if "://" in proxy and not proxy.startswith(("http://", "https://")):
+        kind = proxy.partition(":")[0]  # without the password that may be in the rest
+        raise AccessError(
+            f"{url.scheme.upper()}_PROXY is of the kind {kind}, and only proxies that speak HTTP are known"
+        )
     return proxy if "://" in proxy else f"http://{proxy}"
 
 

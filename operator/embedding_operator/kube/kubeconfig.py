@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -90,16 +91,17 @@ class _Config(msgspec.Struct):
 
 
 def files(named: Path | str | None) -> list[Path]:
-    """The one that is named, else those of $KUBECONFIG, else ~/.kube/config."""
-    if named is not None:
-        return [Path(named).expanduser()]
-    several = [Path(part).expanduser() for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
-    return several or [_DEFAULT.expanduser()]
+    """The one that is named, else those of $KUBECONFIG, else ~/.kube/config. Raises AccessError."""
+    several = os.environ.get("KUBECONFIG", "").split(os.pathsep) if named is None else [named]
+    try:
+        return [Path(part).expanduser() for part in several if part] or [_DEFAULT.expanduser()]
+    except RuntimeError:  # of a user without a name
+        raise AccessError("there is no kubeconfig of a user who has no home directory") from None
 
 
 def of_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Access:
     """The way that the context names (the current one without). Raises AccessError."""
-    there = [path for path in paths if path.exists()]  # as kubectl: of several, some may not be there
+    there = [path for path in paths if _is_there(path)]  # as kubectl: of several, some may not be there
     if not there:
         raise AccessError(f"there is no file {paths[0]}")
     clusters: dict[str, Cluster] = {}
@@ -121,6 +123,13 @@ def of_kubeconfig(paths: Sequence[Path], context: str | None = None) -> Access:
     user = _named(users, pair.user, "user") if pair.user else User()
     where = _server(server)
     return Access(where, _credential(user, pair.user, _shown(server, where)), pair.namespace or "default")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # who may not look is told when it is read
+        return True
 
 
 def _read(path: Path) -> _Config:
@@ -172,6 +181,9 @@ def _pem(data: str, file: str, what: str) -> str | None:
 
 
 def _server(cluster: Cluster) -> Server:
+    _check(cluster.server, "server", "https://10.0.0.1:6443")
+    if cluster.proxy_url:
+        _check(cluster.proxy_url, "proxy-url", "http://proxy:3128")
     return Server(
         url=cluster.server.rstrip("/"),
         authority=_pem(cluster.certificate_authority_data, cluster.certificate_authority, "certificate-authority-data"),
@@ -179,6 +191,17 @@ def _server(cluster: Cluster) -> Server:
         name=cluster.tls_server_name or None,
         proxy=cluster.proxy_url or None,
     )
+
+
+def _check(url: str, what: str, example: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        shown = url.rpartition("@")[2]  # without a password
+        raise AccessError(f"the kubeconfig's {what} {shown!r} is not a URL such as {example}")
 
 
 def _credential(user: User, name: str, shown: Shown) -> Callable[[], Awaitable[Credential]]:
@@ -196,7 +219,7 @@ def _credential(user: User, name: str, shown: Shown) -> Callable[[], Awaitable[C
     if user.token_file:
         return token_file(Path(user.token_file), certificate)
     basic = (user.username, user.password) if user.username else None
-    return given(Credential(user.token or None, basic, certificate))
+    return given(Credential(user.token.strip() or None, basic, certificate))
 
 
 def _shown(cluster: Cluster, where: Server) -> Shown:

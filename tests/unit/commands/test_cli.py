@@ -182,7 +182,8 @@ def test_a_name_that_would_lead_elsewhere_in_the_api_is_refused(
 def test_a_kubeconfig_that_is_not_there_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "nowhere"
     assert cli.main([*RUN, "--kubeconfig", str(missing)]) == 2
-    assert capsys.readouterr().err == f"embedding-operator run: there is no kubeconfig {missing}\n"
+    told = f"no way to an API server (there is no file {missing}): name a kubeconfig with --kubeconfig or $KUBECONFIG"
+    assert capsys.readouterr().err == f"embedding-operator run: {told}\n"
 
 
 @pytest.mark.parametrize("content", ["{}", "a: [", "current-context: gone"])

@@ -3,6 +3,7 @@
 import kopf
 import pytest
 
+from embedding_operator.kube.access import AccessError
 from embedding_operator.kube.connection import proxy_for
 from tests.unit.kube.serving import connected
 
@@ -41,6 +42,12 @@ def test_who_is_not_named_in_no_proxy_is_reached_through_the_proxy(monkeypatch, 
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert proxy_for(f"https://{host}:443") == "http://proxy.example:3128"
+
+
+def test_a_proxy_of_another_kind_is_refused(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://me:secret@proxy.example:1080")
+    with pytest.raises(AccessError, match="HTTPS_PROXY is of the kind socks5, and only proxies that speak HTTP"):
+        proxy_for("https://api.example:6443")
 
 
 def test_without_a_proxy_there_is_none():

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -117,6 +118,10 @@ async def test_nobody_may_ask(written):
         (config(user={"client-certificate-data": "YWJj"}), "without its key"),
         (config(user={"exec": {"command": "x"}}), "apiVersion"),
         (config(user={"token": 7}), "is not a kubeconfig"),
+        (config({"server": "10.0.0.1:6443"}), "server '10.0.0.1:6443' is not a URL such as https://10.0.0.1:6443"),
+        (config({"server": "https://[::1"}), "server 'https://[::1' is not a URL"),
+        (config({"server": "https://one.example:644300"}), "is not a URL"),
+        (config({"proxy-url": "socks5://127.0.0.1:1080"}), "proxy-url 'socks5://127.0.0.1:1080' is not a URL such as"),
     ],
 )
 def test_what_cannot_be_used_is_told_in_one_line(written, content, words):
@@ -125,3 +130,29 @@ def test_what_cannot_be_used_is_told_in_one_line(written, content, words):
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+async def test_a_token_with_a_line_break_at_its_end_is_the_token(written):
+    assert await header_of(of_kubeconfig([written(config(user={"token": "secret\n"}))])) == "Bearer secret"
+
+
+def test_a_file_that_may_not_be_read_is_told_in_one_line(monkeypatch, tmp_path):
+    """As is $KUBECONFIG of somebody who was root before."""
+
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for looking in ("exists", "stat", "read_text"):
+        monkeypatch.setattr(Path, looking, refuse)
+    with pytest.raises(AccessError, match=r"kubeconfig cannot be read: .*Permission denied"):
+        of_kubeconfig([tmp_path / "kubeconfig"])
+
+
+def test_a_user_without_a_home_has_no_kubeconfig(monkeypatch):
+    def nobody(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    with pytest.raises(AccessError, match="there is no kubeconfig of a user who has no home directory"):
+        files(None)
