@@ -120,6 +120,15 @@ def test_a_new_service_is_all_new_and_a_refused_one_an_error(namespace: Namespac
     assert "would be refused: ProfileNotFound: " in by_plan.stderr
 
 
+def test_a_service_that_is_refused_is_what_it_is(namespace: Namespace, command: Command) -> None:
+    namespace.apply(manifest(runtime={"profile": "nobodys"}))
+    same = command("diff", input=manifest(runtime={"profile": "nobodys"}))
+    assert (same.returncode, same.stderr) == (0, "")
+    assert same.stdout.endswith("# nothing would change\n")
+    other = command("diff", input=manifest(runtime={"profile": "nobodys"}, replicas=3))
+    assert (other.returncode, other.stdout) == (2, "")
+
+
 def test_what_is_rendered_for_a_service_that_runs_is_what_runs(namespace: Namespace, command: Command) -> None:
     serving(namespace)
     rendered = command("render", "--from-cluster", input=manifest())

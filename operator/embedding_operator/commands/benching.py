@@ -57,7 +57,7 @@ def manifest(service: Object, arguments: argparse.Namespace) -> JsonObject:
 
 async def stored(session: Session, name: str) -> Object:
     """The EmbeddingBenchmark of that name. Raises CommandError where there is none."""
-    found = await session.client.get(session.key(names.EMBEDDING_BENCHMARK, name))
+    found = await session.find(names.EMBEDDING_BENCHMARK, name)
     if found is None:
         raise CommandError(
             f"embbench/{name}: there is no such EmbeddingBenchmark in namespace {session.namespace} (-n names another)"

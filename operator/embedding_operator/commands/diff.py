@@ -15,7 +15,7 @@ from embedding_operator.commands.difference import painted, unified
 from embedding_operator.commands.foresight import Foreseen, foresee
 from embedding_operator.commands.live import known_in, observed
 from embedding_operator.commands.manifests import services, with_services
-from embedding_operator.commands.session import Session, with_cluster
+from embedding_operator.commands.session import Session, in_words, with_cluster
 from embedding_operator.commands.terminal import BOLD, GREEN, YELLOW, Screen
 from embedding_operator.commands.threeway import applied
 from embedding_operator.kube.errors import ApiError
@@ -93,7 +93,7 @@ class Change:
     def objects(self) -> list[tuple[str, JsonObject | None, JsonObject | None]]:
         """Kind and name of each child that would be another one, before and after."""
         old, new = _children(self.before), _children(self.foreseen)
-        if not self.has_weights:
+        if not self.has_weights and self.foreseen.refused is None:
             own = [one for one in self.foreseen.objects() if one["kind"] == names.MODEL_CACHE]
             new = {**_by_name(own), **new}
         every = [*new, *(name for name in old if name not in new)]
@@ -113,7 +113,7 @@ async def change_of(session: Session, manifest: JsonObject, manifests: list[Json
     try:
         after = await applied(client, manifest, live)
     except ApiError as error:
-        raise CommandError(f"{key}: {error.message}") from None
+        raise CommandError(f"{key}: {in_words(error)}") from None
     now = await known_in(client, [manifest])
     then = await known_in(client, manifests)
     seen = await observed(client, manifest, now)

@@ -136,7 +136,7 @@ class Logs:
     async def _subject(self) -> tuple[Object, str]:
         """Whose logs are wanted, and the label of its pods. Raises CommandError where nothing has that name."""
         session, name = self._session, self._arguments.name
-        service = await session.client.get(session.key(names.EMBEDDING_SERVICE, name))
+        service = await session.find(names.EMBEDDING_SERVICE, name)
         if service is not None:
             return service, names.SERVICE_LABEL
         try:

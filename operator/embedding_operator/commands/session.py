@@ -13,7 +13,7 @@ from embedding_operator.kube.access import AccessError
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import Connection, connect
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import Object, ObjectKey
+from embedding_operator.kube.resources import Object, ObjectKey, by_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,21 @@ class Session:
         """Of an object in the namespace."""
         return ObjectKey(kind, self.namespace, name)
 
+    async def find(self, kind: str, name: str) -> Object | None:
+        """The object of that name, if there is one. Raises ApiError where the cluster does not even have its kind."""
+        found = await self.client.get(self.key(kind, name))
+        if found is None:
+            try:
+                async for _ in self.client.pages(by_kind(kind), self.namespace, chunk=1):
+                    break
+            except ApiError as error:
+                if error.is_kind_missing:
+                    raise
+        return found
+
     async def service(self, name: str) -> Object:
         """The EmbeddingService of that name. Raises CommandError where there is none."""
-        service = await self.client.get(self.key(names.EMBEDDING_SERVICE, name))
+        service = await self.find(names.EMBEDDING_SERVICE, name)
         if service is None:
             raise CommandError(
                 f"emb/{name}: there is no such EmbeddingService in namespace {self.namespace} (-n names another)"
@@ -63,6 +75,6 @@ def in_words(error: ApiError) -> str:
     """What the API server says, and what that means where its words do not tell."""
     if error.is_conflict:
         return "it was changed meanwhile, look again"
-    if error.is_not_found and "requested resource" in error.message:
+    if error.is_kind_missing:
         return f"{error.message}: is embedding-operator installed there?"
     return error.message

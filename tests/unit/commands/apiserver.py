@@ -33,10 +33,13 @@ class ApiServer:
     logs: dict[str, list[str]] = field(default_factory=dict)  # what each container said; of "pod/previous" before
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)  # by the end of a path
     first: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # answers before those, by the end of a path
+    is_bare: bool = False  # it has none of our kinds
     asked: list[dict[str, str]] = field(default_factory=list)  # queries of logs
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        if self.is_bare:
+            return web.Response(text="404 page not found\n", status=404)
         for end, (status, message) in self.refusals.items():
             if path.endswith(end):
                 return web.json_response({"kind": "Status", "message": message, "reason": "No"}, status=status)

@@ -36,6 +36,17 @@ def logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Logs:
     return run
 
 
+@pytest.mark.parametrize("words", [("logs", "qwen"), ("history", "qwen"), ("bench", "show", "load")])
+def test_where_the_kind_is_not_there_a_name_is_not_what_is_missing(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the wrong cluster, mostly."""
+    with running(ApiServer(is_bare=True), tmp_path) as kubeconfig:
+        assert cli.main([*words, "--kubeconfig", kubeconfig]) == 1
+    told = f"embedding-operator {words[0]}: 404 page not found: is embedding-operator installed there?\n"
+    assert capsys.readouterr().err == told
+
+
 def two_pods(**more: Any) -> ApiServer:
     return ApiServer(
         services=[service()],

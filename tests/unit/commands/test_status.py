@@ -270,8 +270,8 @@ async def test_a_name_may_be_that_of_a_job_and_a_cluster_may_have_none() -> None
 
 
 def test_a_cluster_without_our_kinds_is_asked_about_in_our_words() -> None:
-    error = ApiError(404, "NotFound", "the server could not find the requested resource")
-    assert in_words(error).endswith("is embedding-operator installed there?")
+    for words in ("the server could not find the requested resource", "404 page not found"):
+        assert in_words(ApiError(404, "NotFound", words)) == f"{words}: is embedding-operator installed there?"
     assert in_words(ApiError(403, "Forbidden", "you may not")) == "you may not"
 
 
