@@ -127,7 +127,7 @@ class Logs:
             pods += await self._pods(f"{names.CACHE_LABEL}={cache}")
         if self._arguments.origin != "stager":
             pods += await self._pods(f"{label}={self._arguments.name}")
-        if label == names.JOB_LABEL and (wanted := self._arguments.container):  # not all of them have a server
+        if wanted := self._arguments.container:  # a stager has no server, nor have all pods of a job
             pods = [pod for pod in pods if wanted in _containers(pod)] or pods
         sources = [self._source(pod) for pod in pods]
         self._width = max((len(source.label) for source in sources), default=0)

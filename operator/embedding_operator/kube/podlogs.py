@@ -51,6 +51,8 @@ async def log_lines(
     try:
         response = await connection.request("GET", path, query=wanted.query(container), timeout=timeout)
         async with response:
+            if response.status == 204:
+                raise ApiError(204, "NotScheduled", "it is on no node yet")
             if response.status != 200:
                 raise ApiError.from_response(response.status, response.headers, await response.read())
             rest = b""

@@ -33,6 +33,7 @@ class ApiServer:
     logs: dict[str, list[str]] = field(default_factory=dict)  # what each container said; of "pod/previous" before
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)  # by the end of a path
     first: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # answers before those, by the end of a path
+    unscheduled: list[str] = field(default_factory=list)  # pods that no node has
     is_bare: bool = False  # it has none of our kinds
     asked: list[dict[str, str]] = field(default_factory=list)  # queries of logs
 
@@ -100,6 +101,8 @@ class ApiServer:
         query = dict(request.query)
         self.asked.append(query | {"pod": request.path.split("/")[-2]})
         name = self.asked[-1]["pod"] + ("/previous" if "previous" in query else "")
+        if name in self.unscheduled:
+            return web.Response(status=204)
         if name not in self.logs:
             message = 'previous terminated container "vllm" not found' if "previous" in query else "ContainerCreating"
             return web.json_response({"kind": "Status", "message": message, "reason": "BadRequest"}, status=400)

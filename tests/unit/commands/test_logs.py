@@ -129,6 +129,8 @@ def test_how_much_is_asked_for(arguments: tuple[str, ...], asked: dict[str, str]
 def test_who_is_asked_can_be_chosen_and_times_be_shown(logs: Logs) -> None:
     assert logs(two_pods(), "--from", "stager")[1] == ["stager/xyz12 | staged"]
     assert logs(two_pods(), "--from", "pods", "--timestamps")[1][0] == f"qwen-a | {T.format(1, 'one')}"
+    code, out, err = logs(two_pods(), "-c", "vllm")
+    assert (code, len(out), err) == (0, 4, [])  # of the server, which a stager has not
     code, _, err = logs(two_pods(), "-c", "sidecar")
     assert (code, err) == (
         1,
@@ -147,6 +149,15 @@ def test_what_one_pod_cannot_tell_is_said_and_the_others_go_on(logs: Logs) -> No
     assert logs(two_pods(), "-p", "-f")[2] == [
         "embedding-operator logs: what ended says nothing more: leave out --follow or --previous"
     ]
+
+
+def test_of_a_pod_that_no_node_has_it_is_said(logs: Logs) -> None:
+    """An API server answers without a content, and without a word."""
+    server = two_pods()
+    server.unscheduled.append("qwen-a")
+    code, out, err = logs(server, "--from", "pods")
+    assert (code, out) == (0, ["qwen-b | two", "qwen-b | three \x1b[2J"])
+    assert [line.partition(" ")[2] for line in err] == ["qwen-a: it is on no node yet"]
 
 
 def test_a_right_that_is_missing_ends_it(logs: Logs) -> None:
