@@ -145,8 +145,12 @@ def test_a_benchmark_beside_a_service_is_passed_over(explain: Any) -> None:
 
 
 def test_the_standard_input_is_a_file_too(monkeypatch: pytest.MonkeyPatch, explain: Any) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(given.service())))
-    assert explain("-f", "-")[0] == 0
+    """In UTF-8, whatever the terminal is."""
+    manifest = given.service(model={"source": {"path": {"path": "模型-grün"}}})
+    text = yaml.safe_dump(manifest, allow_unicode=True).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text), encoding="gbk"))
+    code, out = explain("-f", "-")[:2]
+    assert (code, "模型-grün" in out) == (0, True)
 
 
 BROKEN = given.service(serving={"maxModelLength": 8192})
