@@ -26,7 +26,7 @@ from embedding_operator.commands.foresight import (
 from embedding_operator.planning.choosing import choose_profile
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.jobbasis import Basis, basis_of
-from embedding_operator.planning.jobdoc import key_of
+from embedding_operator.planning.jobdoc import key_of, shard_bytes
 from embedding_operator.planning.jobphases import finish_job, index_count, split_job, work_job
 from embedding_operator.planning.jobservice import as_service
 from embedding_operator.planning.jobstate import ObservedJob
@@ -90,6 +90,7 @@ def foresee_job(obj: JsonObject, known: Known, services: Services) -> ForeseenJo
         seen = replace(seen, cache=there if is_staged else as_if_staged(service, there, title(job)))
     try:
         basis = basis_of(job, seen, StagingSite(IMAGE))
+        shard_bytes(job)
     except PlanError as error:
         return ForeseenJob(job, seen, None, Condition(Type.STALLED, "True", error.reason, error.message))
     if not isinstance(basis, Basis):  # what is assumed leaves nothing to wait for

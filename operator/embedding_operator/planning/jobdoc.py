@@ -6,9 +6,12 @@ The document is read by batch/jobspec.py, strictly; a test holds the two togethe
 from dataclasses import dataclass
 
 from embedding_operator.api import names
+from embedding_operator.api.codec import ApiValueError
+from embedding_operator.api.conditions import Reason
 from embedding_operator.api.job import EmbeddingJob, JobInput, JobOutput
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.quantity import parse_quantity
+from embedding_operator.planning.errors import PlanError
 
 DEFAULT_SHARD_BYTES = 256 * 1024 * 1024
 PROGRESS_PORT = 8081
@@ -67,9 +70,12 @@ def key_of(job: EmbeddingJob, served: Served) -> str:
 
 
 def shard_bytes(job: EmbeddingJob) -> int:
-    """In bytes."""
+    """In bytes. Raises PlanError where it is no quantity, which an API server would have refused."""
     written = job.spec.shard_bytes
-    return DEFAULT_SHARD_BYTES if written is None else max(1, int(parse_quantity(written)))
+    try:
+        return DEFAULT_SHARD_BYTES if written is None else max(1, int(parse_quantity(written)))
+    except ApiValueError as error:
+        raise PlanError(Reason.INVALID_SPEC, f"spec.shardBytes {error}") from None
 
 
 def document(job: EmbeddingJob, served: Served, key: str) -> JsonObject:

@@ -57,6 +57,16 @@ def test_a_job_that_is_refused_is_named_with_the_reason(told: Any, tmp_path: Pat
         assert "ProfileNotFound: spec.runtime.profile names 'nope'" in out + err
 
 
+@pytest.mark.parametrize("command", ["render", "explain"])
+def test_a_job_whose_shards_are_of_no_size_is_refused(command: str, told: Any, tmp_path: Path) -> None:
+    job = yaml.safe_load(JOBS[0].read_text())
+    job["spec"]["shardBytes"] = "75%"
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    code, out, err = told(command, "-f", str(tmp_path / "job.yaml"))
+    assert code == 1
+    assert 'InvalidSpec: spec.shardBytes must be a quantity such as "4", 500m or 16Gi, not "75%"' in out + err
+
+
 def test_a_job_is_explained_with_its_workers_server(told: Any) -> None:
     code, out, _ = told("explain", "-f", str(EXAMPLES / "embeddingjob-rerank.yaml"))
     assert code == 0
