@@ -99,6 +99,7 @@ BAD: dict[str, tuple[Manifest, str]] = {
     "an endpoint with a password": (hub(endpoint="https://u:p@hub.example.com"), "write a http or https URL without"),
     "a secret without key": (hub(secretRef={"name": "s"}), "secretRef.key: Required value"),
     "a secret's key with a slash": (hub(secretRef={"name": "s", "key": "a/b"}), "write a key of the Secret"),
+    "a secret's key that is a way": (hub(secretRef={"name": "s", "key": ".."}), "write a key of the Secret"),
     "a secret in capitals": (hub(secretRef={"name": "S", "key": "k"}), "write the name of a Secret in lower case"),
     "too many globs": (hub(include=[f"{n}.bin" for n in range(65)]), "must have at most 64 items"),
     "an empty glob": (hub(exclude=[""]), "should be at least 1 chars long"),
