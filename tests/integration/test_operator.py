@@ -143,12 +143,11 @@ def test_an_unknown_profile_stalls_until_it_is_there(control_plane: ControlPlane
 
 def test_what_the_api_server_refuses_stalls_in_its_words(namespace: Namespace) -> None:
     namespace.claim()
-    namespace.service(
-        runtime={"profile": "cpu", "resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}
-    )
+    both = {"name": "extra", "emptyDir": {}, "configMap": {"name": "extra"}}
+    namespace.service(runtime={"profile": "cpu", "podTemplate": {"spec": {"volumes": [both]}}})
     namespace.stage()
     until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "ApplyRefused")
-    assert "must be less than or equal to memory limit" in namespace.condition("emb", "qwen")["message"]
+    assert "may not specify more than 1 volume type" in namespace.condition("emb", "qwen")["message"]
 
 
 def test_deleting_a_service_takes_its_children_and_leaves_the_weights(namespace: Namespace) -> None:
