@@ -37,7 +37,7 @@ def names(answer: Answer, place: tuple[str | int, ...]) -> bool:
     over two fields is told of one of them and names the other in its words."""
     wrong = [str(step) for step in place if isinstance(step, str)]
     for field, message in _causes(answer):
-        if wrong[-1:] and re.search(rf"\b{re.escape(wrong[-1])}\b", message):
+        if wrong and all(re.search(rf"\b{re.escape(step)}\b", message) for step in wrong):
             return True
         named = re.sub(r"\[[^]]*\]", "", field).split(".")[1:]
         shorter = min(len(named), len(wrong))
