@@ -29,6 +29,10 @@ def hub(**fields: Any) -> Manifest:
     return service(**{f"model__source__modelScope__{name}": value for name, value in fields.items()})
 
 
+def resources(**written: Any) -> Manifest:
+    return service(runtime__resources=written)
+
+
 def toleration(**fields: Any) -> Manifest:
     return service(scheduling__tolerations=[fields])
 
@@ -148,8 +152,8 @@ BAD: dict[str, tuple[Manifest, str]] = {
         service(runtime__env=[{"name": "A", "valueFrom": {}}]),
         'unknown field "spec.runtime.env[0].valueFrom"',
     ),
-    "a request that is no quantity": (service(runtime__resources={"requests": {"cpu": "two"}}), QUANTITY),
-    "a limit that is no quantity": (service(runtime__resources={"limits": {"memory": "8 GB"}}), QUANTITY),
+    "a request that is no quantity": (resources(requests={"cpu": "two"}), QUANTITY),
+    "a limit that is no quantity": (resources(limits={"memory": "8 GB"}), QUANTITY),
     # prompts
     "a prompt format of scores": (
         service(task="Rerank", serving__promptFormat="Model"),
@@ -256,8 +260,8 @@ BAD: dict[str, tuple[Manifest, str]] = {
         service(exposure__gateway={"parentRefs": [{"name": "public", "sectionName": "HTTPS"}]}),
         "write the name of a listener in lower case, such as https",
     ),
-    "a resource without a domain": (service(runtime__resources={"requests": {"disk": "1"}}), RESOURCE),
-    "a limit without a domain": (service(runtime__resources={"limits": {"disk": "1"}}), RESOURCE),
+    "a resource without a domain": (resources(requests={"disk": "1"}), RESOURCE),
+    "a limit without a domain": (resources(limits={"disk": "1"}), RESOURCE),
     # tolerations
     "a taint that no node has": (toleration(key="a b"), "write the taint's key as nodes have it"),
     "a taint's value that no node has": (toleration(key="a", value="é"), "write the taint's value as nodes have it"),
@@ -268,26 +272,15 @@ BAD: dict[str, tuple[Manifest, str]] = {
         "tolerationSeconds needs effect: NoExecute",
     ),
     # devices
-    "devices as a limit": (service(runtime__resources={"limits": {"huawei.com/Ascend910": 2}}), DEVICES),
-    "devices as a request": (service(runtime__resources={"requests": {"huawei.com/Ascend310P": "1"}}), DEVICES),
-    "more of a device than its limit": (
-        service(runtime__resources={"requests": {"rdma/hca": "2"}, "limits": {"rdma/hca": "1"}}),
-        AMOUNT,
-    ),
-    "a device without a limit": (
-        service(runtime__resources={"requests": {"rdma/hca": 1}, "limits": {"memory": "8Gi"}}),
-        AMOUNT,
-    ),
+    "devices as a limit": (resources(limits={"huawei.com/Ascend910": 2}), DEVICES),
+    "devices as a request": (resources(requests={"huawei.com/Ascend310P": "1"}), DEVICES),
+    "more of a device than its limit": (resources(requests={"rdma/hca": "2"}, limits={"rdma/hca": "1"}), AMOUNT),
+    "a device without a limit": (resources(requests={"rdma/hca": 1}, limits={"memory": "8Gi"}), AMOUNT),
     "more memory than its limit": (
-        service(
-            runtime__resources={"requests": {"memory": "9Gi", "cpu": 2}, "limits": {"memory": "8Gi", "cpu": "2500m"}}
-        ),
+        resources(requests={"memory": "9Gi", "cpu": 2}, limits={"memory": "8Gi", "cpu": "2500m"}),
         "write at most the amount in limits",
     ),
-    "huge pages without a limit": (
-        service(runtime__resources={"requests": {"hugepages-2Mi": "1Gi", "memory": "8Gi"}}),
-        AMOUNT,
-    ),
+    "huge pages without a limit": (resources(requests={"hugepages-2Mi": "1Gi", "memory": "8Gi"}), AMOUNT),
     # pod templates
     "the operator's own label in a podTemplate": (
         service(runtime__podTemplate={"metadata": {"labels": {"app.kubernetes.io/name": "x"}}}),
