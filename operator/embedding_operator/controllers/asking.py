@@ -7,7 +7,7 @@ import logging
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Reason
 from embedding_operator.controllers.context import Context
-from embedding_operator.kube.resources import Object, ObjectKey
+from embedding_operator.kube.resources import Object, ObjectKey, belongs_to
 from embedding_operator.kube.workqueue import QueueShutDown
 from embedding_operator.planning.observed import Observed
 from embedding_operator.planning.vectors import Record
@@ -64,7 +64,10 @@ async def _ask(context: Context, service: ObjectKey) -> float | None:
         context.spaces.forget(service)
         return None
     labels = {names.SERVICE_LABEL: service.name}
-    pods, records = context.cache.list("Pod", service.namespace, labels), recorded(context, service)
+    pods, records = (
+        context.cache.list("Pod", service.namespace, labels),
+        recorded(context, service, obj["metadata"]["uid"]),
+    )
     before = context.spaces.of(service, pods, records)
     again = await context.spaces.look(context.http, service, pods, records)
     if context.spaces.of(service, pods, records) != before:
@@ -72,10 +75,11 @@ async def _ask(context: Context, service: ObjectKey) -> float | None:
     return again
 
 
-def recorded(context: Context, service: ObjectKey) -> dict[str, Record | None]:
+def recorded(context: Context, service: ObjectKey, uid: str | None) -> dict[str, Record | None]:
     """The recorded vectors of a service, by the ConfigMap that holds them."""
     labels = {names.SERVICE_LABEL: service.name, names.SPACE_LABEL: "true"}
-    return context.spaces.recorded(context.cache.list("ConfigMap", service.namespace, labels))
+    stored = context.cache.list("ConfigMap", service.namespace, labels)
+    return context.spaces.recorded(one for one in stored if belongs_to(one, uid))
 
 
 def _wants_vectors(obj: Object) -> bool:

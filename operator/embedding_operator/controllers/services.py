@@ -16,7 +16,15 @@ from embedding_operator.controllers.status import write_status
 from embedding_operator.controllers.stuck import stuck, until_stuck
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import OPTIONAL_KINDS, REVISIONS, Object, ObjectKey, by_kind, key_of
+from embedding_operator.kube.resources import (
+    OPTIONAL_KINDS,
+    REVISIONS,
+    Object,
+    ObjectKey,
+    belongs_to,
+    by_kind,
+    key_of,
+)
 from embedding_operator.planning import revision
 from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.devicehealth import Ill
@@ -114,18 +122,21 @@ async def _say(context: Context, obj: Object, service: EmbeddingService, plan: P
 
 def observe(context: Context, service: EmbeddingService) -> Observed:
     """Everything that the cache knows about one service."""
-    namespace, name = service.metadata.namespace or "", service.metadata.name
+    namespace, name, uid = service.metadata.namespace or "", service.metadata.name, service.metadata.uid
     labels = {names.SERVICE_LABEL: name}
-    stored = context.cache.list("ControllerRevision", namespace, labels)
-    key = ObjectKey(names.EMBEDDING_SERVICE, namespace, name)
+    stored = context.cache.list(REVISIONS.kind, namespace, labels)
+    revisions = map(revision.parse, (unpacked(one) for one in stored if belongs_to(one, uid)))
     pods = context.cache.list("Pod", namespace, labels)
     deployment = context.cache.get(ObjectKey("Deployment", namespace, name))
-    spaces = recorded(context, key)
+    if deployment is not None and not belongs_to(deployment, uid):
+        deployment = None
+    key = ObjectKey(names.EMBEDDING_SERVICE, namespace, name)
+    spaces = recorded(context, key, uid)
     cache, unusable = cache_of(context, service)
     return Observed(
         profiles=profiles_known(context),
         cache=cache,
-        revisions=[parsed for parsed in map(revision.parse, map(unpacked, stored)) if parsed],
+        revisions=[parsed for parsed in revisions if parsed],
         deployment=deployment,
         is_replacing=deployment is not None
         and is_under_way(deployment, replicas_of(service))
@@ -196,7 +207,7 @@ async def _execute(context: Context, key: ObjectKey, plan: Plan) -> None:
         for cache in context.users.caches_of(key):  # it may wait for this very claim
             context.queue.add(cache)
     for child in plan.apply:
-        is_new = child["kind"] == REVISIONS.kind and key_of(child) not in context.cache
+        is_new = child["kind"] == REVISIONS.kind and await _is_new(context, child)
         await _apply(context, child)
         context.meters.revisions += is_new
     for kind, name in plan.delete:
@@ -205,6 +216,16 @@ async def _execute(context: Context, key: ObjectKey, plan: Plan) -> None:
             await context.applier.delete(leftover)
     if plan.evict is not None:
         await _evict(context, key, plan.evict)
+
+
+async def _is_new(context: Context, child: Object) -> bool:
+    """Whether a revision is not there yet. One of that name that a former service left makes room for it: it is to be
+    collected with its owner, and its data cannot be changed into those of this one."""
+    known, (owner,) = context.cache.get(key_of(child)), child["metadata"]["ownerReferences"]
+    if known is None or belongs_to(known, owner["uid"]):
+        return known is None
+    await context.applier.delete(known)
+    return True
 
 
 async def _evict(context: Context, key: ObjectKey, ill: Ill) -> None:

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import pytest
 
+from embedding_operator.api import names
+from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import services, turns
 from embedding_operator.controllers.services import reconcile_service
 from embedding_operator.kube.apply import Applier
@@ -15,7 +17,7 @@ from embedding_operator.kube.resources import Object, ObjectKey, key_of
 from embedding_operator.planning.follow import Phase, Standing
 from tests.unit.controllers import given
 from tests.unit.planning import jobs
-from tests.unit.planning.given import service
+from tests.unit.planning.given import cache, child, deployment, plan, seen, service
 
 BEHIND = Standing(Phase.BEHIND, "npu")
 ENDING, OTHER = (ObjectKey("EmbeddingService", "search", name) for name in ("ending", "other"))
@@ -85,3 +87,65 @@ async def test_a_namespace_that_is_gone_does_not_say_of_a_kind_that_no_cluster_h
     with nullcontext() if is_kind_missing else pytest.raises(ApiError):
         await services._apply(context, {"kind": "HTTPRoute", "metadata": {"namespace": "search", "name": "qwen"}})
     assert context.absent == ({"HTTPRoute"} if is_kind_missing else set())
+
+
+class Taking:
+    """An API server that takes what is applied, and what is deleted away."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+        self.applied: list[str] = []
+
+    async def delete(self, obj: Object) -> None:
+        self.deleted.append(obj["metadata"]["uid"])
+
+    async def apply(self, child: Object) -> None:
+        self.applied.append(child["metadata"]["name"])
+
+
+def left_by(uid: str | None, kind: str, body: Mapping[str, Any]) -> Object:
+    """A child of the service `qwen`, which has the uid u-1, or of another of its name, or of nobody."""
+    owners = [{"apiVersion": names.API_VERSION, "kind": names.EMBEDDING_SERVICE, "name": "qwen", "uid": uid}]
+    metadata = {"uid": f"{kind} of {uid}", "resourceVersion": "5", "ownerReferences": owners if uid else None}
+    return {**body, "kind": kind, "metadata": {**body["metadata"], **metadata}}
+
+
+@pytest.mark.parametrize(("uid", "is_its_own"), [("u-1", True), ("former", False), (None, True)])
+async def test_what_a_former_service_of_its_name_left_is_not_taken_for_its_own(
+    uid: str | None, is_its_own: bool
+) -> None:
+    """Until it is collected. It would have numbered the revisions, and served a template of other weights."""
+    context = given.context()
+    planned = plan(service(), seen(cache=cache()))
+    stored = child(planned, "ControllerRevision")
+    labels = {names.SERVICE_LABEL: "qwen", names.SPACE_LABEL: "true"}
+    space: Object = {"metadata": {"name": "qwen-space", "namespace": "search", "labels": labels}, "data": {}}
+    for kind, one in (
+        ("ControllerRevision", stored),
+        ("Deployment", deployment(replicas=4, ready=4)),
+        ("ConfigMap", space),
+    ):
+        context.cache.upsert(left_by(uid, kind, one))
+    found = services.observe(context, EmbeddingService.from_dict(service()))
+    assert [one.name for one in found.revisions] == ([stored["metadata"]["name"]] if is_its_own else [])
+    assert (found.deployment is not None) == is_its_own
+    assert list(found.spaces) == ([space["metadata"]["name"]] if is_its_own else [])
+
+
+@pytest.mark.parametrize(("uid", "is_in_the_way"), [("u-1", False), ("former", True), (None, False)])
+async def test_a_revision_that_a_former_service_left_makes_room_for_one_of_its_name(
+    uid: str | None, is_in_the_way: bool
+) -> None:
+    """Its data could not be changed, if an operator of another version had rendered them."""
+    api = Taking()
+    context = replace(given.context(), applier=cast(Any, api))
+    planned = plan(service(), seen(cache=cache()))
+    stored = child(planned, "ControllerRevision")
+    obj = service()
+    obj["metadata"]["resourceVersion"] = "1"
+    context.cache.upsert(obj)
+    context.cache.upsert(left_by(uid, "ControllerRevision", stored))
+    await services._execute(context, key_of(obj), replace(planned, apply=(stored,)))
+    assert api.deleted == (["ControllerRevision of former"] if is_in_the_way else [])
+    assert api.applied == [stored["metadata"]["name"]]
+    assert context.meters.revisions == is_in_the_way
