@@ -6,11 +6,13 @@ not in this one, a server-side apply what its manager owned. So what an autoscal
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from embedding_operator.api.json import JsonObject
+from embedding_operator.commands import CommandError
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.resources import Object, key_of
 
@@ -20,7 +22,8 @@ _OURS: Final = ("apiVersion", "kind", "metadata", "spec")
 
 
 async def applied(client: KubeClient, manifest: JsonObject, live: Object | None) -> Object:
-    """The object as it would be. Raises ApiError with the API server's words where it would be refused."""
+    """The object as it would be. Raises ApiError with the API server's words where it would be refused, CommandError
+    where nobody can tell what `kubectl apply` would send."""
     wanted: JsonObject = {field: manifest[field] for field in _OURS if field in manifest}
     if live is None:
         return await client.create(wanted, manager=_MANAGER, dry_run=True)
@@ -28,10 +31,21 @@ async def applied(client: KubeClient, manifest: JsonObject, live: Object | None)
     manager = applier(live) if last is None else None
     if manager is not None:
         return await client.apply(wanted, manager=manager, dry_run=True)
-    before: JsonObject = json.loads(last) if last else {}
+    before = last_manifest(live, last) if last else {}
     change = {part: three_way(_part(before, part), _part(wanted, part), live.get(part) or {}) for part in _PARTS}
     change = {part: value for part, value in change.items() if value}
     return await client.merge_patch(key_of(live), change, manager=_MANAGER, dry_run=True) if change else live
+
+
+def last_manifest(live: Object, text: str) -> JsonObject:
+    """What the annotation of `kubectl apply` has; kubectl ends at one that it cannot read, too."""
+    with contextlib.suppress(ValueError, RecursionError):
+        before = json.loads(text)
+        if isinstance(before, dict) and all(isinstance(before.get(part) or {}, dict) for part in _PARTS):
+            return before
+    raise CommandError(
+        f"{key_of(live)}: its annotation {LAST_APPLIED} is no manifest: take it off, and apply once more"
+    )
 
 
 def three_way(last: Mapping[str, Any], wanted: Mapping[str, Any], live: Mapping[str, Any]) -> JsonObject:

@@ -109,7 +109,7 @@ async def _run(
 async def _kopf(context: Context, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, stop: Stop) -> None:
     # of a task that nobody asked for its result: Kopf has told before why it failed
     asyncio.get_running_loop().set_exception_handler(lambda _, said: logger.debug("%s", said.get("message")))
-    namespaces = context.settings.namespaces
+    namespaces = context.namespaces
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=settings,

@@ -24,6 +24,7 @@ from embedding_operator.controllers.follow import follow
 from embedding_operator.controllers.health import serve_health
 from embedding_operator.controllers.heartbeat import Heartbeat
 from embedding_operator.controllers.liveness import complaints
+from embedding_operator.controllers.namespaces import until_given
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.shared import make_profiles
 from embedding_operator.controllers.siteprofiles import follow_files
@@ -55,6 +56,13 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
     sys.setrecursionlimit(_DEEPEST)
     stop = asyncio.Event()
     _stop_on_signals(stop)
+    while (code := await _run(settings, kubeconfig, stop)) is None:
+        logger.info("there are rights in a namespace that was left out: beginning anew")
+    return code
+
+
+async def _run(settings: Settings, kubeconfig: Path | None, stop: asyncio.Event) -> int | None:
+    """One operator, from its first list to its end. Returns the exit code, or None if another is to begin."""
     async with AsyncExitStack() as stack:
         connection = await connect(kubeconfig, unacknowledged=settings.lease.margin)
         stack.push_async_callback(connection.close)
@@ -81,7 +89,9 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
             )
             stack.push_async_callback(runner.cleanup)
         await _operate(context, resync, elector, connection, stop)
-        return LEASE_LOST if elector.lost.is_set() and not stop.is_set() else 0
+        if stop.is_set():
+            return 0
+        return LEASE_LOST if elector.lost.is_set() else None
 
 
 def _standing(elector: Elector, resync: Resync) -> Standing:
@@ -110,6 +120,7 @@ async def _operate(
     tasks.append(asyncio.create_task(resync.run(), name="resync"))
     tasks.append(asyncio.create_task(context.recorder.run(), name="events"))
     tasks.append(asyncio.create_task(Heartbeat().run(context.meters.lag), name="heartbeat"))
+    tasks.append(asyncio.create_task(_until_there_is_more(context, resync), name="namespaces"))
     ends = [asyncio.create_task(stop.wait()), asyncio.create_task(elector.lost.wait())]
     try:
         done, _ = await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)
@@ -145,6 +156,14 @@ async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
         for _ in range(_ASKING):
             group.create_task(ask_pods(context))
     await asyncio.Event().wait()  # workers end only with the queue
+
+
+async def _until_there_is_more(context: Context, resync: Resync) -> None:
+    """Until there are rights in a namespace without which it began: with it all is listed once more."""
+    await resync.synced.wait()
+    if not context.left_out:
+        await asyncio.Event().wait()
+    await until_given(context)
 
 
 async def _follow(context: Context, resync: Resync) -> None:

@@ -83,9 +83,15 @@ class Context:
     missing: Patience = field(default_factory=lambda: Patience(COMPANY))  # services that refer to what is not there
     spaces: Spaces = field(default_factory=Spaces)
     untold: Untold = field(default_factory=Untold)  # Events about services
+    left_out: set[str] = field(default_factory=set)  # named namespaces in which there are no rights
     absent: set[str] = field(default_factory=set)  # optional kinds that the cluster does not serve, or not to us
     measuring: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while it is decided whose turn it is
     bereft: set[ObjectKey] = field(default_factory=set)  # services that lost a child, and may be gone themselves
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Those in which this operator works; empty: all."""
+        return tuple(one for one in self.settings.namespaces if one not in self.left_out)
 
 
 @cache

@@ -11,6 +11,7 @@ import random
 
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import SCRIPTS, Context
+from embedding_operator.controllers.namespaces import leave_out
 from embedding_operator.controllers.served import appeared, vanished
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import OPTIONAL_KINDS, OWN_KINDS, ObjectKey, Resource, by_kind, key_of
@@ -40,6 +41,7 @@ class Resync:
 
     async def first(self) -> None:
         """Fill the cache, however long the API server lets us wait; some kinds together, since it takes its time."""
+        await leave_out(self._context)
         slots = asyncio.Semaphore(_TOGETHER)
         async with asyncio.TaskGroup() as group:
             for resource in self._selectors:
@@ -61,7 +63,7 @@ class Resync:
 
     def scopes(self, resource: Resource) -> tuple[str | None, ...]:
         """The namespaces in which a kind is listed and watched; None is all of them at once."""
-        return (self._context.settings.namespaces or (None,)) if resource.namespaced else (None,)
+        return (self._context.namespaces or (None,)) if resource.namespaced else (None,)
 
     async def run(self) -> None:
         """A round each period, with a little jitter, until cancelled."""

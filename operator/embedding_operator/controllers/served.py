@@ -76,7 +76,7 @@ async def passed_over(
 
 async def _is_served(context: Context, resource: Resource) -> bool | None:
     """None where nobody says so."""
-    namespace = next(iter(context.settings.namespaces), None) if resource.namespaced else None
+    namespace = next(iter(context.namespaces), None) if resource.namespaced else None
     try:
         async for _ in context.client.pages(resource, namespace, chunk=1):
             break

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from embedding_operator.commands.threeway import applier, three_way
+from embedding_operator.commands import CommandError
+from embedding_operator.commands.threeway import LAST_APPLIED, applier, last_manifest, three_way
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,17 @@ from embedding_operator.commands.threeway import applier, three_way
 )
 def test_a_three_way_merge(last: Any, wanted: Any, live: Any, change: Any) -> None:
     assert three_way(last, wanted, live) == change
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "1", '{"spec": [1]}', '{"metadata": "x"}', "[" * 50_000])
+def test_what_is_no_manifest_is_no_traceback(text: str) -> None:
+    live = {"kind": "EmbeddingService", "metadata": {"namespace": "search", "name": "qwen"}}
+    with pytest.raises(CommandError, match=f"EmbeddingService search/qwen: .*{LAST_APPLIED}.*apply once more"):
+        last_manifest(live, text)
+
+
+def test_the_last_manifest_is_what_was_applied() -> None:
+    assert last_manifest({}, '{"spec": {"replicas": 1}, "metadata": null}')["spec"] == {"replicas": 1}
 
 
 def test_who_applied_a_spec_is_told_by_the_record_of_the_api_server() -> None:
