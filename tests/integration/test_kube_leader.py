@@ -137,7 +137,7 @@ async def test_when_the_leader_is_killed_the_other_takes_over(control_plane, cli
     assert (after["holderIdentity"], after["leaseTransitions"]) == ("survivor", 1)
 
 
-async def test_a_leader_that_is_cut_off_stops_before_another_begins(control_plane, client, elect, tmp_path):
+async def test_a_leader_that_is_cut_off_stops_before_another_begins(control_plane, client, elect, tmp_path, caplog):
     wire = Wire(control_plane.url)
     async with (
         wire.relaying(control_plane.kubeconfig, tmp_path) as kubeconfig,
@@ -150,6 +150,7 @@ async def test_a_leader_that_is_cut_off_stops_before_another_begins(control_plan
         wire.stall()
         await old.lost.wait()
         stopped = time.monotonic()
+        assert "read or written for now: no answer within" in caplog.text
         assert not old.held
         assert not new.held
         await waiting

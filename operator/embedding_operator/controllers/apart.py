@@ -54,7 +54,8 @@ async def keep_watching(context: Context, resync: Resync, connection: Connection
             continue
         pause = _PAUSE if loop.time() - began > _LASTED else min(2 * pause, _LONGEST_PAUSE)
         wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load
-        logger.warning("the watches of our own kinds ended, again in %.1f s: %s", wait, error or "no reason was given")
+        why = str(error or "no reason was given") or repr(error)
+        logger.warning("the watches of our own kinds ended, again in %.1f s: %s", wait, why)
         await asyncio.sleep(wait)
 
 

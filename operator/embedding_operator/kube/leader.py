@@ -172,7 +172,8 @@ class Elector:
                 logger.debug("Another replica wrote the lease first: %s", error)
                 return False
             level = logging.DEBUG if self._complained else logging.WARNING
-            logger.log(level, "The lease cannot be read or written for now: %s", error or "timeout")
+            why = str(error) or f"no answer within {limit:.1f} s"
+            logger.log(level, "The lease cannot be read or written for now: %s", why)
             self._complained = True
             return False
         self._complained = False
