@@ -16,7 +16,7 @@ from tests.integration.kinds import install_kinds
 from tests.integration.operating import Namespace, Object, until
 from tests.integration.test_rights import ASKED_IN_A_RACE, ASKED_IN_ADMISSION, Tour, site_in, travel
 from tests.operator_process import OperatorProcess
-from tests.rights import bound
+from tests.rights import WITHOUT, bound
 
 
 def account_of(control_plane: ControlPlane, chart: list[Object], home: str, directory: Path) -> Path:
@@ -40,7 +40,7 @@ def test_a_namespace_that_is_gone_keeps_none_of_the_others_from_being_worked_in(
     kubectl = control_plane.kubectl
     install_kinds(kubectl)
     home, here = Namespace(kubectl), Namespace(kubectl)
-    gone = f"{here.name}-gone"
+    gone = f"{WITHOUT}{here.name}"
     chart = render("narrow", home.name, watchNamespaces=[gone, here.name], crds={"install": False})
     kubeconfig = account_of(control_plane, chart, home.name, tmp_path)
     kubectl("apply", "-f", "-", input=roles_in(chart, here.name))

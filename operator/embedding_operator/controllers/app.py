@@ -88,10 +88,7 @@ async def _run(settings: Settings, kubeconfig: Path | None, stop: asyncio.Event)
                 metrics=lambda: render(families(context, _standing(elector, resync))),
             )
             stack.push_async_callback(runner.cleanup)
-        await _operate(context, resync, elector, connection, stop)
-        if stop.is_set():
-            return 0
-        return LEASE_LOST if elector.lost.is_set() else None
+        return await _operate(context, resync, elector, connection, stop)
 
 
 def _standing(elector: Elector, resync: Resync) -> Standing:
@@ -112,8 +109,9 @@ async def _context(settings: Settings, client: KubeClient, stack: AsyncExitStack
 
 async def _operate(
     context: Context, resync: Resync, elector: Elector, connection: Connection, stop: asyncio.Event
-) -> None:
-    """First list, then watch; lead when elected; stop in the reverse order, finishing what was begun."""
+) -> int | None:
+    """First list, then watch; lead when elected; stop in the reverse order, finishing what was begun. Returns the exit
+    code, or None if another is to begin."""
     tasks = [asyncio.create_task(keep_watching(context, resync, connection), name="watch")]
     tasks.append(asyncio.create_task(_follow(context, resync), name="follow"))
     tasks.append(asyncio.create_task(_lead(context, resync, elector), name="lead"))
@@ -126,6 +124,7 @@ async def _operate(
         done, _ = await asyncio.wait([*tasks, *ends], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # a defect in a task ends the process with its traceback
+        was_lost = elector.lost.is_set()  # STRICTLY BEFORE it is released, which sets it, too
     finally:
         context.queue.shut_down()
         context.asks.shut_down()
@@ -137,6 +136,9 @@ async def _operate(
             task.cancel()
         await asyncio.gather(*tasks, *ends, return_exceptions=True)
     logger.info("stopped")
+    if stop.is_set():
+        return 0
+    return LEASE_LOST if was_lost else None
 
 
 async def _lead(context: Context, resync: Resync, elector: Elector) -> None:
