@@ -25,8 +25,9 @@ async def leave_out(context: Context) -> None:
     while refused := await _refused(context, named):
         tries += 1
         if tries == _TRIES:
+            until = "left out until they are there" if len(refused) < len(named) else "waited for"
             for namespace, why in refused.items():
-                logger.warning("no rights in namespace %s: it is left out until they are there: %s", namespace, why)
+                logger.warning("no rights in namespace %s, which is %s: %s", namespace, until, why)
         if tries >= _TRIES and len(refused) < len(named):
             context.left_out.update(refused)
             return
