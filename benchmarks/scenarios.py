@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import counted
+from benchmarks import command, counted
 from benchmarks.api import MERGE, METADATA_LIST, TABLE, Api, Lines, connected
 from benchmarks.arms import Arm, start_operator
 from benchmarks.audit import AuditLog
@@ -80,6 +80,7 @@ class _Scene:
         seconds = time.monotonic() - began
         requests = await rested(self._audit, self.plan.rest)
         after = self._arm.usage()
+        command.say(f"{self.plan.services:,} services: {name}: {seconds:.0f} s")
         return Step(
             name=name,
             services=self.plan.services,
