@@ -64,10 +64,8 @@ async def _ask(context: Context, service: ObjectKey) -> float | None:
         context.spaces.forget(service)
         return None
     labels = {names.SERVICE_LABEL: service.name}
-    pods, records = (
-        context.cache.list("Pod", service.namespace, labels),
-        recorded(context, service, obj["metadata"]["uid"]),
-    )
+    pods = context.cache.list("Pod", service.namespace, labels)
+    records = recorded(context, service, obj["metadata"]["uid"])
     before = context.spaces.of(service, pods, records)
     again = await context.spaces.look(context.http, service, pods, records)
     if context.spaces.of(service, pods, records) != before:

@@ -14,42 +14,48 @@ from embedding_operator.kube.resources import EMBEDDING_SERVICES
 
 logger = logging.getLogger(__name__)
 
-_TRIES = 5  # a second apart: all API servers know then of rights that were given a moment ago, and have read them all
-_PAUSE = 1.0
+_TRIES = 5  # in seven seconds: all API servers know then of rights that were given a moment ago, and have read them all
 _LOOK = 5.0  # seconds between two looks for rights
 
 
 async def leave_out(context: Context) -> None:
-    """Leave those out in which nothing may be listed. Where that is all of them, wait for the first."""
-    named, tries = context.settings.namespaces, 0
-    while refused := await _refused(context, named):
-        tries += 1
+    """Leave those out in which nothing may be listed. Where that is all of them, wait for the first.
+
+    An API server that says neither yes nor no is waited for.
+    """
+    named, tries, delay = context.settings.namespaces, 0, 0.5
+    while failed := await _failed(context, named):
+        refused = {namespace: error for namespace, error in failed.items() if error.is_forbidden}
+        tries = tries + 1 if refused else 0
         if tries == _TRIES:
             until = "left out until they are there" if len(refused) < len(named) else "waited for"
-            for namespace, why in refused.items():
-                logger.warning("no rights in namespace %s, which is %s: %s", namespace, until, why)
-        if tries >= _TRIES and len(refused) < len(named):
+            for namespace, error in refused.items():
+                logger.warning("no rights in namespace %s, which is %s: %s", namespace, until, error.message)
+        if tries >= _TRIES and len(refused) == len(failed) < len(named):
             context.left_out.update(refused)
             return
-        await asyncio.sleep(_PAUSE if tries < _TRIES else _LOOK)
+        for namespace in failed.keys() - refused.keys():
+            logger.warning("cannot list services in %s yet, trying again: %s", namespace, failed[namespace])
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, _LOOK)
 
 
 async def until_given(context: Context) -> None:
     """Wait until there are rights in one of those that were left out."""
     while True:
         await asyncio.sleep(_LOOK)
-        if len(await _refused(context, context.left_out)) < len(context.left_out):
+        if len(await _failed(context, context.left_out)) < len(context.left_out):
             return
 
 
-async def _refused(context: Context, namespaces: Iterable[str]) -> dict[str, str]:
-    """Those in which the API server lets us list no services, and its words. What it says else is no refusal."""
-    refused = {}
+async def _failed(context: Context, namespaces: Iterable[str]) -> dict[str, ApiError]:
+    """Those in which services cannot be listed, and why. That there is no such kind is told to who has rights alone."""
+    failed = {}
     for namespace in namespaces:
         try:
             async for _ in context.client.pages(EMBEDDING_SERVICES, namespace, chunk=1):
                 break
         except ApiError as error:
-            if error.is_forbidden:
-                refused[namespace] = error.message
-    return refused
+            if not error.is_not_found:
+                failed[namespace] = error
+    return failed

@@ -14,7 +14,8 @@ from embedding_operator.kube.paging import Listing
 from embedding_operator.kube.resources import PODS, Resource
 from tests.unit.controllers import given
 
-FORBIDDEN, BUSY = (403, "Forbidden", "you may not"), (429, "TooManyRequests", "slow down")
+FORBIDDEN, AWAY = (403, "Forbidden", "you may not"), (0, "Unreachable", "nobody answers")
+NO_KIND = (404, "NotFound", "404 page not found")
 
 
 class Client:
@@ -28,7 +29,7 @@ class Client:
         self, resource: Resource, namespace: str, selector: str = "", chunk: int = 0, *, shaped: bool = False
     ) -> AsyncIterator[Listing]:
         self.asked += 1
-        times, error = self._refusals.get(namespace, (0, BUSY))
+        times, error = self._refusals.get(namespace, (0, AWAY))
         if times:
             self._refusals[namespace] = times - 1, error
             raise ApiError(*error)
@@ -43,12 +44,14 @@ def context_of(**refusals: tuple[int, tuple[int, str, str]]) -> Context:
     ("refusals", "left_out", "seconds"),
     [
         ({}, set(), 0),
-        ({"b": (2, FORBIDDEN)}, set(), 2),
-        ({"b": (99, FORBIDDEN)}, {"b"}, 4),
-        ({"a": (99, FORBIDDEN), "b": (99, FORBIDDEN)}, {"a", "b"}, 4),
-        ({"a": (99, FORBIDDEN), "b": (99, BUSY)}, {"a"}, 4),
-        ({"a": (99, FORBIDDEN), "b": (7, FORBIDDEN), "c": (99, FORBIDDEN)}, {"a", "c"}, 19),
-        (dict.fromkeys("abc", (5, FORBIDDEN)), set(), 9),
+        ({"b": (2, FORBIDDEN)}, set(), 1.5),
+        ({"b": (99, FORBIDDEN)}, {"b"}, 7.5),
+        ({"a": (99, FORBIDDEN), "b": (99, FORBIDDEN)}, {"a", "b"}, 7.5),
+        ({"a": (99, FORBIDDEN), "b": (99, NO_KIND)}, {"a"}, 7.5),
+        ({"a": (99, FORBIDDEN), "b": (6, AWAY)}, {"a"}, 17.5),
+        (dict.fromkeys("abc", (60, AWAY)), set(), 287.5),
+        ({"a": (99, FORBIDDEN), "b": (7, FORBIDDEN), "c": (99, FORBIDDEN)}, {"a", "c"}, 22.5),
+        (dict.fromkeys("abc", (5, FORBIDDEN)), set(), 12.5),
     ],
 )
 def test_those_without_rights_are_left_out_unless_that_is_all(
@@ -76,7 +79,9 @@ def test_the_first_list_is_of_those_with_rights() -> None:
     assert resync.synced.is_set()
 
 
-def test_it_is_waited_for_rights_in_any_of_those_that_were_left_out() -> None:
-    context = context_of(b=(3, FORBIDDEN), c=(99, FORBIDDEN))
+@pytest.mark.parametrize("error", [FORBIDDEN, AWAY])
+def test_it_is_waited_for_rights_in_any_of_those_that_were_left_out(error: tuple[int, str, str]) -> None:
+    """An API server that is away gives none."""
+    context = context_of(b=(3, error), c=(99, FORBIDDEN))
     context.left_out.update("bc")
     assert given.timeless(until_given(context))[1] == 20.0
