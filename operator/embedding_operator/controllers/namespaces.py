@@ -21,10 +21,11 @@ _LOOK = 5.0  # seconds between two looks for rights
 async def leave_out(context: Context) -> None:
     """Leave those out in which nothing may be listed. Where that is all of them, wait for the first.
 
-    An API server that says neither yes nor no is waited for.
+    An API server that says neither yes nor no is waited for. One that is the only one needs no question: it is listed
+    until it can be.
     """
     named, tries, delay = context.settings.namespaces, 0, 0.5
-    while failed := await _failed(context, named):
+    while len(named) > 1 and (failed := await _failed(context, named)):
         refused = {namespace: error for namespace, error in failed.items() if error.is_forbidden}
         tries = tries + 1 if refused else 0
         if tries == _TRIES:

@@ -64,11 +64,12 @@ def test_those_without_rights_are_left_out_unless_that_is_all(
     assert context.namespaces == tuple(one for one in "abc" if one not in left_out)
 
 
-def test_an_operator_of_all_namespaces_asks_for_none() -> None:
-    context = given.context(Client())
+@pytest.mark.parametrize("named", [(), ("a",)])
+def test_an_operator_of_all_namespaces_or_of_one_asks_for_none(named: tuple[str, ...]) -> None:
+    context = given.context(Client(a=(99, FORBIDDEN)), namespaces=named)
     given.timeless(leave_out(context))
     assert context.client.asked == 0
-    assert context.namespaces == ()
+    assert context.namespaces == named
 
 
 def test_the_first_list_is_of_those_with_rights() -> None:
