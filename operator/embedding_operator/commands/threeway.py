@@ -38,7 +38,7 @@ async def applied(client: KubeClient, manifest: JsonObject, live: Object | None)
 
 
 def last_manifest(live: Object, text: str) -> JsonObject:
-    """What the annotation of `kubectl apply` has; kubectl ends at one that it cannot read, too."""
+    """What the annotation of `kubectl apply` has. Raises CommandError for what is no manifest."""
     with contextlib.suppress(ValueError, RecursionError):
         before = json.loads(text)
         if isinstance(before, dict) and all(isinstance(before.get(part) or {}, dict) for part in _PARTS):

@@ -207,7 +207,9 @@ async def _execute(context: Context, key: ObjectKey, plan: Plan) -> None:
         for cache in context.users.caches_of(key):  # it may wait for this very claim
             context.queue.add(cache)
     for child in plan.apply:
-        is_new = child["kind"] == REVISIONS.kind and await _is_new(context, child)
+        is_new = child["kind"] == REVISIONS.kind and not _has(context, child)
+        if is_new:
+            await _make_room(context, child)
         await _apply(context, child)
         context.meters.revisions += is_new
     for kind, name in plan.delete:
@@ -218,14 +220,18 @@ async def _execute(context: Context, key: ObjectKey, plan: Plan) -> None:
         await _evict(context, key, plan.evict)
 
 
-async def _is_new(context: Context, child: Object) -> bool:
-    """Whether a revision is not there yet. One of that name that a former service left makes room for it: it is to be
-    collected with its owner, and its data cannot be changed into those of this one."""
+def _has(context: Context, child: Object) -> bool:
+    """Whether a child is there, and the service's own or nobody's."""
     known, (owner,) = context.cache.get(key_of(child)), child["metadata"]["ownerReferences"]
-    if known is None or belongs_to(known, owner["uid"]):
-        return known is None
-    await context.applier.delete(known)
-    return True
+    return known is not None and belongs_to(known, owner["uid"])
+
+
+async def _make_room(context: Context, child: Object) -> None:
+    """Delete what a former service left under a revision's name: it is to be collected with its owner, and its data
+    cannot be changed into those of this one."""
+    left = context.cache.get(key_of(child))
+    if left is not None:
+        await context.applier.delete(left)
 
 
 async def _evict(context: Context, key: ObjectKey, ill: Ill) -> None:

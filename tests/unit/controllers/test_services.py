@@ -141,11 +141,8 @@ async def test_a_revision_that_a_former_service_left_makes_room_for_one_of_its_n
     context = replace(given.context(), applier=cast(Any, api))
     planned = plan(service(), seen(cache=cache()))
     stored = child(planned, "ControllerRevision")
-    obj = service()
-    obj["metadata"]["resourceVersion"] = "1"
-    context.cache.upsert(obj)
     context.cache.upsert(left_by(uid, "ControllerRevision", stored))
-    await services._execute(context, key_of(obj), replace(planned, apply=(stored,)))
+    await services._execute(context, key_of(service()), replace(planned, apply=(stored,)))
     assert api.deleted == (["ControllerRevision of former"] if is_in_the_way else [])
     assert api.applied == [stored["metadata"]["name"]]
     assert context.meters.revisions == is_in_the_way
