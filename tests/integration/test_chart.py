@@ -145,13 +145,15 @@ def named(found: object) -> Iterator[object]:
         yield from named(inner)
 
 
-@pytest.mark.parametrize(("release", "namespace"), [("1234", "default"), ("prod", "1234"), ("true", "no")])
-def test_a_name_that_yaml_takes_for_something_else_stays_a_name(release: str, namespace: str) -> None:
-    kinds = {"podMonitor": True, "prometheusRule": True, "serviceMonitor": release != "1234"}  # no name of a Service
-    monitoring = {key: {"enabled": is_on} for key, is_on in kinds.items()}
+NAMES = [("1234", "default", "r1234"), ("prod", "1234", ""), ("true", "no", "")]
+
+
+@pytest.mark.parametrize(("release", "namespace", "name"), NAMES)
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(release: str, namespace: str, name: str) -> None:
+    monitoring = {key: {"enabled": True} for key in ("podMonitor", "serviceMonitor", "prometheusRule")}
     watched = ["0815", "on"]
-    objects = render(release, namespace, watchNamespaces=watched, monitoring=monitoring, crds={"install": False})
-    found = list(named(objects))
+    values = {"watchNamespaces": watched, "monitoring": monitoring, "crds": {"install": False}}
+    found = list(named(render(release, namespace, fullnameOverride=name, **values)))
     assert [name for name in found if not isinstance(name, str)] == []
     assert {release, namespace, *watched} <= set(found)
 
@@ -274,11 +276,6 @@ def test_all_objects_can_be_called_otherwise() -> None:
         "embeddings"
     }
     assert cli.parsed(container(objects)["args"]).lease_name == "embeddings"
-
-
-def test_a_release_whose_name_no_service_can_have_is_told_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r"begins with a letter: set fullnameOverride.*than 1234"):
-        render("1234", monitoring={"serviceMonitor": {"enabled": True}})
 
 
 def test_a_real_api_server_takes_install_yaml(control_plane: ControlPlane) -> None:

@@ -90,3 +90,8 @@ def test_dashboards_come_as_grafanas_sidecar_looks_for_them(objects: dict[tuple[
     for one in maps:
         assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert one["metadata"]["annotations"] == {"grafana_folder": "Embeddings"}
+
+
+def test_a_release_whose_name_no_service_can_have_is_told_what_to_do() -> None:
+    with pytest.raises(ValueError, match=r"begins with a letter: set fullnameOverride.*than 1234"):
+        render("1234", monitoring={"serviceMonitor": {"enabled": True}})

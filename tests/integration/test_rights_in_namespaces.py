@@ -20,17 +20,17 @@ from tests.rights import WITHOUT, bound
 
 
 def account_of(control_plane: ControlPlane, chart: list[Object], home: str, directory: Path) -> Path:
-    """A kubeconfig of the operator's ServiceAccount, which is made with all that the chart has in its own namespace."""
+    """A kubeconfig of the chart's ServiceAccount, which is made in its own namespace."""
     kubectl, account = control_plane.kubectl, only(chart, "ServiceAccount")
-    at_home = [one for one in chart if "Role" in one["kind"] and one["metadata"].get("namespace") in (None, home)]
-    kubectl("apply", "-f", "-", input=yaml.safe_dump_all([account, *at_home]))
+    kubectl("apply", "-f", "-", input=yaml.safe_dump(account))
     token = kubectl("-n", home, "create", "token", account["metadata"]["name"], "--duration=24h").strip()
     return write_kubeconfig(directory / "kubeconfig", control_plane.url, control_plane.ca, token)
 
 
-def roles_in(chart: list[Object], namespace: str) -> str:
+def roles_in(chart: list[Object], *namespaces: str | None) -> str:
+    """The roles and bindings of those namespaces; of None, of the whole cluster."""
     return yaml.safe_dump_all(
-        [one for one in chart if "Role" in one["kind"] and one["metadata"].get("namespace") == namespace]
+        [one for one in chart if "Role" in one["kind"] and one["metadata"].get("namespace") in namespaces]
     )
 
 
@@ -43,7 +43,7 @@ def test_a_namespace_that_is_gone_keeps_none_of_the_others_from_being_worked_in(
     gone = f"{WITHOUT}{here.name}"
     chart = render("narrow", home.name, watchNamespaces=[gone, here.name], crds={"install": False})
     kubeconfig = account_of(control_plane, chart, home.name, tmp_path)
-    kubectl("apply", "-f", "-", input=roles_in(chart, here.name))
+    kubectl("apply", "-f", "-", input=roles_in(chart, None, home.name, here.name))
     name = only(chart, "ServiceAccount")["metadata"]["name"]
     watched = (f"--namespace={gone}", f"--namespace={here.name}")
     with OperatorProcess(
