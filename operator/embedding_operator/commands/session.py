@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from embedding_operator.api import names
 from embedding_operator.commands import CommandError
 from embedding_operator.kube.access import AccessError
-from embedding_operator.kube.client import KubeClient
+from embedding_operator.kube.client import KubeClient, peek
 from embedding_operator.kube.connection import Connection, connect
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import Object, ObjectKey, by_kind
@@ -33,8 +33,7 @@ class Session:
         found = await self.client.get(self.key(kind, name))
         if found is None:
             try:
-                async for _ in self.client.pages(by_kind(kind), self.namespace, chunk=1):
-                    break
+                await peek(self.client, by_kind(kind), self.namespace)
             except ApiError as error:
                 if error.is_kind_missing:
                     raise

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable
 
 from embedding_operator.controllers.context import Context
+from embedding_operator.kube.client import peek
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import EMBEDDING_SERVICES
 
@@ -54,8 +55,7 @@ async def _failed(context: Context, namespaces: Iterable[str]) -> dict[str, ApiE
     failed = {}
     for namespace in namespaces:
         try:
-            async for _ in context.client.pages(EMBEDDING_SERVICES, namespace, chunk=1):
-                break
+            await peek(context.client, EMBEDDING_SERVICES, namespace)
         except ApiError as error:
             if not error.is_not_found:
                 failed[namespace] = error

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
+from embedding_operator.kube.client import peek
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import OWN_KINDS, ObjectKey, Resource
 from embedding_operator.planning.profiles import BUILT_IN
@@ -78,8 +79,7 @@ async def _is_served(context: Context, resource: Resource) -> bool | None:
     """None where nobody says so."""
     namespace = next(iter(context.namespaces), None) if resource.namespaced else None
     try:
-        async for _ in context.client.pages(resource, namespace, chunk=1):
-            break
+        await peek(context.client, resource, namespace)
     except ApiError as error:
         if not error.is_not_found:
             return None

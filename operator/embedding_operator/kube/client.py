@@ -170,3 +170,9 @@ class KubeClient(Sender):
             body=obj,
             content_type=_APPLY,
         )
+
+
+async def peek(client: KubeClient, resource: Resource, namespace: str | None = None) -> None:
+    """Ask for one object, whichever: an ApiError tells that there is no such kind, or that it may not be listed."""
+    async for _ in client.pages(resource, namespace, chunk=1):
+        break
