@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from embedding_operator.api import names
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.operating import Namespace, pod_of, until
+from tests.integration.kinds import benchmark, job
+from tests.integration.operating import Namespace, pod_of, settle, until
 from tests.operator_process import OperatorProcess
 
 PODS = "embedding-operator.io/service=qwen"
@@ -100,3 +102,32 @@ def test_a_servers_last_words_are_told_with_what_to_do(namespace: Namespace) -> 
     message = namespace.condition("emb", "qwen")["message"]
     assert "the device has not enough memory (NPU out of memory. Tried to allocate 3.47 GiB" in message
     assert "lower spec.serving.maxBatchedTokens" in message
+
+
+def mount_for_ever(namespace: Namespace, pod: Pod) -> None:
+    """The pod was given a node long ago, and its kubelet still waits for its volumes."""
+    name, node = pod["metadata"]["name"], {"kind": "Node", "name": "far"}
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": node}
+    path = f"/api/v1/namespaces/{namespace.name}/pods/{name}/binding"
+    namespace.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(binding))
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    conditions = [scheduled, {"type": "PodReadyToStartContainers", "status": "False"}]
+    namespace.write_status("pod", name, {"phase": "Pending", "conditions": conditions})
+
+
+def test_volumes_that_do_not_come_are_told_of_stagers_jobs_and_benchmarks_too(namespace: Namespace) -> None:
+    def is_told(task: str, kind: str, name: str) -> None:
+        mount_for_ever(namespace, pod_of(namespace, task))
+        until(lambda: namespace.condition(kind, name)["reason"] == "VolumesNotMounted")
+        assert "waits on node far for its volumes" in namespace.condition(kind, name)["message"]
+
+    namespace.service()
+    until(lambda: namespace.items("mcache") != [])
+    is_told("model-staging", "mcache", namespace.items("mcache")[0]["metadata"]["name"])
+    namespace.stage()
+    until(lambda: namespace.get("deployment", "qwen") is not None)
+    settle(namespace, "qwen")
+    namespace.apply(job(runtime__profile="cpu", metadata__name="wiki"))
+    is_told("job-split", "embjob", "wiki")
+    namespace.apply(benchmark(serviceRef__name="qwen", metadata__name="table"))
+    is_told(names.BENCHMARK_TASK, "embbench", "table")

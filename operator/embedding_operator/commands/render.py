@@ -52,6 +52,7 @@ examples:
   {prog} render -f service.yaml --from-cluster | kubectl diff -f -
 
 What is rendered is to be looked at: applied by hand, the operator would take it for somebody else's.
+With --from-cluster it takes the rights that `diff` takes.
 exit codes: 0 rendered, 1 a service or job is refused, or something cannot be read, 2 wrong arguments.
 """
     options.add_files(parser, "manifests: EmbeddingServices, EmbeddingJobs, and what they refer to")

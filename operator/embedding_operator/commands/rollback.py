@@ -28,8 +28,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """`rollback NAME`."""
     parser.usage = "{prog} rollback NAME [-n NAME] [--to-revision N] [--dry-run]"
     parser.description = """
-Go back to a stored revision of an EmbeddingService: its spec is written into the service again, but for replicas, \
-suspend and exposure, and its pods come back as they were, until the spec changes.
+Go back to a stored revision of an EmbeddingService: its spec is written into the service again, but for what does \
+not reach the pods (replicas, suspend, exposure but for keys and TLS, and the like), and its pods come back as they were, \
+until the spec changes.
 """
     parser.epilog = """
 examples:
@@ -91,6 +92,7 @@ async def _warnings(session: Session, service: Object, chosen: Revision, change:
     except ApiValueError as error:
         lost = f"its ModelCache cannot be read: {error}"
     return [
+        *planned.guards_changed(service, chosen),
         *([lost] if lost else []),
         *(
             f"{', '.join(fields)} {'is' if len(fields) == 1 else 'are'} written by {manager}, which may do it again: "

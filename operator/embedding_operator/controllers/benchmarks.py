@@ -9,8 +9,10 @@ from embedding_operator.api.codec import ApiValueError
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context
+from embedding_operator.controllers.patience import soonest
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import seconds_since, write_status
+from embedding_operator.controllers.stuck import stuck, until_stuck
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import CONFIG_MAPS, PODS, Object, ObjectKey
@@ -55,7 +57,7 @@ async def _reconcile(context: Context, key: ObjectKey, obj: Object, benchmark: E
         await _say(context, key, obj, benchmark, plan_benchmark(benchmark, replace(seen, refused=problem)))
         return try_again(error)
     await _say(context, key, obj, benchmark, plan)
-    return plan.requeue_after
+    return soonest(plan.requeue_after, until_stuck(seen.pods))
 
 
 def observe(context: Context, key: ObjectKey, benchmark: EmbeddingBenchmark, obj: Object) -> ObservedBenchmark:
@@ -63,13 +65,15 @@ def observe(context: Context, key: ObjectKey, benchmark: EmbeddingBenchmark, obj
     name, labels = benchmark.spec.service_ref.name, {names.BENCHMARK_LABEL: key.name}
     served = {names.SERVICE_LABEL: name}
     stored = context.cache.list("ControllerRevision", key.namespace, served)
+    pods = context.cache.list("Pod", key.namespace, labels)
     return ObservedBenchmark(
         script=script.source(),
         service=_service(context, key.namespace, name),
         revisions=[parsed for parsed in map(revision.parse, map(unpacked, stored)) if parsed],
         servers=context.cache.list("Pod", key.namespace, served),
         jobs=_jobs(context, key),
-        pods=context.cache.list("Pod", key.namespace, labels),
+        pods=pods,
+        stuck=stuck(pods),
         embedders=_embedders(context, key.namespace, name),
         ahead=_ahead(context, key, obj, name),
         age=seconds_since(obj["metadata"].get("creationTimestamp")),

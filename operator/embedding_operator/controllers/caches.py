@@ -17,6 +17,7 @@ from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import holders, profiles_known
 from embedding_operator.controllers.staged import count_staging
 from embedding_operator.controllers.status import now, seconds_since, write_status
+from embedding_operator.controllers.stuck import stuck
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import PODS, Object, ObjectKey
 from embedding_operator.planning.cacheplan import (
@@ -164,6 +165,7 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         in_history=not users and _in_history(context, key),
         jobs=jobs,
         pods=pods,
+        stuck=stuck(pods),
         claim_exists=claim is not None if look else None,
         claim_phase=(((claim or {}).get("status") or {}).get("phase") or "") if look else "",
         claim_modes=((claim or {}).get("spec") or {}).get("accessModes") or (),

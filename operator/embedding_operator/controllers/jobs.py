@@ -13,9 +13,11 @@ from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.controllers.outcomes import outcome
 from embedding_operator.controllers.progress import fetch_page
+from embedding_operator.controllers.patience import soonest
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import cache_of, is_there, profiles_known
 from embedding_operator.controllers.status import now, seconds_since, write_status
+from embedding_operator.controllers.stuck import stuck, until_stuck
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import PODS, Object, ObjectKey
 from embedding_operator.planning.choosing import REFERENCES
@@ -58,7 +60,7 @@ async def reconcile_job(context: Context, key: ObjectKey) -> float | None:
         await context.applier.delete(known)
         return None
     missing = context.missing.look(key, plan.lacks_reference and not _has_stalled(job))
-    return min((wait for wait in (plan.requeue_after, missing) if wait is not None), default=None)
+    return soonest(plan.requeue_after, missing, until_stuck(seen.pods))
 
 
 async def _execute(context: Context, key: ObjectKey, obj: Object, plan: JobPlan) -> None:
@@ -120,7 +122,7 @@ async def _observe(context: Context, key: ObjectKey, job: EmbeddingJob) -> Obser
         seen = replace(seen, pods=await _pods_now(context, key, labels))
     if not is_over(job.status) and any(phase_of(pod) == "Running" for pod in seen.pods) and context.looks.is_due(key):
         seen = replace(seen, pages=await _pages(context, seen))
-    return seen
+    return replace(seen, stuck=stuck(seen.pods))
 
 
 async def _pages(context: Context, seen: ObservedJob) -> dict[str, Page]:

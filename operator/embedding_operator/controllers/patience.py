@@ -31,3 +31,8 @@ class Patience:
 
     def _left(self, key: ObjectKey) -> float:
         return self._since[key] + self._seconds - self._clock()
+
+
+def soonest(*waits: float | None) -> float | None:
+    """The shortest of some waits in seconds; None where nothing is waited for."""
+    return min((wait for wait in waits if wait is not None), default=None)

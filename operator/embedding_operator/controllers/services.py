@@ -11,6 +11,7 @@ from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing, turns
 from embedding_operator.controllers.asking import ask_before_unsaying, ask_when_due, recorded
 from embedding_operator.controllers.context import Context, script_sources
+from embedding_operator.controllers.patience import soonest
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.status import write_status
 from embedding_operator.controllers.stuck import stuck, until_stuck
@@ -91,7 +92,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     lacking = context.lacking.look(key, plan.lacks_device)
     missing = context.missing.look(key, plan.lacks_reference and not _has_stalled(service))
     ask_when_due(context, key, obj, after)
-    return min((wait for wait in (again, lacking, missing) if wait is not None), default=None)
+    return soonest(again, lacking, missing)
 
 
 def _state(context: Context) -> tuple[int, int]:

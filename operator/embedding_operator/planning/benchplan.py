@@ -5,7 +5,7 @@
 A Job a run: what is measured is kept whatever happens to those that follow, or to the operator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from embedding_operator.api.benchmark import Best, EmbeddingBenchmark, EmbeddingBenchmarkStatus, Load, Result
@@ -38,6 +38,7 @@ class ObservedBenchmark:
     servers: Sequence[JsonObject] = ()  # the service's pods
     jobs: Sequence[JsonObject] = ()
     pods: Sequence[JsonObject] = ()  # the Jobs'
+    stuck: Collection[str] = ()  # pods that have been where they are for longer than is usual
     embedders: Sequence[JsonObject] = ()  # EmbeddingJobs that have the service embed
     ahead: str = ""  # the benchmark whose turn it is, if it is another one
     age: int = 0  # seconds
@@ -71,7 +72,7 @@ def plan_benchmark(benchmark: EmbeddingBenchmark, seen: ObservedBenchmark) -> Be
     report = newest_report(_of(seen.pods, current))
     if has_condition(current, "Complete"):
         return _finish(benchmark, seen, run, load, current, report)
-    plan = _said(benchmark, done, _running(benchmark, _of(seen.pods, current), run, load, report))
+    plan = _said(benchmark, done, _running(benchmark, seen, _of(seen.pods, current), run, load, report))
     script = script_config_map(benchmark, seen.script)
     return replace(plan, create=(script,)) if mounts(current, script) else plan  # for its next pod, if somebody took it
 
@@ -182,10 +183,15 @@ def _failed(
 
 
 def _running(
-    benchmark: EmbeddingBenchmark, pods: Sequence[JsonObject], run: int, load: Load, report: Report | None
+    benchmark: EmbeddingBenchmark,
+    seen: ObservedBenchmark,
+    pods: Sequence[JsonObject],
+    run: int,
+    load: Load,
+    report: Report | None,
 ) -> Verdict:
     which = _which(benchmark, run, load)
-    found = trouble(pods)
+    found = trouble(pods, stuck=seen.stuck)
     if found is not None:
         return Verdict(found.reason, f"{which}: {found.message}")
     failed = f"; the last attempt failed: {report.message}" if report and report.message else ""

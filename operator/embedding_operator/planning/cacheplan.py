@@ -188,6 +188,8 @@ def _running_verdict(cache: ModelCache, seen: ObservedCache, progress: Progress 
         return Verdict(Reason.STAGING, f"the staging Job runs{failed}")
     if elsewhere := held_elsewhere(seen.pods, cache.spec.storage.claim_name, seen.nodes):
         return Verdict(Reason.CLAIM_NOT_SHARED, elsewhere)
+    if (found := trouble(seen.pods, stuck=seen.stuck)) is not None:
+        return Verdict(found.reason, f"{found.message}{failed}")
     starting = [name_of(pod) for pod in seen.pods if phase_of(pod) == "Pending"]
     if starting:
         return Verdict(

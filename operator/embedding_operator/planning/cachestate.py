@@ -1,6 +1,6 @@
 """What plans of a ModelCache are made from and consist of, and how its status is put into words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from embedding_operator.api import names
@@ -24,6 +24,7 @@ class ObservedCache:
     in_history: bool = False  # a former revision of a service, kept to go back to, was served from it
     jobs: Sequence[JsonObject] = ()
     pods: Sequence[JsonObject] = ()
+    stuck: Collection[str] = ()  # pods that have been where they are for longer than is usual
     claim_exists: bool | None = None  # None where nobody looked: it is asked for only before a Job is made
     claim_phase: str = ""  # of the claim, where somebody looked
     claim_modes: Sequence[str] = ()

@@ -196,7 +196,9 @@ class _Phases:
             return self._finishing()
         if has_condition(current, "Failed"):
             return self._failed(current, pods)
-        verdict = embedding(self.job, self.status, current, pods, service_is_silent(self.job, self.seen))
+        verdict = embedding(
+            self.job, self.status, current, pods, self.seen.stuck, service_is_silent(self.job, self.seen)
+        )
         changes = _changed(current, {"suspend": False, "parallelism": parallelism(self.job)})
         return JobPlan(
             said(self.job, self.status, verdict),
@@ -256,9 +258,8 @@ class _Phases:
     def _running(self, current: JsonObject, reason: Reason, told: str) -> JobPlan:
         pods = self.seen.pods_of(str(current["metadata"]["name"]))
         changes = _changed(current, {"suspend": False})
-        return JobPlan(
-            said(self.job, self.status, running(current, pods, reason, told)), patch=(changes,) if changes else ()
-        )
+        verdict = running(current, pods, self.seen.stuck, reason, told)
+        return JobPlan(said(self.job, self.status, verdict), patch=(changes,) if changes else ())
 
     def _failed(self, current: JsonObject, pods: list[JsonObject]) -> JobPlan:
         verdict = failed_verdict(current, failure(pods))

@@ -1,6 +1,6 @@
 """What plans of an EmbeddingJob are made from and consist of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from embedding_operator.api.conditions import Type, is_true
@@ -24,6 +24,7 @@ class ObservedJob:
     service: EmbeddingService | None = None  # that serviceRef names
     jobs: Sequence[JsonObject] = ()
     pods: Sequence[JsonObject] = ()
+    stuck: Collection[str] = ()  # pods that have been where they are for longer than is usual
     pages: Mapping[str, Page] | None = None  # what pods show of their progress, by name; None where nobody looked
     script_sources: Mapping[str, str] = field(default_factory=dict)
     may_come: bool = False  # what it refers to may be applied in a moment, so that its absence needs no person yet

@@ -3,7 +3,7 @@
 A job that is complete is Ready; one that has failed is Stalled, for good. Suspended it is neither, as any Job is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from embedding_operator.api import names
@@ -111,9 +111,11 @@ def lost(phase: str) -> Verdict:
     return Verdict(Reason.RETRYING, f"what the {phase} Job said was lost; it runs again and finds what is done")
 
 
-def running(current: JsonObject, pods: Sequence[JsonObject], reason: Reason, told: str) -> Verdict:
+def running(
+    current: JsonObject, pods: Sequence[JsonObject], stuck: Collection[str], reason: Reason, told: str
+) -> Verdict:
     """A phase of one small pod."""
-    found = _trouble(pods, None)
+    found = _trouble(pods, None, stuck)
     if found is not None:
         return Verdict(found.reason, found.message)
     return Verdict(reason, told + _no_pods(current, pods) + _last_attempt(pods))
@@ -124,12 +126,13 @@ def embedding(
     status: EmbeddingJobStatus,
     current: JsonObject,
     pods: Sequence[JsonObject],
+    stuck: Collection[str],
     silent: str | None = None,
 ) -> Verdict:
     """The workers. As long as one of them works, trouble of others is a remark. `silent` says that the service which
     they ask answers nobody."""
     works = sum(phase_of(pod) == "Running" for pod in pods)
-    found = _trouble(pods, status.model.cache)
+    found = _trouble(pods, status.model.cache, stuck)
     if found is not None and not works:
         return Verdict(found.reason, found.message)
     at = status.progress
@@ -158,9 +161,9 @@ def _last_attempt(pods: Sequence[JsonObject]) -> str:
     return f"; the last attempt that failed: {last.words}" if last is not None else ""
 
 
-def _trouble(pods: Sequence[JsonObject], cache: str | None) -> Trouble | None:
+def _trouble(pods: Sequence[JsonObject], cache: str | None, stuck: Collection[str]) -> Trouble | None:
     """Of pods that are yet to run: a Job makes others of those that failed, and says when that is enough."""
-    found = trouble([pod for pod in pods if phase_of(pod) in ("Pending", "Running")], cache)
+    found = trouble([pod for pod in pods if phase_of(pod) in ("Pending", "Running")], cache, stuck)
     return Trouble(reason_of(found), in_words_of_job(found.message)) if found is not None else None
 
 

@@ -167,7 +167,7 @@ def _stuck(pod: JsonObject) -> Trouble | None:
     """What a pod waits for that nobody wrote into its status: the words are in Events, which nobody reads here."""
     name, node = pod["metadata"]["name"], node_of(pod)
     if not node:
-        told = f"no scheduler has looked at pod {name}: does the one of spec.scheduling.schedulerName run?"
+        told = f"no scheduler has looked at pod {name}: does the one of its schedulerName run?"
         return Trouble(Reason.UNSCHEDULABLE, told)
     if condition_of(pod, "PodReadyToStartContainers").get("status") == "False":
         told = (

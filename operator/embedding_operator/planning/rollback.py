@@ -4,7 +4,9 @@ The spec stays the truth: what the revision was made of is written into the serv
 revision, so that its template comes back as it was and is not rendered anew (planning/revision.py, `held`).
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
@@ -12,6 +14,8 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.planning.history import Entry
 from embedding_operator.planning.revision import Revision, pod_spec, spec_hash
 from embedding_operator.planning.sharing import merge_patch
+
+_GUARDS: Final = {"apiKeySecretRef": "answers whoever reaches it", "tls": "is reached without TLS"}
 
 
 class RollbackError(Exception):
@@ -59,6 +63,21 @@ def patch(service: JsonObject, chosen: Revision) -> JsonObject:
     if annotations:
         change["metadata"]["annotations"] = annotations
     return change | ({"spec": spec} if spec else {})
+
+
+def guards_changed(service: JsonObject, chosen: Revision) -> list[str]:
+    """What becomes of keys and TLS, which are in the pods and so in a revision: a line for each that changes."""
+    now, then = ((spec or {}).get("exposure") or {} for spec in (service["spec"], chosen.spec))
+    lines = []
+    for field, without in _GUARDS.items():
+        if chosen.spec is None or now.get(field) == then.get(field):
+            continue
+        path = f"spec.exposure.{field}"
+        if field not in then:
+            lines.append(f"that revision has no {path}: the service {without}")
+        else:
+            lines.append(f"{path} becomes {json.dumps(then[field])} again: clients must be ready for it")
+    return lines
 
 
 def weights_lost(chosen: Revision, cache: ModelCache | None) -> str:

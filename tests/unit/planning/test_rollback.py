@@ -214,6 +214,40 @@ def test_weights_that_are_gone_are_told(cache: Any, told: str) -> None:
     assert bool(told) is bool(said)
 
 
+KEYS, TLS = {"apiKeySecretRef": {"name": "keys"}}, {"tls": {"secretRef": {"name": "cert"}}}
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "told"),
+    [
+        ({}, KEYS, ["that revision has no spec.exposure.apiKeySecretRef: the service answers whoever reaches it"]),
+        ({"service": {"port": 8080}}, TLS, ["that revision has no spec.exposure.tls: the service is reached without TLS"]),
+        (
+            KEYS,
+            {"apiKeySecretRef": {"name": "others"}},
+            ['spec.exposure.apiKeySecretRef becomes {"name": "keys"} again: clients must be ready for it'],
+        ),
+        (KEYS | TLS, KEYS | TLS | {"service": {"port": 8080}}, []),
+        (
+            KEYS | TLS,
+            {},
+            [
+                'spec.exposure.apiKeySecretRef becomes {"name": "keys"} again: clients must be ready for it',
+                'spec.exposure.tls becomes {"secretRef": {"name": "cert"}} again: clients must be ready for it',
+            ],
+        ),
+    ],
+)
+def test_what_becomes_of_keys_and_tls_is_told(then: JsonObject, now: JsonObject, told: list[str]) -> None:
+    (first,) = parsed(given.service(exposure=then))
+    service = given.service(exposure=now)
+    assert rollback.guards_changed(service, first) == told
+    after = rollback.restored(service["spec"], first.spec or {}).get("exposure") or {}
+    for field in ("apiKeySecretRef", "tls"):
+        assert after.get(field) == then.get(field), "what is told is what is done"
+    assert rollback.guards_changed(service, dataclasses.replace(first, spec=None)) == []
+
+
 def test_who_writes_the_fields_is_told_unless_it_is_a_person() -> None:
     def entry(manager: str, fields: JsonObject, **more: str) -> JsonObject:
         return {"manager": manager, "operation": "Apply", "fieldsV1": fields} | more

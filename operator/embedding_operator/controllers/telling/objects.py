@@ -41,7 +41,7 @@ BYTES: Final = Metric(f"{_P}_cache_bytes", "gauge", "Size of staged and verified
 VERIFIED: Final = Metric(
     f"{_P}_cache_verified_timestamp_seconds", "gauge", "When every byte of the weights was last checked.", _CACHE
 )
-USERS: Final = Metric(f"{_P}_cache_users", "gauge", "Services that use the weights.", _CACHE)
+USERS: Final = Metric(f"{_P}_cache_users", "gauge", "Services and jobs that use the weights.", _CACHE)
 DONE: Final = Metric(f"{_P}_cache_staging_bytes", "gauge", "Bytes that are staged so far, while staging.", _CACHE)
 ALL: Final = Metric(f"{_P}_cache_staging_size_bytes", "gauge", "Bytes that are to be staged, while staging.", _CACHE)
 RATE: Final = Metric(f"{_P}_cache_staging_bytes_per_second", "gauge", "How fast, while staging.", _CACHE)
