@@ -205,6 +205,34 @@ async def test_an_entry_of_a_list_that_got_another_key_by_hand_is_written_over(a
     assert "embedding-operator-repair" not in {entry["manager"] for entry in now["metadata"]["managedFields"]}
 
 
+async def test_whoever_is_killed_while_he_writes_over_leaves_no_owner_behind(applier, client, namespace, owner):
+    desired = owned_by(service(namespace, port=80), owner)
+    await applier.apply(desired)
+    await edit(client, SERVICES, namespace, "x", {"spec": {"ports": [{"name": "http", "port": 81}]}})
+    await watched(applier, client, desired)
+
+    async def killed(*_):
+        raise RuntimeError("killed")
+
+    applier._disown, disown = killed, applier._disown
+    with pytest.raises(RuntimeError, match="killed"):
+        await applier.apply(desired)
+    assert "embedding-operator-repair" in await managers(client, desired)
+    applier._disown = disown
+    await watched(applier, client, desired)  # as whoever comes after it lists it
+    await applier.apply(desired)
+    assert "embedding-operator-repair" not in await managers(client, desired)
+    await watched(applier, client, desired)
+    before = applier.counts["applied"]
+    await applier.apply(desired)
+    assert applier.counts["applied"] == before, "all is in force"
+
+
+async def managers(client, obj):
+    now = await client.get(key_of(obj))
+    return {entry["manager"] for entry in now["metadata"]["managedFields"]}
+
+
 async def test_what_is_refused_as_it_is_wished_changes_nothing(applier, client, namespace, owner):
     await applier.apply(owned_by(service(namespace, port=80), owner))
     with pytest.raises(ApiError) as refused:

@@ -57,6 +57,9 @@ def test_a_pod_template_is_in_the_pods_and_what_it_gets_wrong_is_told_in_the_api
     assert ".spec.template.spec.hostNames: field not declared in schema" in told
     with_template(namespace, containers=[logs | {"image": ""}])
     until(lambda: "containers[1].image: Required value" in namespace.condition("emb", "qwen")["message"])
+    wrong = [{"name": f"{n}" * 9, "image": "x", "imagePullPolicy": f"{'No' * 400}"} for n in range(1, 99)]
+    with_template(namespace, containers=wrong)  # what is said of all would be more than a status has room for
+    until(lambda: 'Unsupported value: "NoNo' in namespace.condition("emb", "qwen")["message"])
     with_template(namespace, containers=[logs, {"name": "vllm", "stdin": True}])
 
     def containers() -> list[Object]:

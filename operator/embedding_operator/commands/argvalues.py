@@ -1,7 +1,7 @@
 """What may stand on the command line: each reads one word, and says what is wrong with it in words for people."""
 
 import re
-from argparse import ArgumentTypeError
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 
 
@@ -123,3 +123,12 @@ def latency(text: str) -> float:
     if found is None or float(found[1]) == 0:
         raise ArgumentTypeError(f"{text!r} is not a length of time such as 2s or 800ms")
     return float(found[1]) * (1000 if found[2] == "s" else 1)
+
+
+class Joined(Action):
+    """An option that may be given in parts: one argument has an end, a document may be longer."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: object, option_string: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, (getattr(namespace, self.dest) or "") + str(values))

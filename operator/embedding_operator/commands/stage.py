@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from embedding_operator.commands import options
+from embedding_operator.commands import argvalues, options
 from embedding_operator.staging import usage
 
 
@@ -13,7 +13,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.usage = "{prog} stage --spec JSON [options]"
     parser.description = usage.HELP
     parser.epilog = usage.EPILOG
-    parser.add_argument("--spec", required=True, metavar="JSON", help=usage.SPEC_HELP)
+    parser.add_argument("--spec", required=True, action=argvalues.Joined, metavar="JSON", help=usage.SPEC_HELP)
     options.add_log_level(parser)
 
 

@@ -1,6 +1,7 @@
 """The controller of ModelCaches: makes those that services ask for, and stages each once."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -19,7 +20,7 @@ from embedding_operator.controllers.staged import count_staging
 from embedding_operator.controllers.status import now, seconds_since, write_status
 from embedding_operator.controllers.stuck import stuck
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import PODS, Object, ObjectKey
+from embedding_operator.kube.resources import PODS, Object, ObjectKey, belongs_to, key_of
 from embedding_operator.planning.cacheplan import (
     has_ended_in_silence,
     needs_claim_check,
@@ -29,10 +30,12 @@ from embedding_operator.planning.cacheplan import (
 )
 from embedding_operator.planning.cachestate import CachePlan, ObservedCache, of_task
 from embedding_operator.planning.choosing import choose_profile
-from embedding_operator.planning.ending import needs_cleanup
+from embedding_operator.planning.ending import needs_cleanup, reads_files_of
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.sharing import is_made
 from embedding_operator.planning.weights import model_cache
+
+_TRIES = 12  # of a clean-up that is forbidden, in three to seven minutes: then its files stay, and the ModelCache goes
 
 
 async def reconcile_cache(context: Context, key: ObjectKey) -> float | None:
@@ -66,22 +69,27 @@ async def _reconcile(context: Context, key: ObjectKey, obj: Object) -> float | N
     try:
         await _execute(context, key, plan)
     except (NameTaken, ApiError) as error:
-        against = _against(cache, seen, error)
+        against = _against(context, key, cache, seen, error)
         if against is None:
             raise
         plan = _plan(context, cache, against)
         await _conclude(context, key, obj, cache, plan)
-        return None if needs_cleanup(cache) else try_again(error)
+        return None if needs_cleanup(cache) and not against.may_pass else try_again(error)
     await _conclude(context, key, obj, cache, plan)
     return 0.0 if plan.patch else plan.requeue_after  # what was patched is looked at as it is now
 
 
-def _against(cache: ModelCache, seen: ObservedCache, error: NameTaken | ApiError) -> ObservedCache | None:
+def _against(
+    context: Context, key: ObjectKey, cache: ModelCache, seen: ObservedCache, error: NameTaken | ApiError
+) -> ObservedCache | None:
     """What was seen, with what the API server had against the plan; None where another try may do."""
+    forbidden = isinstance(error, ApiError) and error.is_forbidden
     if needs_cleanup(cache) and isinstance(error, ApiError) and error.is_namespace_ending:
         return replace(seen, namespace_ends=True)
     problem = problem_of(error)
-    return None if problem is None else replace(seen, refused=problem)
+    if problem is None:
+        return None
+    return replace(seen, refused=problem, may_pass=forbidden and context.queue.failures(key) < _TRIES)
 
 
 def _plan(context: Context, cache: ModelCache, seen: ObservedCache) -> CachePlan:
@@ -94,7 +102,15 @@ async def _execute(context: Context, key: ObjectKey, plan: CachePlan) -> None:
         if leftover is not None:
             await context.applier.delete(leftover)
     for child in plan.create:
+        former = context.cache.get(key_of(child))
+        if former is not None and not belongs_to(former, _owner(child)):  # it goes with its owner, which is gone
+            await context.applier.delete(former)
         await context.applier.create(child)
+
+
+def _owner(child: Object) -> str | None:
+    """The uid of the ModelCache that a Job is made for; a clean-up outlives it, and has none."""
+    return next((str(owner["uid"]) for owner in child["metadata"].get("ownerReferences") or ()), None)
 
 
 async def _conclude(context: Context, key: ObjectKey, obj: Object, cache: ModelCache, plan: CachePlan) -> None:
@@ -146,10 +162,10 @@ def _cache_wanted(asked: str, profiles: tuple[RuntimeProfile, ...]) -> Object | 
 
 async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> ObservedCache:
     labels = {names.CACHE_LABEL: key.name}
-    jobs = context.cache.list("Job", key.namespace, labels)
-    pods = context.cache.list("Pod", key.namespace, labels)
+    jobs = [job for job in context.cache.list("Job", key.namespace, labels) if belongs_to(job, cache.metadata.uid)]
+    pods = _its_own(cache, context.cache.list("Pod", key.namespace, labels))
     if has_ended_in_silence(cache, jobs, pods):  # before the result is called lost, and all is hashed once more
-        pods = await _pods_now(context, key, labels)
+        pods = _its_own(cache, await _pods_now(context, key, labels))
     look = needs_claim_check(cache, jobs) or any(waits(pod) for pod in of_task(pods, names.STAGING_TASK))
     # whoever made the Job may have been killed before it could write down what the claim's pods are placed by
     claim = await _claim(context, key, cache) if look or cache.status.access_modes is None else None
@@ -160,7 +176,8 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
     return ObservedCache(
         users=[user.name for user in users if user.kind == names.EMBEDDING_SERVICE],
         jobs_using=[user.name for user in users if user.kind == names.EMBEDDING_JOB],
-        serving=[user.name for user in users if _serves(context, key, user)],
+        serving=[user.name for user in users if _serves(context, key, user)]
+        + (_reading(context, key, cache) if needs_cleanup(cache) else []),
         wishes=[one["spec"] for one in wanted if one],
         in_history=not users and _in_history(context, key),
         jobs=jobs,
@@ -176,6 +193,12 @@ async def _observe(context: Context, key: ObjectKey, cache: ModelCache) -> Obser
         unused_for=seconds_since(cache.status.unused_since),
         verified_for=seconds_since(cache.status.verified_at),
     )
+
+
+def _its_own(cache: ModelCache, pods: Sequence[Object]) -> list[Object]:
+    """Without the pods of a former ModelCache of the same name: what they said is not said of this one."""
+    made = cache.metadata.creation_timestamp or ""
+    return [pod for pod in pods if (pod["metadata"].get("creationTimestamp") or made) >= made]
 
 
 async def _pods_now(context: Context, key: ObjectKey, labels: dict[str, str]) -> list[Object]:
@@ -200,6 +223,19 @@ def _serves(context: Context, key: ObjectKey, user: ObjectKey) -> bool:
         return True  # it is gone, and its pods are not
     model = (obj.get("status") or {}).get("model") or {}
     return bool(model.get("cache") == key.name and model.get("digest")) or key not in routing.caches_named(obj)
+
+
+def _reading(context: Context, key: ObjectKey, cache: ModelCache) -> list[str]:
+    """Who uses the same files by their path, through a ModelCache of its own."""
+    found: list[str] = []
+    for obj in context.cache.list(names.MODEL_CACHE, key.namespace):
+        try:
+            other = context.views.of(obj, ModelCache)
+        except ApiValueError:
+            continue
+        if reads_files_of(other, cache):
+            found += [user.name for user in context.users.of(ObjectKey(key.kind, key.namespace, other.metadata.name))]
+    return found
 
 
 def _in_history(context: Context, key: ObjectKey) -> bool:

@@ -9,8 +9,10 @@ from embedding_operator.controllers.context import Context
 from embedding_operator.controllers.status import write_status
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.resources import Object
+from embedding_operator.planning.causes import shortened
 from embedding_operator.planning.errors import PlanError
 
+_MOST = 4000  # characters of an API server's words: it may name a hundred fields, and a status has room for 32 KiB
 LOOK_AGAIN = 15.0  # seconds until a name that a stranger has is tried again: nobody tells us when it is free
 
 
@@ -18,9 +20,9 @@ def problem_of(error: NameTaken | ApiError) -> PlanError | None:
     """What only a person can mend, or None where another try may do without anybody being told."""
     if isinstance(error, NameTaken):
         return PlanError(Reason.NAME_TAKEN, f"{error}: delete or rename it, or rename this object")
-    passes = error.is_namespace_ending or error.is_kind_new
+    passes = error.is_namespace_ending or error.is_kind_new or error.is_unauthorized
     if error.is_invalid or (error.is_forbidden and not passes):
-        return PlanError(Reason.APPLY_REFUSED, f"the API server refused: {error.message}")
+        return PlanError(Reason.APPLY_REFUSED, f"the API server refused: {shortened(error.message, _MOST)}")
     return None
 
 

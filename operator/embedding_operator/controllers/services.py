@@ -75,6 +75,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     try:
         await _execute(context, key, plan)
     except (NameTaken, ApiError) as error:
+        turns.done(context, key, stands, took=seen.may_follow)
         problem = problem_of(error)
         if problem is None:
             raise

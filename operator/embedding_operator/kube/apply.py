@@ -17,7 +17,7 @@ from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.inforce import digest_of, fingerprint, is_held, marked
+from embedding_operator.kube.inforce import APPLIED_ANNOTATION, digest_of, fingerprint, is_held, marked
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
 # etcd's first revision, before there was any object: a server-side apply with it creates, or is a conflict.
@@ -101,29 +101,38 @@ class Applier:
         """
         wish = marked(desired, digest)
         try:
-            return await self._client.apply(wish, force=True)
+            answer = await self._client.apply(wish, force=True)
         except ApiError as error:
             if error.status != 422 or "spec" not in desired or not await self._write_over(key, desired):
                 raise
-        return await self._client.apply(wish, force=True)
+            answer = await self._client.apply(wish, force=True)
+        if _is_repaired(answer):  # by an operator that was killed before it could disown it
+            answer = await self._disown(key, answer)
+        return answer
 
     async def _write_over(self, key: ObjectKey, desired: Mapping[str, Any]) -> bool:
         """Put the lists of the wish in the place of those that are there; False if they are what is refused.
 
-        The fields must be nobody's afterwards, or they would stay when they are not applied any more.
+        The fields must be nobody's afterwards, or they would stay when they are not applied any more. Without its digest
+        the object is applied once more, should we be killed before that.
         """
+        undone = {"spec": desired["spec"], "metadata": {"annotations": {APPLIED_ANNOTATION: None}}}
         try:
-            answer = await self._client.merge_patch(key, {"spec": desired["spec"]}, manager=_REPAIR)
+            answer = await self._client.merge_patch(key, undone, manager=_REPAIR)
         except ApiError as error:
             if error.is_invalid:
                 return False
             raise
-        metadata = answer["metadata"]
-        rest = [entry for entry in metadata.get("managedFields") or () if entry.get("manager") != _REPAIR]
-        body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "managedFields": rest}}
-        await self._client.merge_patch(key, body, manager=_REPAIR)
+        await self._disown(key, answer)
         self.counts["written_over"] += 1
         return True
+
+    async def _disown(self, key: ObjectKey, written: Object) -> Object:
+        """Have what was written over be nobody's."""
+        metadata = written["metadata"]
+        rest = [entry for entry in metadata.get("managedFields") or () if entry.get("manager") != _REPAIR]
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "managedFields": rest}}
+        return await self._client.merge_patch(key, body, manager=_REPAIR)
 
     async def _make(self, desired: Mapping[str, Any], digest: str) -> Object:
         """An apply that makes a child, or is refused and changes nothing at all.
@@ -239,6 +248,10 @@ class Applier:
 
 def _told(digest: str, desired: Mapping[str, Any], observed: Mapping[str, Any]) -> bytes:
     return bytes.fromhex(digest) + fingerprint(desired, observed)
+
+
+def _is_repaired(written: Mapping[str, Any]) -> bool:
+    return any(entry.get("manager") == _REPAIR for entry in written["metadata"].get("managedFields") or ())
 
 
 def is_ours(existing: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:

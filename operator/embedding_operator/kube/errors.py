@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+_LONGEST = 300.0  # seconds that anybody is made to wait: a proxy may say anything
+
 
 class ApiError(Exception):
     """The API server refused, or could not be asked (status 0).
@@ -64,6 +66,12 @@ class ApiError(Exception):
         return self.status in (401, 403)
 
     @property
+    def is_unauthorized(self) -> bool:
+        """The API server does not know who asks (401): a token that is being renewed, or an API server that has just
+        started."""
+        return self.status == 401
+
+    @property
     def is_namespace_ending(self) -> bool:
         """The namespace is being deleted, and takes nothing new: what is asked for goes soon, too."""
         return self.status == 403 and "because it is being terminated" in self.message
@@ -115,7 +123,7 @@ def _retry_after(headers: Mapping[str, str], answer: Mapping[str, Any]) -> float
     for value in (headers.get("Retry-After"), from_body):
         try:
             if value is not None:
-                return max(0.0, float(value))
+                return min(max(0.0, float(value)), _LONGEST)
         except (TypeError, ValueError):
             continue
     return None

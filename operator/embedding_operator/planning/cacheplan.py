@@ -88,11 +88,20 @@ def needs_claim_check(cache: ModelCache, jobs: Sequence[JsonObject]) -> bool:
 
 def has_ended_in_silence(cache: ModelCache, jobs: Sequence[JsonObject], pods: Sequence[JsonObject]) -> bool:
     """Whether a Job is told to have ended and no pod of it says how: news of the two kinds overtake each other."""
-    task = names.CLEANUP_TASK if needs_cleanup(cache) else names.STAGING_TASK
-    if task == names.STAGING_TASK and is_staged(cache):
-        return False
-    ended = [one for one in of_task(jobs, task) if has_condition(one, "Complete") or has_condition(one, "Failed")]
-    return bool(ended) and newest_report(of_task(pods, task)) is None
+    if needs_cleanup(cache):
+        return _is_silent(names.CLEANUP_TASK, jobs, pods)
+    tasks = (names.SCRUB_TASK, names.MENDING_TASK) if is_staged(cache) else (names.STAGING_TASK,)
+    return any(_is_silent(task, jobs, pods) for task in tasks)
+
+
+def _is_silent(task: str, jobs: Sequence[JsonObject], pods: Sequence[JsonObject]) -> bool:
+    """What an earlier attempt said is not how the last one ended."""
+    jobs, pods = of_task(jobs, task), of_task(pods, task)
+    report = newest_report(pods)
+    if any(has_condition(one, "Complete") for one in jobs):
+        return report is None or report.result == "Failed"
+    failed = any(has_condition(one, "Failed") for one in jobs)
+    return failed and (report is None or any(phase_of(pod) in ("Pending", "Running") for pod in pods))
 
 
 def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:

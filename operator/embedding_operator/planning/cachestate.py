@@ -31,6 +31,7 @@ class ObservedCache:
     nodes: Sequence[str] = ()  # where pods have the claim mounted, if one node at a time can
     progress: Progress | None = None
     refused: PlanError | None = None  # what the API server or a stranger's object had against the last plan
+    may_pass: bool = False  # what was refused may be granted yet: it was asked for a few times only
     namespace_ends: bool = False  # the API server takes nothing new there
     cluster: str = ""  # the name of this cluster on volumes
     now: str = ""

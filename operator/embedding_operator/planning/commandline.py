@@ -5,10 +5,19 @@ from collections.abc import Sequence
 
 from embedding_operator.api.json import JsonObject
 
+_LONGEST = 100_000  # characters, all of them ASCII
+
 
 def literal(word: str) -> str:
     """A word as it is, whatever a user wrote in it: a kubelet puts a variable of the container in for `$(NAME)`."""
     return word.replace("$", "$$")
+
+
+def document(option: str, value: JsonObject) -> list[str]:
+    """An option with a JSON document: in parts where it is longer than one argument may be (Linux: 128 KiB)."""
+    text = json.dumps(value, sort_keys=True)
+    parts = [text[at : at + _LONGEST] for at in range(0, len(text), _LONGEST)]
+    return [word for part in parts for word in (option, part)]
 
 
 def flag_of(word: str) -> str | None:

@@ -6,6 +6,8 @@ that of a claim does: that no pod serves from the files.
 """
 
 from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Final
 
 from embedding_operator.api import names
 from embedding_operator.api.codec import ApiValueError
@@ -29,6 +31,7 @@ from embedding_operator.planning.stagejob import StagingSite
 from embedding_operator.planning.stagereport import newest_report
 from embedding_operator.planning.verdict import Verdict
 
+_LOOK_AGAIN: Final = 60.0  # seconds: who reads the files by their path does not tell when it ends
 MADE_TTL = 3600  # seconds; a service that is deleted and applied again must not fetch its weights again
 
 
@@ -77,6 +80,16 @@ def needs_cleanup(cache: ModelCache) -> bool:
     )
 
 
+def reads_files_of(other: ModelCache, cache: ModelCache) -> bool:
+    """Whether the path source of another ModelCache is, holds or lies in the directory that goes with this one."""
+    source, path = other.spec.source.path, cache.status.path
+    if source is None or path is None or other.spec.storage.claim_name != cache.spec.storage.claim_name:
+        return False
+    mine = PurePosixPath(cache.spec.storage.sub_path or "", path).parts
+    theirs = PurePosixPath(other.spec.storage.sub_path or "", source.path).parts
+    return all(one == another for one, another in zip(mine, theirs, strict=False))
+
+
 def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:
     """Plan a ModelCache that is being deleted and has our finalizer."""
     claim = cache.spec.storage.claim_name
@@ -101,7 +114,10 @@ def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> C
     if seen.claim_exists is False:
         return _let_go(cache, seen, _kept(cache, f"claim {claim} is gone"))
     if seen.serving:
-        return CachePlan(said(cache, seen, cache.status, _in_use(seen)))
+        return CachePlan(said(cache, seen, cache.status, _in_use(seen)), requeue_after=_LOOK_AGAIN)
+    if seen.refused is not None and seen.may_pass:
+        why = f"the clean-up could not start yet, and is tried again: {seen.refused.message}"
+        return CachePlan(said(cache, seen, cache.status, Verdict(Reason.CLEANING_UP, why)))
     if seen.refused is not None:
         return _let_go(cache, seen, _kept(cache, f"the clean-up could not start: {seen.refused.message}"))
     verdict = Verdict(Reason.CLEANING_UP, "the clean-up Job is being made")

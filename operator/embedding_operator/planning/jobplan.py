@@ -139,7 +139,11 @@ def has_ended_in_silence(job: EmbeddingJob, seen: ObservedJob) -> bool:
         if current is None or not _has_ended(current):
             continue
         kind = Failure if has_condition(current, "Failed") else awaited.get(name)
-        if kind is not None and newest(seen.pods_of(name), kind) is None:
+        if kind is None:
+            continue
+        pods = seen.pods_of(name)
+        ended = kind is not Failure or all(phase_of(pod) not in ("Pending", "Running") for pod in pods)
+        if newest(pods, kind) is None or not ended:
             return True
     return False
 

@@ -12,7 +12,7 @@ from embedding_operator.api import names
 from embedding_operator.api.job import EmbeddingJob
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.modelcache import Download
-from embedding_operator.planning.commandline import literal
+from embedding_operator.planning.commandline import document, literal
 from embedding_operator.planning.flags import SERVER_PORT
 from embedding_operator.planning.jobdoc import INPUT_MOUNT, OUTPUT_MOUNT, PROGRESS_PORT
 from embedding_operator.planning.jobreport import DRIVER
@@ -228,6 +228,6 @@ def _scratch() -> JsonObject:
     return {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}}
 
 
-def told(command: str, document: JsonObject) -> list[str]:
+def told(command: str, job: JsonObject) -> list[str]:
     """The command line of a phase."""
-    return ["batch", command, "--job", json.dumps(document, sort_keys=True)]
+    return ["batch", command, *document("--job", job)]

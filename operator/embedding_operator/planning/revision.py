@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from embedding_operator.api import names
-from embedding_operator.api.codec import ApiValueError, View
+from embedding_operator.api.codec import ApiValueError, View, wire_names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.service import ModelStatus, ResolvedStatus
 
@@ -42,6 +42,7 @@ class Revision(View):
     weights: JsonObject  # cache, revision and path, for the status
     spec: JsonObject | None = None  # what of the spec reaches the pods; earlier versions did not store it
     refresh: str | None = None  # the service's refresh annotation, which chose the weights with the spec
+    later: JsonObject | None = None  # what a later version stored with it: it cannot be changed, nor left away
 
     def __post_init__(self) -> None:
         ResolvedStatus.from_dict(self.resolved)
@@ -50,6 +51,9 @@ class Revision(View):
     def serves(self, spec_hash: str, digest: str | None) -> bool:
         """Whether this is what the spec asks for; weights that are not known yet do not speak against it."""
         return self.spec_hash == spec_hash and digest in (None, self.digest)
+
+
+_STORED = frozenset(wire_names(Revision).values()) - {"name", "number", "later"}
 
 
 def revision_of(pod: JsonObject) -> str:
@@ -82,8 +86,10 @@ def parse(stored: JsonObject) -> Revision | None:
     data = stored.get("data")
     if not isinstance(data, dict):
         return None
+    later = {field: value for field, value in data.items() if field not in _STORED}
+    told = {field: value for field, value in data.items() if field in _STORED} | ({"later": later} if later else {})
     try:
-        return Revision.from_dict(data | {"name": stored["metadata"]["name"], "number": stored.get("revision")})
+        return Revision.from_dict(told | {"name": stored["metadata"]["name"], "number": stored.get("revision")})
     except ApiValueError:
         return None
 
@@ -91,6 +97,7 @@ def parse(stored: JsonObject) -> Revision | None:
 def controller_revision(metadata: JsonObject, revision: Revision) -> JsonObject:
     """The ControllerRevision of a revision. `data` is immutable on the API server; `revision` may be raised."""
     data = revision.to_dict()
+    data |= data.pop("later", {})
     cache = revision.weights.get("cache")
     served = {"annotations": {names.CACHE_ANNOTATION: cache}} if cache else {}
     return {

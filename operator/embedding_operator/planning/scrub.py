@@ -30,6 +30,7 @@ from embedding_operator.planning.stagejob import CACHE_MOUNT, StagingSite, mendi
 from embedding_operator.planning.stagereport import Report, newest_report
 from embedding_operator.planning.verdict import Verdict
 
+_SHORTEST = 60  # seconds between two readings, whatever was stored before the schema asked for so many
 DEFAULT_RATE = 100 * 2**20  # bytes a second
 _TASKS = (names.SCRUB_TASK, names.MENDING_TASK)
 _UNDER_WAY = "it is being fetched again"
@@ -39,7 +40,7 @@ _DAMAGE = frozenset({Reason.CHECKSUM_MISMATCH, Reason.DIGEST_MISMATCH, Reason.NO
 def interval(cache: ModelCache) -> int | None:
     """Seconds between two readings, or None for never."""
     try:
-        return parse_duration(cache.spec.verify.interval) if cache.spec.verify.interval else None
+        return max(_SHORTEST, parse_duration(cache.spec.verify.interval)) if cache.spec.verify.interval else None
     except ApiValueError:  # the schema refuses it; one stored before it is as good as none
         return None
 

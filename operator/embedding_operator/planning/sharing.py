@@ -20,7 +20,7 @@ def is_made(cache: ModelCache) -> bool:
 
 def agreed(cache: ModelCache, wishes: Sequence[JsonObject]) -> JsonObject:
     """What must be changed in the spec of a ModelCache (a merge patch), where `wishes` are the specs that its users
-    would make. Retain wins over Delete, and the longest time over shorter ones.
+    would make. Retain, which saying nothing means, wins over Delete, and the longest time over shorter ones.
     """
     if not is_made(cache) or not wishes:
         return {}
@@ -29,9 +29,12 @@ def agreed(cache: ModelCache, wishes: Sequence[JsonObject]) -> JsonObject:
     stagers: list[JsonObject] = [wish.get("stager") or {} for wish in wishes]
     if have.get("stager", {}) not in stagers:  # one that somebody still wants stays: no Job is made anew for nothing
         want["stager"] = stagers[0]
-    policies = [wish.get("deletionPolicy") for wish in wishes]
-    if any(policies):
-        want["deletionPolicy"] = "Delete" if set(policies) == {"Delete"} else "Retain"
+    policies = {wish.get("deletionPolicy") for wish in wishes}
+    if policies != {"Delete"}:
+        if policies != {None} or have.get("deletionPolicy") == "Delete":  # which nobody wants any more
+            want["deletionPolicy"] = "Retain"
+    elif cache.metadata.deletion_timestamp is None:  # else whoever wrote Retain meant this very deletion
+        want["deletionPolicy"] = "Delete"
     times = _said(wishes, "ttlAfterUnused")
     if times:
         want["ttlAfterUnused"] = max(times, key=parse_duration)

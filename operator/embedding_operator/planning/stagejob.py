@@ -11,7 +11,7 @@ from embedding_operator.api import names
 from embedding_operator.api.json import JsonObject
 from embedding_operator.api.meta import ConfigMapKeyRef, SecretKeyRef
 from embedding_operator.api.modelcache import ModelCache
-from embedding_operator.planning.commandline import literal
+from embedding_operator.planning.commandline import document, literal
 from embedding_operator.planning.network import bytes_per_second, environment, with_ca_bundle
 from embedding_operator.planning.onenode import beside
 from embedding_operator.planning.owner import owner_reference
@@ -50,8 +50,9 @@ def job(cache: ModelCache, site: StagingSite, cluster: str = "") -> JsonObject:
 
 
 def mending_job(cache: ModelCache, site: StagingSite, name: str, cluster: str) -> JsonObject:
-    """The staging Job, held to the revision and the digest that were staged: it fetches what is damaged."""
-    spec = _signed(cache, cluster) | {"digest": cache.status.digest, "verify": True}
+    """The staging Job, held to the revision, the digest and the directory: it fetches what is damaged."""
+    held = {"digest": cache.status.digest, "directory": cache.status.path, "verify": True}
+    spec = _signed(cache, cluster) | held
     revision = cache.status.revision or ""
     for inner in spec["source"].values():
         if "revision" in inner and revision and not revision.startswith("listing-"):  # no hub knows that one
@@ -177,7 +178,7 @@ def _container(cache: ModelCache, site: StagingSite, spec: JsonObject) -> JsonOb
     reads = cache.spec.source.path is not None  # weights that somebody else put there are never written
     if rate := bytes_per_second(site.bytes_per_second, cache.spec.download):
         spec = spec | {"bytesPerSecond": rate}
-    args = ["stage", "--spec", json.dumps(spec, sort_keys=True)]
+    args = ["stage", *document("--spec", spec)]
     variables = environment(site.env, site.proxy, cache.spec.download)
     return volume_container(cache, "stage", site.image, args, reads=reads) | {
         "env": variables + _credentials(cache),

@@ -9,6 +9,7 @@ import base64
 import binascii
 import math
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,7 +74,7 @@ def _is_text(item: tuple[object, object]) -> bool:
     length, vector = text.get("length"), text.get("vector")
     if not isinstance(length, int | float) or not isinstance(vector, str):
         return False
-    if isinstance(length, bool) or not math.isfinite(length) or length <= 0:
+    if isinstance(length, bool) or not 0 < length <= sys.float_info.max:
         return False
     try:
         return 0 < len(base64.b64decode(vector, validate=True)) / 2 <= _MAX_DIMENSIONS and any(_unpacked(text))

@@ -95,6 +95,11 @@ def source_layout(
     if len(folder) > 240:
         folder = f"{folder[:200]}.{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
     relative = f"{source}/{folder}/{leaf}"
+    return layout_of(root, relative)
+
+
+def layout_of(root: Path, relative: str) -> Layout:
+    """Of a directory that is published, or to be."""
     return Layout(root=root, relative=relative, key=staging_key(relative))
 
 
@@ -128,6 +133,11 @@ def unsafe_path(path: str) -> str | None:
     if sum(lengths) > 1000 or max(lengths) > 240:  # a termination message has to hold the one, a volume the other
         return "is too long"
     return None
+
+
+def reserved(path: str) -> str | None:
+    """What is wrong with a place for weights below root, as the end of a sentence; None if nothing is."""
+    return "is no place for weights" if path.split("/", 1)[0] in OURS else None
 
 
 def clashes(paths: Iterable[str]) -> str | None:

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, field_validator
 
 from .errors import StageError
+from .layout import reserved, unsafe_path
 from .sourcespec import Source, Strict
 
 SIGNATURE = r"^[A-Za-z0-9.-]*_[A-Za-z0-9.-]+_[A-Za-z0-9-]+$"
@@ -24,6 +25,8 @@ class StageSpec(Strict):
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     user: Annotated[str, Field(pattern=SIGNATURE, max_length=200)] | None = None
     """What is signed beside the published directory: <cluster>_<namespace>_<uid of the ModelCache>."""
+    directory: str | None = None
+    """Where it was published before, below root: there it is mended, whatever the hub calls that revision by now."""
     verify: bool = False
     """Hash what is there, though its digest is the one that was asked for, and fetch again what is damaged."""
     read_bytes_per_second: Annotated[int, Field(ge=1)] | None = None
@@ -38,6 +41,13 @@ class StageSpec(Strict):
     def _absolute(cls, value: str) -> str:
         if not value.startswith("/"):
             raise ValueError(f"{value!r} is not an absolute path")
+        return value
+
+    @field_validator("directory")
+    @classmethod
+    def _published(cls, value: str | None) -> str | None:
+        if value is not None and (problem := unsafe_path(value) or reserved(value)):
+            raise ValueError(f"{value!r} {problem}")
         return value
 
 

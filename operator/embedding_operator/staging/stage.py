@@ -22,7 +22,7 @@ from .download import Download
 from .errors import StageError, from_os_error
 from .found import Found, fitting, named, unproven, wrong_bytes, wrong_sizes
 from .journal import Journal
-from .layout import Layout, source_layout
+from .layout import Layout, layout_of, source_layout
 from .manifest import Manifest, ManifestFile, files_digest, listing_id
 from .pace import Pace
 from .progress import Progress, human
@@ -91,7 +91,8 @@ async def _stage_from(
     _tell(listing, selection)
     _check_digest_early(spec.digest, selection, listing.archive)
     pace = Pace(spec.bytes_per_second) if spec.bytes_per_second else None
-    layout = source_layout(Path(spec.root), origin.kind, origin.name, listing.revision, include, exclude)
+    usual = source_layout(Path(spec.root), origin.kind, origin.name, listing.revision, include, exclude)
+    layout = layout_of(usual.root, spec.directory) if spec.directory else usual
     return await _Run(spec, origin, transport, listing, selection, layout, progress, settings, pace).complete(hub)
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from embedding_operator.api import names
+from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import services, turns
 from embedding_operator.controllers.services import reconcile_service
@@ -146,3 +147,30 @@ async def test_a_revision_that_a_former_service_left_makes_room_for_one_of_its_n
     assert api.deleted == (["ControllerRevision of former"] if is_in_the_way else [])
     assert api.applied == [stored["metadata"]["name"]]
     assert context.meters.revisions == is_in_the_way
+
+
+async def test_a_turn_that_the_api_server_refuses_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be taken again and again, and nobody else would follow."""
+    taken: list[bool] = []
+
+    class Refusing(Taking):
+        async def apply(self, child: Object) -> None:
+            raise ApiError(403, "Forbidden", "exceeded quota")
+
+        async def apply_status(self, desired: Object) -> None: ...
+
+        def emit(self, *told: Any) -> None: ...
+
+    api = cast(Any, Refusing())
+    context = replace(given.context(), applier=api, recorder=api)
+    obj = service()
+    obj["metadata"]["resourceVersion"] = "5"
+    context.cache.upsert(obj)
+    staged = cache().to_dict() | {"kind": names.MODEL_CACHE}
+    monkeypatch.setattr(services, "cache_of", lambda *_: (ModelCache.from_dict(staged), None))
+    monkeypatch.setattr(services, "profiles_known", lambda _: seen().profiles)
+    monkeypatch.setattr(services.turns, "take", lambda *_: True)
+    monkeypatch.setattr(services.turns, "done", lambda *_, took: taken.append(took))
+    with pytest.raises(ApiError):
+        await reconcile_service(context, key_of(obj))
+    assert taken == [True]

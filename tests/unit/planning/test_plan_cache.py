@@ -116,6 +116,9 @@ def test_a_lost_result_runs_the_job_again(pods: list[dict[str, Any]]) -> None:
     assert ready(planned)[1] == "Retrying"
 
 
+AWAY = {"result": "Failed", "reason": "HubUnavailable", "message": "no answer"}
+
+
 @pytest.mark.parametrize(
     ("staged", "condition", "pods", "silent"),
     [
@@ -125,6 +128,9 @@ def test_a_lost_result_runs_the_job_again(pods: list[dict[str, Any]]) -> None:
         (False, "Complete", [ended_pod("not json")], True),
         (False, "Complete", [ended_pod(STAGED)], False),
         (True, "Complete", [], False),  # long known, and the pod long gone
+        (False, "Complete", [ended_pod(AWAY, "Failed")], True),  # an earlier attempt's
+        (False, "Failed", [ended_pod(AWAY, "Failed")], False),
+        (False, "Failed", [ended_pod(AWAY, "Failed"), given.pod("p")], True),  # the last one has ended, too
     ],
 )
 def test_a_job_that_has_ended_without_a_word_is_asked_for_its_pods_before_that_is_believed(

@@ -22,6 +22,7 @@ def test_what_a_newer_operator_resolved_is_written_again_too() -> None:
     """`data` cannot be changed: dropping a field that this version does not know would be refused."""
     newer = copy.deepcopy(STORED)
     newer["data"]["resolved"]["inventedLater"] = [1]
+    newer["data"] |= {"inventedLater": {"a": 1}, "later": "x"}
     read = revision.parse(newer)
     assert read is not None
     assert revision.controller_revision({}, read)["data"] == newer["data"]

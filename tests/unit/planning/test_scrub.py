@@ -65,6 +65,10 @@ def test_nothing_is_read_before_its_time_nor_without_an_interval() -> None:
     assert (never.create, never.requeue_after) == ((), None)
 
 
+def test_what_was_stored_before_the_schema_asked_for_a_minute_is_read_once_a_minute() -> None:
+    assert plan(cache(interval="0s"), verified_for=50).requeue_after == 10.0
+
+
 @pytest.mark.parametrize(
     ("rate", "bytes_per_second"),
     [(None, 100 * 2**20), ("1Mi", 2**20), ("0.5", 1), (2000, 2000), ("1E5000", 2**62)],
@@ -125,6 +129,7 @@ def test_a_hub_without_commits_is_asked_for_the_branch_and_held_to_the_digest() 
     spec = parse_spec(spec_of(job))
     assert spec.source.model_scope is not None
     assert (spec.source.model_scope.revision, spec.digest) == ("master", given.DIGEST)
+    assert spec.directory == of.status.path, "the branch may be called otherwise by now"
 
 
 @pytest.mark.parametrize(("mended", "words"), [(1, "1 file was damaged"), (2, "2 files were damaged"), (0, "verified")])

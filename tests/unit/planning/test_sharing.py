@@ -42,12 +42,24 @@ def changes(cache: ModelCache, *wishes: dict[str, Any]) -> dict[str, Any]:
         ("Delete", ["Delete", "Retain"], "Retain"),
         ("Delete", ["Delete", None], "Retain"),
         ("Retain", ["Delete"], "Delete"),
-        ("Delete", [None, None], None),  # nobody says anything: what a person wrote there stays
+        ("Delete", [None, None], "Retain"),  # nobody wants it any more, or somebody came who never did
+        ("Delete", [None], "Retain"),
+        ("Retain", [None], None),
     ],
 )
 def test_retain_wins(has: str | None, say: list[str | None], becomes: str | None) -> None:
     cache = made(**({"deletionPolicy": has} if has else {}))
     patch = changes(cache, *(wish(**({"deletionPolicy": one} if one else {})) for one in say))
+    assert patch == ({"deletionPolicy": becomes} if becomes else {})
+
+
+@pytest.mark.parametrize(("has", "say", "becomes"), [("Retain", "Delete", None), ("Delete", None, "Retain")])
+def test_while_it_is_deleted_a_person_may_save_the_files_and_no_service_has_them_removed(
+    has: str, say: str | None, becomes: str | None
+) -> None:
+    obj = made(deletionPolicy=has).to_dict()
+    obj["metadata"] |= {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": ["embedding-operator.io/cleanup"]}
+    patch = changes(ModelCache.from_dict(obj), wish(**({"deletionPolicy": say} if say else {})))
     assert patch == ({"deletionPolicy": becomes} if becomes else {})
 
 

@@ -237,6 +237,7 @@ NO_RECORD: list[Any] = [
     {"texts": {"a": {"vector": "ADwAAA==", "length": True}}},
     {"texts": {"a": {"vector": "ADwAAA==", "length": 0}}},
     {"texts": {"a": {"vector": "ADwAAA==", "length": float("nan")}}},
+    {"texts": {"a": {"vector": "ADwAAA==", "length": 10**400}}},
     {"texts": {"a": {"vector": "%%%%", "length": 1}}},
     {"texts": {"a": {"vector": "ADw", "length": 1}}},
     {"texts": {"a": {"vector": "ADwA", "length": 1}}},

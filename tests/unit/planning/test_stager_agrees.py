@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
+from embedding_operator import cli
 from embedding_operator.api import modelcache
 from embedding_operator.api.conditions import Reason
 from embedding_operator.api.modelcache import ModelCache
@@ -30,6 +31,20 @@ def written(source: dict[str, Any], **spec: Any) -> str:
     made = job(ModelCache.from_dict(obj), StagingSite("example.com/operator:1"))
     *_, text = made["spec"]["template"]["spec"]["containers"][0]["args"]
     return str(text)
+
+
+def test_a_long_list_of_files_is_given_in_parts_that_a_kernel_takes() -> None:
+    """As many and as long as the schema allows; Linux takes 128 KiB in one argument."""
+    files = [{"path": f"{n}.json", "url": f"https://x/{n}?$(X)$$={'é' * 990}", "sha256": "0" * 64} for n in range(256)]
+    obj = given.cache(staged=False).to_dict()
+    obj["spec"] |= {"source": {"http": {"files": files}}}
+    made = job(ModelCache.from_dict(obj), StagingSite("example.com/operator:1"))
+    words = [word.replace("$$", "$") for word in made["spec"]["template"]["spec"]["containers"][0]["args"]]
+    assert max(map(len, words)) < 128 << 10
+    arguments = cli.parsed(words)
+    spec = parse_spec(arguments.spec)
+    assert spec.source.http is not None
+    assert {one.url for one in spec.source.http.files or ()} == {one["url"] for one in files}
 
 
 @pytest.mark.parametrize(

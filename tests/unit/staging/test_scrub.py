@@ -96,6 +96,22 @@ async def test_a_branch_that_moved_since_mends_nothing_with_other_weights(
     assert damaged.read_bytes() == content
 
 
+async def test_files_that_the_hub_calls_another_revision_by_now_are_mended_where_they_are(
+    volume: Volume, hub: ModelHub
+) -> None:
+    """A hub without commits: the listing is the revision, and holds files that were not chosen, too."""
+    hub.fault("no-commit")
+    staged = await volume.stage()
+    flip(volume.root / staged.path / BIG)
+    (volume.source / ".gitattributes").write_bytes(b"*.bin lfs")
+    spec = json.loads(volume.spec(staged.digest)) | {"verify": True, "directory": staged.path}
+    mended = await stage(parse_spec(json.dumps(spec)), settings=Settings(**QUICK))
+    assert mended.revision != staged.revision
+    assert (mended.mended, mended.path, mended.digest) == (1, staged.path, staged.digest)
+    volume.assert_published(staged.path)
+    assert len(list((volume.root / staged.path).parent.iterdir())) == 1
+
+
 async def test_a_pace_holds_back_what_would_be_too_fast_and_owes_nothing_for_what_was_slow() -> None:
     now, slept = [100.0], []
 

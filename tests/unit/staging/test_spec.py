@@ -76,6 +76,8 @@ def test_all_fields_are_read() -> None:
         ({**GOOD, "source": {"path": {"path": "/etc"}}}, "source.path.path: '/etc' is absolute"),
         ({**GOOD, "source": {"path": {"path": "a/../../b"}}}, "leaves its directory by '..'"),
         ({**GOOD, "source": {"path": {"path": ""}}}, "is empty"),
+        ({**GOOD, "directory": "../b"}, "directory: '../b' leaves its directory by '..'"),
+        ({**GOOD, "directory": ".trash/b"}, "directory: '.trash/b' is no place for weights"),
     ],
 )
 def test_a_wrong_spec_is_refused_with_the_field(document: object, words: str) -> None:
