@@ -80,8 +80,7 @@ class _Scene:
         seconds = time.monotonic() - began
         requests = await rested(self._audit, self.plan.rest)
         after = self._arm.usage()
-        command.say(f"{self.plan.services:,} services: {name}: {seconds:.0f} s")
-        return Step(
+        step = Step(
             name=name,
             services=self.plan.services,
             seconds=seconds,
@@ -91,6 +90,8 @@ class _Scene:
             **told(requests),
             at_once=most_at_once(wave.states) if wave else None,
         )
+        command.say(json.dumps(vars(step)))
+        return step
 
     async def until(self, happened: Callable[[], Awaitable[bool]]) -> None:
         """Wait for it, while the operator lives."""

@@ -168,6 +168,7 @@ class ControlPlane:
             "--name=etcd",
             f"--data-dir={self._etcd_data}",
             "--unsafe-no-fsync",
+            f"--quota-backend-bytes={8 << 30}",  # the lives of 10,000 services, and what was before the last compaction
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
