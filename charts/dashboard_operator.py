@@ -98,7 +98,8 @@ API = Row(
         ),
         Panel(
             "Since watches were heard",
-            "Bookmarks come each minute; of ModelCaches and RuntimeProfiles, only news and new beginnings, after 5 minutes, count.",
+            "Bookmarks come each minute; of ModelCaches and RuntimeProfiles, only news and new beginnings, after 5 "
+            "minutes, count.",
             "s",
             (Query(f"max by (resource) (time() - {_P}_watch_heard_timestamp_seconds)", "{{resource}}"),),
             thresholds=(300, 600),

@@ -27,7 +27,9 @@ AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN (for S3), TERMINATION_LOG (result fi
 exit codes: 0 done, 1 worth another try, 2 wrong arguments, 3 permanent failure.
 """
     parser.add_argument("phase", choices=PHASES, metavar="PHASE", help=", ".join(PHASES))
-    parser.add_argument("--job", required=True, action=argvalues.Joined, metavar="JSON", help="the job, as the operator writes it")
+    parser.add_argument(
+        "--job", required=True, action=argvalues.Joined, metavar="JSON", help="the job, as the operator writes it"
+    )
     work = parser.add_argument_group("of work")
     work.add_argument("--indexes", type=argvalues.positive, metavar="N", help="how many pods share the job")
     work.add_argument("--index", type=int, metavar="I", help=f"which of them this is (default: ${INDEX})")

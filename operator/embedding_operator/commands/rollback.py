@@ -29,8 +29,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.usage = "{prog} rollback NAME [-n NAME] [--to-revision N] [--dry-run]"
     parser.description = """
 Go back to a stored revision of an EmbeddingService: its spec is written into the service again, but for what does \
-not reach the pods (replicas, suspend, exposure but for keys and TLS, and the like), and its pods come back as they were, \
-until the spec changes.
+not reach the pods (replicas, suspend, exposure but for keys and TLS, and the like), and its pods come back as they \
+were, until the spec changes.
 """
     parser.epilog = """
 examples:

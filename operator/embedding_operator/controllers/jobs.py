@@ -12,8 +12,8 @@ from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import routing
 from embedding_operator.controllers.context import Context, script_sources
 from embedding_operator.controllers.outcomes import outcome
-from embedding_operator.controllers.progress import fetch_page
 from embedding_operator.controllers.patience import soonest
+from embedding_operator.controllers.progress import fetch_page
 from embedding_operator.controllers.refusal import problem_of, refuse, try_again
 from embedding_operator.controllers.services import cache_of, is_there, profiles_known
 from embedding_operator.controllers.status import now, seconds_since, write_status

@@ -113,8 +113,8 @@ class Applier:
     async def _write_over(self, key: ObjectKey, desired: Mapping[str, Any]) -> bool:
         """Put the lists of the wish in the place of those that are there; False if they are what is refused.
 
-        The fields must be nobody's afterwards, or they would stay when they are not applied any more. Without its digest
-        the object is applied once more, should we be killed before that.
+        The fields must be nobody's afterwards, or they would stay when they are not applied any more. Without its
+        digest the object is applied once more, should we be killed before that.
         """
         undone = {"spec": desired["spec"], "metadata": {"annotations": {APPLIED_ANNOTATION: None}}}
         try:

@@ -6,7 +6,6 @@ that of a claim does: that no pod serves from the files.
 """
 
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Final
 
 from embedding_operator.api import names
@@ -85,9 +84,12 @@ def reads_files_of(other: ModelCache, cache: ModelCache) -> bool:
     source, path = other.spec.source.path, cache.status.path
     if source is None or path is None or other.spec.storage.claim_name != cache.spec.storage.claim_name:
         return False
-    mine = PurePosixPath(cache.spec.storage.sub_path or "", path).parts
-    theirs = PurePosixPath(other.spec.storage.sub_path or "", source.path).parts
+    mine, theirs = _folders(cache.spec.storage.sub_path, path), _folders(other.spec.storage.sub_path, source.path)
     return all(one == another for one, another in zip(mine, theirs, strict=False))
+
+
+def _folders(sub_path: str | None, path: str) -> list[str]:
+    return [folder for folder in f"{sub_path or ''}/{path}".split("/") if folder]
 
 
 def plan_removal(cache: ModelCache, seen: ObservedCache, site: StagingSite) -> CachePlan:

@@ -5,7 +5,6 @@ image. The sidecar's startup probe holds the driver back until one real request 
 kubelet ends the server. Only the driver sees the data and what opens it. With a `serviceRef` there is the driver alone.
 """
 
-import json
 from collections.abc import Sequence
 
 from embedding_operator.api import names

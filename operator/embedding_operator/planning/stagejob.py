@@ -4,7 +4,6 @@ It is created once, named by a hash of its inputs, and never applied again (a Jo
 operator's image is no part of the name: an upgrade neither restarts a download nor stages anything twice.
 """
 
-import json
 from dataclasses import dataclass, replace
 
 from embedding_operator.api import names

@@ -221,7 +221,11 @@ KEYS, TLS = {"apiKeySecretRef": {"name": "keys"}}, {"tls": {"secretRef": {"name"
     ("then", "now", "told"),
     [
         ({}, KEYS, ["that revision has no spec.exposure.apiKeySecretRef: the service answers whoever reaches it"]),
-        ({"service": {"port": 8080}}, TLS, ["that revision has no spec.exposure.tls: the service is reached without TLS"]),
+        (
+            {"service": {"port": 8080}},
+            TLS,
+            ["that revision has no spec.exposure.tls: the service is reached without TLS"],
+        ),
         (
             KEYS,
             {"apiKeySecretRef": {"name": "others"}},

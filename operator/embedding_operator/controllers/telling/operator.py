@@ -34,7 +34,8 @@ WAITED: Final = Metric(f"{_P}_queue_wait_seconds", "histogram", "How long keys w
 CALLS: Final = Metric(
     f"{_P}_api_requests_total",
     "counter",
-    "Calls of the API server but for the watches of ModelCaches and RuntimeProfiles, by HTTP status; none if there was no answer.",
+    "Calls of the API server but for the watches of ModelCaches and RuntimeProfiles, by HTTP status; none if there was "
+    "no answer.",
     ("verb", "resource", "code"),
 )
 CALL_SECONDS: Final = Metric(
@@ -46,7 +47,8 @@ WRITES: Final = Metric(
 HEARD: Final = Metric(
     f"{_P}_watch_heard_timestamp_seconds",
     "gauge",
-    "When a watch was last heard, bookmarks included; of ModelCaches and RuntimeProfiles, news only, and each new beginning.",
+    "When a watch was last heard, bookmarks included; of ModelCaches and RuntimeProfiles, news only, and each new "
+    "beginning.",
     ("resource",),
 )
 STARTS: Final = Metric(f"{_P}_watch_starts_total", "counter", "How often a watch was asked for.", ("resource",))
