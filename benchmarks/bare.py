@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.api import METADATA, TABLE, Api, Lines, connected
-from benchmarks.manifests import NAMESPACE
+from benchmarks.manifests import namespace_of
 from benchmarks.recording import Recording, Write, from_text
 
 _WORKERS: Final = 16
-_SERVICES: Final = f"/apis/embedding-operator.io/v1alpha1/namespaces/{NAMESPACE}/embeddingservices"
-_DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments?includeObject=None"
+_NAMESPACE: Final = namespace_of(0)
+_SERVICES: Final = f"/apis/embedding-operator.io/v1alpha1/namespaces/{_NAMESPACE}/embeddingservices"
+_DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments?includeObject=None"
 _SELECTOR: Final = "&labelSelector=app.kubernetes.io/managed-by=embedding-operator"
 
 

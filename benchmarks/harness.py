@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.api import JSON, METADATA, METADATA_LIST, TABLE, Api, Lines
-from benchmarks.manifests import CACHES, NAMESPACE, SERVICES, service, service_name
+from benchmarks.manifests import CACHES, SERVICES, namespaces, path_of, service, service_name
 
 _CONNECTIONS: Final = 16
 SELECTOR: Final = "?labelSelector=app.kubernetes.io/managed-by=embedding-operator"
 CHILDREN: Final = {
-    "Deployment": f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments",
-    "Service": f"/api/v1/namespaces/{NAMESPACE}/services",
-    "ControllerRevision": f"/apis/apps/v1/namespaces/{NAMESPACE}/controllerrevisions",
-    "PodDisruptionBudget": f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets",
-    "ConfigMap": f"/api/v1/namespaces/{NAMESPACE}/configmaps",
+    "Deployment": "/apis/apps/v1/deployments",
+    "Service": "/api/v1/services",
+    "ControllerRevision": "/apis/apps/v1/controllerrevisions",
+    "PodDisruptionBudget": "/apis/policy/v1/poddisruptionbudgets",
+    "ConfigMap": "/api/v1/configmaps",
 }
 
 
@@ -37,8 +37,8 @@ class Times:
 
 
 def expected_children(services: int, replicas: int) -> dict[str, int]:
-    """How many of each kind must be there in the end; the scripts' ConfigMap is shared by all."""
-    counts = dict.fromkeys(CHILDREN, services) | {"ConfigMap": 1}
+    """How many of each kind must be there in the end; the scripts' ConfigMap is shared by a namespace."""
+    counts = dict.fromkeys(CHILDREN, services) | {"ConfigMap": len(namespaces(services))}
     if replicas < 2:
         counts["PodDisruptionBudget"] = 0
     return counts
@@ -75,7 +75,8 @@ async def create_and_wait(
 
         waiting = [asyncio.create_task(stamp("children", *children.values()))]
         waiting.append(asyncio.create_task(stamp("ready", ready)))
-        await at_once([("POST", SERVICES, json.dumps(service(index, replicas))) for index in indexes], api)
+        made = [("POST", path_of(index).rpartition("/")[0], json.dumps(service(index, replicas))) for index in indexes]
+        await at_once(made, api)
         stamps["created"] = time.monotonic() - began
         await _until_done(waiting, began + seconds, check)
         for task in watching:

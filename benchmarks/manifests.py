@@ -12,9 +12,10 @@ from embedding_operator.planning.profiles import ASCEND_910B
 from embedding_operator.planning.weights import model_cache
 
 Object = dict[str, Any]
-NAMESPACE: Final = "embeddings"
-SERVICES: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/embeddingservices"
-CACHES: Final = f"/apis/{names.API_VERSION}/namespaces/{NAMESPACE}/modelcaches"
+PER_NAMESPACE: Final = 1000
+"""Services. kube-controller-manager looks at all Services of a pod's namespace whenever the pod changes."""
+SERVICES: Final = f"/apis/{names.API_VERSION}/embeddingservices"
+CACHES: Final = f"/apis/{names.API_VERSION}/modelcaches"
 CLAIM: Final = "model-weights"
 PROFILE: Final = str(ASCEND_910B["metadata"]["name"])
 SERVICES_PER_CACHE: Final = 20
@@ -27,13 +28,28 @@ def service_name(index: int) -> str:
     return f"bench-{index:05d}"
 
 
+def namespace_of(index: int) -> str:
+    """The namespace of a service; who shares a model shares a namespace."""
+    return f"embeddings-{index // PER_NAMESPACE:02d}"
+
+
+def namespaces(services: int) -> list[str]:
+    """Those of so many services."""
+    return [namespace_of(index) for index in range(0, services, PER_NAMESPACE)]
+
+
+def path_of(index: int) -> str:
+    """Of a service, below which its namespace has others."""
+    return f"/apis/{names.API_VERSION}/namespaces/{namespace_of(index)}/embeddingservices/{service_name(index)}"
+
+
 def service(index: int, replicas: int) -> Object:
     """One EmbeddingService; twenty of them share a model."""
     revision = f"v{index // SERVICES_PER_CACHE}"
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.EMBEDDING_SERVICE,
-        "metadata": {"name": service_name(index), "namespace": NAMESPACE},
+        "metadata": {"name": service_name(index), "namespace": namespace_of(index)},
         "spec": {
             "model": {"source": {"modelScope": {"repo": "Qwen/Qwen3-VL-Embedding-8B", "revision": revision}}},
             "cache": {"claimName": CLAIM},
@@ -63,16 +79,16 @@ def staged_caches(services: int) -> list[tuple[Object, Object]]:
     return made
 
 
-def volume() -> list[Object]:
-    """A static ReadWriteMany volume and its claim, bound to each other."""
-    capacity, modes = {"storage": "1Ti"}, ["ReadWriteMany"]
-    reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": CLAIM, "namespace": NAMESPACE}
+def volume(namespace: str) -> list[Object]:
+    """A namespace with a static ReadWriteMany volume and its claim, bound to each other."""
+    capacity, modes, name = {"storage": "1Ti"}, ["ReadWriteMany"], f"{CLAIM}-{namespace}"
+    reference = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": CLAIM, "namespace": namespace}
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
         {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": CLAIM},
+            "metadata": {"name": name},
             "spec": {
                 "capacity": capacity,
                 "accessModes": modes,
@@ -84,12 +100,12 @@ def volume() -> list[Object]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": CLAIM, "namespace": NAMESPACE},
+            "metadata": {"name": CLAIM, "namespace": namespace},
             "spec": {
                 "accessModes": modes,
                 "resources": {"requests": capacity},
                 "storageClassName": "",
-                "volumeName": CLAIM,
+                "volumeName": name,
             },
         },
     ]

@@ -17,7 +17,7 @@ from benchmarks.api import Api, connected
 from benchmarks.arms import BARE, OPERATOR, Arm, start_bare, start_operator
 from benchmarks.audit import AuditLog, Requests
 from benchmarks.harness import Times, caches_are_ready, create_and_wait, verify
-from benchmarks.manifests import SERVICES, service_name
+from benchmarks.manifests import PER_NAMESPACE, path_of
 from benchmarks.site import Site, running_site
 from benchmarks.usage import usage_of
 
@@ -72,7 +72,7 @@ def make_recording(directory: Path, plan: Plan) -> Path:
         async with until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
             await serve(api, arm, plan, [0])
             await rested(audit, plan.rest)
-            stored = json.loads(await api.send("GET", f"{SERVICES}/{service_name(0)}"))
+            stored = json.loads(await api.send("GET", path_of(0)))
             kept.write_text(recording.to_text(recording.load(raw, stored["metadata"]["uid"])))
 
     with running_site(directory / "recorded", services=1, replicas=plan.replicas) as site:
@@ -81,7 +81,9 @@ def make_recording(directory: Path, plan: Plan) -> Path:
 
 
 def measure(directory: Path, arm: str, plan: Plan, recorded: Path) -> Run:
-    """One run; its logs stay in `directory`."""
+    """One run; its logs stay in `directory`. Raises RuntimeError for more services than the peer knows."""
+    if WARM + plan.services > PER_NAMESPACE:
+        raise RuntimeError(f"the bare client serves one namespace: ask for at most {PER_NAMESPACE - WARM} services")
     with running_site(directory, services=WARM + plan.services, replicas=plan.replicas) as site:
         return asyncio.run(_measure(site, lambda: _start(site, arm, plan, recorded), plan))
 

@@ -19,13 +19,13 @@ from benchmarks.api import MERGE, METADATA_LIST, TABLE, Api, Lines, connected
 from benchmarks.arms import Arm, start_operator
 from benchmarks.audit import AuditLog
 from benchmarks.harness import CHILDREN, SELECTOR, all_ready, at_once, listed
-from benchmarks.manifests import NAMESPACE, PROFILE, SERVICES, service_name
+from benchmarks.manifests import PROFILE, SERVICES, path_of
 from benchmarks.measure import Plan, rested, serve, told, until_rested
 from benchmarks.site import Site, running_site
 from benchmarks.waves import Wave, most_at_once
 
 _PROFILE: Final = f"/apis/embedding-operator.io/v1alpha1/runtimeprofiles/{PROFILE}"
-_PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods{SELECTOR}"
+_PODS: Final = f"/api/v1/pods{SELECTOR}"
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ async def _is_empty(api: Api, path: str) -> bool:
 
 
 def _paths(scene: _Scene) -> list[str]:
-    return [f"{SERVICES}/{service_name(index)}" for index in range(scene.plan.services)]
+    return [path_of(index) for index in range(scene.plan.services)]
 
 
 async def _patch_profile(api: Api, spec: dict[str, Any]) -> None:

@@ -18,10 +18,11 @@ from typing import Any, Final
 import yaml
 
 from benchmarks.api import MERGE, connected
-from benchmarks.manifests import CACHES, CLAIM, NAMESPACE, nodes, staged_caches, volume
+from benchmarks.manifests import CLAIM, namespaces, nodes, staged_caches, volume
 from benchmarks.usage import usage_of
 from charts.manifests import INSTALL
 from charts.manifests import NAMESPACE as OPERATOR_NAMESPACE
+from embedding_operator.kube.resources import MODEL_CACHES
 from tests.cluster import processes
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import Program
@@ -110,20 +111,22 @@ def _install(control_plane: ControlPlane) -> None:
 
 def _prepare(control_plane: ControlPlane, services: int, replicas: int) -> None:
     kubectl = control_plane.kubectl
-    objects = [*volume(), *nodes(services * replicas)]
+    there = namespaces(services)
+    objects = [*(each for namespace in there for each in volume(namespace)), *nodes(services * replicas)]
     wait_until("the kinds are served", lambda: "modelcaches" in kubectl("api-resources", "-o", "name"))
     kubectl("create", "-f", "-", input="\n---\n".join(json.dumps(each) for each in objects))
     asyncio.run(_stage(control_plane.kubeconfig, services))
-    claim = ("-n", NAMESPACE, "get", "pvc", CLAIM, "-o", "jsonpath={.status.phase}")
-    wait_until("the claim is bound", lambda: kubectl(*claim) == "Bound")
+    claims = ("get", "pvc", "-A", "-o", f"jsonpath={{.items[?(@.metadata.name=='{CLAIM}')].status.phase}}")
+    wait_until("the claims are bound", lambda: kubectl(*claims).split() == ["Bound"] * len(there))
     wait_until("the nodes are taken as ready", lambda: "not-ready" not in kubectl("get", "nodes", "-o", "json"))
 
 
 async def _stage(kubeconfig: Path, services: int) -> None:
     async with connected(kubeconfig) as api:
         for cache, status in staged_caches(services):
-            await api.send("POST", CACHES, json.dumps(cache))
-            await api.send("PATCH", f"{CACHES}/{cache['metadata']['name']}/status", json.dumps(status), MERGE)
+            path = MODEL_CACHES.path(cache["metadata"]["namespace"])
+            await api.send("POST", path, json.dumps(cache))
+            await api.send("PATCH", f"{path}/{cache['metadata']['name']}/status", json.dumps(status), MERGE)
 
 
 def _wait_for_idle(control_plane: ControlPlane) -> None:
