@@ -21,6 +21,8 @@ class Fault(StrEnum):
     ANSWER_LOST = "it is done, and the connection dropped before the answer"
     ANSWER_CUT = "it is done, and the answer breaks off in the middle"
     DONE_BUT_500 = "it is done, and answered 500"
+    UNAUTHORIZED = "401"
+    FORBIDDEN = "403"
     CONFLICT = "409"
     EXPIRED = "410"
     THROTTLED = "429 with Retry-After"
@@ -39,6 +41,8 @@ _ANY: Final = (
     Fault.DROPPED,
     Fault.ANSWER_LOST,
     Fault.ANSWER_CUT,
+    Fault.UNAUTHORIZED,
+    Fault.FORBIDDEN,
     Fault.THROTTLED,
     Fault.INTERNAL,
     Fault.UNAVAILABLE,
@@ -46,7 +50,16 @@ _ANY: Final = (
 _BY_VERB: Final[dict[str, Sequence[Fault]]] = {
     "get": _ANY,
     "list": (*_ANY, Fault.EXPIRED, Fault.STALE, Fault.STALE),
-    "watch": (Fault.DELAYED, Fault.DROPPED, Fault.EXPIRED, Fault.THROTTLED, Fault.INTERNAL, Fault.UNAVAILABLE),
+    "watch": (
+        Fault.DELAYED,
+        Fault.DROPPED,
+        Fault.UNAUTHORIZED,
+        Fault.FORBIDDEN,
+        Fault.EXPIRED,
+        Fault.THROTTLED,
+        Fault.INTERNAL,
+        Fault.UNAVAILABLE,
+    ),
     "write": (*_ANY, Fault.DONE_BUT_500, Fault.CONFLICT),
 }
 IN_A_WATCH: Final = (

@@ -26,6 +26,8 @@ from tests.faulty.faults import Fate, Fault, Met
 
 _PASSED_ON = ("Authorization", "Content-Type", "Accept", "User-Agent")
 _STATUS = {
+    Fault.UNAUTHORIZED: (401, "Unauthorized", "Unauthorized"),
+    Fault.FORBIDDEN: (403, "Forbidden", "no RBAC policy matched: its caches are not filled yet"),
     Fault.CONFLICT: (409, "Conflict", "the object has been modified; please apply your changes to the latest version"),
     Fault.EXPIRED: (410, "Expired", "The resourceVersion for the provided watch is too old."),
     Fault.THROTTLED: (429, "TooManyRequests", "The apiserver is busy, try again later."),

@@ -75,10 +75,11 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     try:
         await _execute(context, key, plan)
     except (NameTaken, ApiError) as error:
-        turns.done(context, key, stands, took=seen.may_follow)
         problem = problem_of(error)
         if problem is None:
             raise
+        stands = standing(service, obj["spec"], observe(context, service))  # its revision may be stored already
+        turns.done(context, key, stands, took=seen.may_follow)
         await _say(context, obj, service, plan_service(service, obj["spec"], replace(seen, refused=problem)))
         ask_when_due(context, key, obj, seen)
         return try_again(error)
