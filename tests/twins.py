@@ -149,8 +149,10 @@ def made(twins: Twins, namespace: str) -> Counter[str]:
 
 
 def lists_before_first_write(twins: Twins, name: str, moment: float) -> list[Request]:
-    """What this one listed from its taking of the Lease after that moment to its first write."""
+    """What this one listed from its taking of the Lease after that moment to its first write; not whether there are
+    kinds that nobody has installed, which is asked for some time after a start."""
     ours = [request for request in twins.requests() if request.who == name and request.at > moment]
     taken = next(request.at for request in ours if request.holds)
     written = next(request.at for request in ours if request.is_write)
-    return [request for request in ours if request.verb == "list" and taken <= request.at <= written]
+    lists = [request for request in ours if request.verb == "list" and request.code != 404]
+    return [request for request in lists if taken <= request.at <= written]
