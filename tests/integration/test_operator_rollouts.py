@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.errors import ClusterError
 from tests.integration.operating import Namespace, is_ready, until
 from tests.operator_process import OperatorProcess
 
@@ -66,7 +67,11 @@ class Nodes:
 
     def _say(self, pod: Object, phase: str, condition: Object) -> None:
         patch = json.dumps({"status": {"phase": phase, "conditions": [condition]}})
-        self._namespace.kubectl("patch", "pod", pod["metadata"]["name"], "--subresource=status", "-p", patch)
+        try:
+            self._namespace.kubectl("patch", "pod", pod["metadata"]["name"], "--subresource=status", "-p", patch)
+        except ClusterError as error:
+            if "NotFound" not in str(error):  # it was deleted a moment ago
+                raise
 
 
 def served(namespace: Namespace, devices: int, replicas: int, **spec: Any) -> Nodes:
