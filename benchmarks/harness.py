@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.api import JSON, METADATA, METADATA_LIST, TABLE, Api, Lines
-from benchmarks.manifests import CACHES, SERVICES, namespaces, path_of, service, service_name
+from benchmarks.manifests import CACHES, SERVICES, namespace_of, namespaces, service, service_name
+from embedding_operator.kube.resources import EMBEDDING_SERVICES
 
 _CONNECTIONS: Final = 16
 SELECTOR: Final = "?labelSelector=app.kubernetes.io/managed-by=embedding-operator"
@@ -75,8 +76,8 @@ async def create_and_wait(
 
         waiting = [asyncio.create_task(stamp("children", *children.values()))]
         waiting.append(asyncio.create_task(stamp("ready", ready)))
-        made = [("POST", path_of(index).rpartition("/")[0], json.dumps(service(index, replicas))) for index in indexes]
-        await at_once(made, api)
+        bodies = [(namespace_of(index), json.dumps(service(index, replicas))) for index in indexes]
+        await at_once([("POST", EMBEDDING_SERVICES.path(namespace), body) for namespace, body in bodies], api)
         stamps["created"] = time.monotonic() - began
         await _until_done(waiting, began + seconds, check)
         for task in watching:

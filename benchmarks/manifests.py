@@ -8,14 +8,15 @@ from typing import Any, Final
 from embedding_operator.api import names
 from embedding_operator.api.profile import RuntimeProfile
 from embedding_operator.api.service import EmbeddingService
+from embedding_operator.kube.resources import EMBEDDING_SERVICES, MODEL_CACHES
 from embedding_operator.planning.profiles import ASCEND_910B
 from embedding_operator.planning.weights import model_cache
 
 Object = dict[str, Any]
 PER_NAMESPACE: Final = 1000
 """Services. kube-controller-manager looks at all Services of a pod's namespace whenever the pod changes."""
-SERVICES: Final = f"/apis/{names.API_VERSION}/embeddingservices"
-CACHES: Final = f"/apis/{names.API_VERSION}/modelcaches"
+SERVICES: Final = EMBEDDING_SERVICES.path(None)
+CACHES: Final = MODEL_CACHES.path(None)
 CLAIM: Final = "model-weights"
 PROFILE: Final = str(ASCEND_910B["metadata"]["name"])
 SERVICES_PER_CACHE: Final = 20
@@ -39,8 +40,8 @@ def namespaces(services: int) -> list[str]:
 
 
 def path_of(index: int) -> str:
-    """Of a service, below which its namespace has others."""
-    return f"/apis/{names.API_VERSION}/namespaces/{namespace_of(index)}/embeddingservices/{service_name(index)}"
+    """Of a service."""
+    return EMBEDDING_SERVICES.path(namespace_of(index), service_name(index))
 
 
 def service(index: int, replicas: int) -> Object:

@@ -28,7 +28,7 @@ from embedding_operator.planning.cachestate import (
 from embedding_operator.planning.cleanjob import cleanup_job_name
 from embedding_operator.planning.ending import finalizers, grow_old, needs_cleanup, plan_removal
 from embedding_operator.planning.onenode import held_elsewhere
-from embedding_operator.planning.pods import phase_of, trouble
+from embedding_operator.planning.pods import is_unfinished, phase_of, trouble
 from embedding_operator.planning.scrub import plan_scrub
 from embedding_operator.planning.sharing import agreed
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
@@ -101,7 +101,7 @@ def _is_silent(task: str, jobs: Sequence[JsonObject], pods: Sequence[JsonObject]
     if any(has_condition(one, "Complete") for one in jobs):
         return report is None or report.result == "Failed"
     failed = any(has_condition(one, "Failed") for one in jobs)
-    return failed and (report is None or any(phase_of(pod) in ("Pending", "Running") for pod in pods))
+    return failed and (report is None or any(map(is_unfinished, pods)))
 
 
 def running_pod(pods: Sequence[JsonObject]) -> JsonObject | None:

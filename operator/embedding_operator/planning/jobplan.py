@@ -40,7 +40,7 @@ from embedding_operator.planning.jobstatus import (
     suspended,
     unsaid,
 )
-from embedding_operator.planning.pods import phase_of
+from embedding_operator.planning.pods import is_unfinished, phase_of
 from embedding_operator.planning.stagejob import StagingSite
 from embedding_operator.planning.verdict import Verdict
 from embedding_operator.planning.weights import staged
@@ -139,11 +139,10 @@ def has_ended_in_silence(job: EmbeddingJob, seen: ObservedJob) -> bool:
         if current is None or not _has_ended(current):
             continue
         kind = Failure if has_condition(current, "Failed") else awaited.get(name)
-        if kind is None:
-            continue
         pods = seen.pods_of(name)
-        ended = kind is not Failure or all(phase_of(pod) not in ("Pending", "Running") for pod in pods)
-        if newest(pods, kind) is None or not ended:
+        if kind is not None and newest(pods, kind) is None:
+            return True
+        if kind is Failure and any(map(is_unfinished, pods)):
             return True
     return False
 

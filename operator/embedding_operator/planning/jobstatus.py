@@ -14,7 +14,7 @@ from embedding_operator.planning.cachestate import job_message
 from embedding_operator.planning.jobphases import parallelism
 from embedding_operator.planning.jobreport import Failure, Finish, failure
 from embedding_operator.planning.jobservice import in_words_of_job
-from embedding_operator.planning.pods import Trouble, condition_of, phase_of, trouble
+from embedding_operator.planning.pods import Trouble, condition_of, is_unfinished, phase_of, trouble
 from embedding_operator.planning.stagereport import reason_of
 from embedding_operator.planning.verdict import Verdict
 
@@ -163,7 +163,7 @@ def _last_attempt(pods: Sequence[JsonObject]) -> str:
 
 def _trouble(pods: Sequence[JsonObject], cache: str | None, stuck: Collection[str]) -> Trouble | None:
     """Of pods that are yet to run: a Job makes others of those that failed, and says when that is enough."""
-    found = trouble([pod for pod in pods if phase_of(pod) in ("Pending", "Running")], cache, stuck)
+    found = trouble(filter(is_unfinished, pods), cache, stuck)
     return Trouble(reason_of(found), in_words_of_job(found.message)) if found is not None else None
 
 

@@ -65,6 +65,11 @@ def is_live(pod: JsonObject) -> bool:
     return not pod["metadata"].get("deletionTimestamp") and phase_of(pod) not in ("Failed", "Succeeded")
 
 
+def is_unfinished(pod: JsonObject) -> bool:
+    """Whether it waits or runs, as far as it is known."""
+    return phase_of(pod) in ("Pending", "Running")
+
+
 def trouble(pods: Iterable[JsonObject], cache: str | None = None, stuck: Collection[str] = ()) -> Trouble | None:
     """The first trouble found in pods that are not being deleted: pods that ended for good last, else by their names.
 

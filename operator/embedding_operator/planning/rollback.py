@@ -67,10 +67,12 @@ def patch(service: JsonObject, chosen: Revision) -> JsonObject:
 
 def guards_changed(service: JsonObject, chosen: Revision) -> list[str]:
     """What becomes of keys and TLS, which are in the pods and so in a revision: a line for each that changes."""
-    now, then = ((spec or {}).get("exposure") or {} for spec in (service["spec"], chosen.spec))
+    if chosen.spec is None:  # then the service's own is that of the revision
+        return []
+    now, then = (spec.get("exposure") or {} for spec in (service["spec"], chosen.spec))
     lines = []
     for field, without in _GUARDS.items():
-        if chosen.spec is None or now.get(field) == then.get(field):
+        if now.get(field) == then.get(field):
             continue
         path = f"spec.exposure.{field}"
         if field not in then:

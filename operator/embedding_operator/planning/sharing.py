@@ -30,11 +30,11 @@ def agreed(cache: ModelCache, wishes: Sequence[JsonObject]) -> JsonObject:
     if have.get("stager", {}) not in stagers:  # one that somebody still wants stays: no Job is made anew for nothing
         want["stager"] = stagers[0]
     policies = {wish.get("deletionPolicy") for wish in wishes}
-    if policies != {"Delete"}:
-        if policies != {None} or have.get("deletionPolicy") == "Delete":  # which nobody wants any more
-            want["deletionPolicy"] = "Retain"
-    elif cache.metadata.deletion_timestamp is None:  # else whoever wrote Retain meant this very deletion
-        want["deletionPolicy"] = "Delete"
+    if policies == {"Delete"}:
+        if cache.metadata.deletion_timestamp is None:  # else whoever wrote Retain meant this very deletion
+            want["deletionPolicy"] = "Delete"
+    elif policies != {None} or have.get("deletionPolicy") == "Delete":  # which nobody wants any more
+        want["deletionPolicy"] = "Retain"
     times = _said(wishes, "ttlAfterUnused")
     if times:
         want["ttlAfterUnused"] = max(times, key=parse_duration)

@@ -8,19 +8,21 @@ from typing import Any, cast
 import pytest
 
 from embedding_operator.api import names
-from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.api.service import EmbeddingService
 from embedding_operator.controllers import services, turns
 from embedding_operator.controllers.services import reconcile_service
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
-from embedding_operator.planning.follow import Phase, Standing
+from embedding_operator.planning import revision
+from embedding_operator.planning.follow import Phase, Standing, standing
 from tests.unit.controllers import given
 from tests.unit.planning import jobs
 from tests.unit.planning.given import cache, child, deployment, plan, seen, service
+from tests.unit.planning.test_follow import OLD, profiles
 
 BEHIND = Standing(Phase.BEHIND, "npu")
+METADATA = {"namespace": "search", "labels": {names.SERVICE_LABEL: "qwen"}}
 ENDING, OTHER = (ObjectKey("EmbeddingService", "search", name) for name in ("ending", "other"))
 
 
@@ -151,7 +153,6 @@ async def test_a_revision_that_a_former_service_left_makes_room_for_one_of_its_n
 
 async def test_a_turn_that_the_api_server_refuses_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would be taken again and again, and nobody else would follow."""
-    taken: list[bool] = []
 
     class Refusing(Taking):
         async def apply(self, child: Object) -> None:
@@ -163,14 +164,20 @@ async def test_a_turn_that_the_api_server_refuses_is_given_back(monkeypatch: pyt
 
     api = cast(Any, Refusing())
     context = replace(given.context(), applier=api, recorder=api)
-    obj = service()
+    obj = service(replicas=2)
     obj["metadata"]["resourceVersion"] = "5"
-    context.cache.upsert(obj)
-    staged = cache().to_dict() | {"kind": names.MODEL_CACHE}
-    monkeypatch.setattr(services, "cache_of", lambda *_: (ModelCache.from_dict(staged), None))
-    monkeypatch.setattr(services, "profiles_known", lambda _: seen().profiles)
-    monkeypatch.setattr(services.turns, "take", lambda *_: True)
-    monkeypatch.setattr(services.turns, "done", lambda *_, took: taken.append(took))
+    other = {"namespace": OTHER.namespace, "name": OTHER.name, "uid": "other", "resourceVersion": "6"}
+    for one in (obj, {"kind": OTHER.kind, "metadata": other, "spec": {}}):
+        context.cache.upsert(one)
+    context.cache.upsert(left_by("u-1", "ControllerRevision", revision.controller_revision(METADATA, OLD)))
+    edited = profiles(maxConcurrent=1)
+    monkeypatch.setattr(services, "cache_of", lambda *_: (cache(), None))
+    monkeypatch.setattr(services, "profiles_known", lambda _: edited)
+    behind = standing(
+        EmbeddingService.from_dict(obj), obj["spec"], services.observe(context, EmbeddingService.from_dict(obj))
+    )
+    assert behind.phase is Phase.BEHIND
+    turns.tell(context, OTHER, replace(behind, phase=Phase.SETTLED))
     with pytest.raises(ApiError):
         await reconcile_service(context, key_of(obj))
-    assert taken == [True]
+    assert turns.take(context, OTHER, behind)

@@ -10,7 +10,6 @@ from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.planning.cacheplan import needs_claim_check, plan_cache
 from embedding_operator.planning.cachestate import CachePlan, ObservedCache
 from embedding_operator.planning.cleanjob import cleanup_job, cleanup_job_name
-from embedding_operator.planning.ending import reads_files_of
 from embedding_operator.planning.errors import PlanError
 from embedding_operator.planning.stagejob import StagingSite, job, job_name
 from embedding_operator.planning.weights import staged
@@ -213,30 +212,6 @@ def test_what_is_forbidden_for_a_moment_is_waited_for() -> None:
         "CleaningUp",
         "the clean-up could not start yet, and is tried again: exceeded quota",
     )
-
-
-PATH = "modelscope/Qwen--Qwen3-VL-Embedding-8B/9c3d"
-
-
-@pytest.mark.parametrize(
-    ("path", "storage", "reads"),
-    [
-        (PATH, {}, True),
-        (f"{PATH}/sub", {}, True),
-        ("modelscope", {}, True),
-        ("Qwen--Qwen3-VL-Embedding-8B/9c3d", {"subPath": "modelscope"}, True),
-        (f"{PATH}2", {}, False),
-        ("modelscope/other", {}, False),
-        (PATH, {"subPath": "models"}, False),
-        (PATH, {"claimName": "another"}, False),
-    ],
-)
-def test_who_reads_the_files_by_their_path(path: str, storage: dict[str, Any], reads: bool) -> None:
-    by_path = given.cache().to_dict()
-    by_path["spec"] = {"source": {"path": {"path": path}}, "storage": {"claimName": "model-weights"} | storage}
-    assert reads_files_of(ModelCache.from_dict(by_path), cache()) is reads
-    assert not reads_files_of(cache(), cache())
-    assert not reads_files_of(ModelCache.from_dict(by_path), cache(staged=False))
 
 
 def test_a_clean_up_that_cannot_run_lets_go_in_its_own_words_or_the_jobs() -> None:
