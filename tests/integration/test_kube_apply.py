@@ -81,6 +81,20 @@ async def test_what_is_created_once_is_never_written_again(applier, client, name
         await Applier(client, Cache()).create(owned_by(_job(namespace), other))
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_what_a_former_owner_of_the_name_left_makes_room(client, namespace, owner, is_known):
+    """It is collected in a moment, and says nothing of this one."""
+    left = owned_by(_job(namespace), owner)
+    left["metadata"]["ownerReferences"][0]["uid"] = "a former life"
+    cache = Cache()
+    former = await client.create(left)
+    if is_known:
+        cache.upsert(former)
+    made = await Applier(client, cache).create(owned_by(_job(namespace), owner))
+    assert made["metadata"]["uid"] != former["metadata"]["uid"]
+    assert made["metadata"]["ownerReferences"][0]["uid"] == owner["metadata"]["uid"]
+
+
 async def test_deleting_takes_exactly_the_object_that_was_seen(applier, client, namespace, owner):
     desired = owned_by(config_map(namespace), owner)
     old = await applier.apply(desired)

@@ -7,7 +7,8 @@ import logging
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Reason
 from embedding_operator.controllers.context import Context
-from embedding_operator.kube.resources import Object, ObjectKey, belongs_to
+from embedding_operator.kube.owners import belongs_to
+from embedding_operator.kube.resources import Object, ObjectKey
 from embedding_operator.kube.workqueue import QueueShutDown
 from embedding_operator.planning.observed import Observed
 from embedding_operator.planning.vectors import Record

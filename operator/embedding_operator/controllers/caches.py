@@ -20,7 +20,8 @@ from embedding_operator.controllers.staged import count_staging
 from embedding_operator.controllers.status import now, seconds_since, write_status
 from embedding_operator.controllers.stuck import stuck
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import PODS, Object, ObjectKey, belongs_to, key_of
+from embedding_operator.kube.owners import belongs_to
+from embedding_operator.kube.resources import PODS, Object, ObjectKey
 from embedding_operator.planning.cacheplan import (
     has_ended_in_silence,
     needs_claim_check,
@@ -102,15 +103,7 @@ async def _execute(context: Context, key: ObjectKey, plan: CachePlan) -> None:
         if leftover is not None:
             await context.applier.delete(leftover)
     for child in plan.create:
-        former = context.cache.get(key_of(child))
-        if former is not None and not belongs_to(former, _owner(child)):  # it goes with its owner, which is gone
-            await context.applier.delete(former)
         await context.applier.create(child)
-
-
-def _owner(child: Object) -> str | None:
-    """The uid of the ModelCache that a Job is made for; a clean-up outlives it, and has none."""
-    return next((str(owner["uid"]) for owner in child["metadata"].get("ownerReferences") or ()), None)
 
 
 async def _conclude(context: Context, key: ObjectKey, obj: Object, cache: ModelCache, plan: CachePlan) -> None:

@@ -17,15 +17,8 @@ from embedding_operator.controllers.status import write_status
 from embedding_operator.controllers.stuck import stuck, until_stuck
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
-from embedding_operator.kube.resources import (
-    OPTIONAL_KINDS,
-    REVISIONS,
-    Object,
-    ObjectKey,
-    belongs_to,
-    by_kind,
-    key_of,
-)
+from embedding_operator.kube.owners import belongs_to
+from embedding_operator.kube.resources import OPTIONAL_KINDS, REVISIONS, Object, ObjectKey, by_kind, key_of
 from embedding_operator.planning import revision
 from embedding_operator.planning.choosing import REFERENCES
 from embedding_operator.planning.devicehealth import Ill

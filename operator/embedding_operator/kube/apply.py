@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from embedding_operator.api.names import FIELD_MANAGER, MANAGED_BY_LABEL
+from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.inforce import APPLIED_ANNOTATION, digest_of, fingerprint, is_held, marked
+from embedding_operator.kube.owners import is_former_ones, is_ours, owner_of
 from embedding_operator.kube.resources import Object, ObjectKey, key_of
 
 # etcd's first revision, before there was any object: a server-side apply with it creates, or is a conflict.
@@ -89,7 +90,7 @@ class Applier:
 
     async def _apply_seen(self, key: ObjectKey, desired: Mapping[str, Any], digest: str) -> Object:
         """Look whose it is, and apply if it is ours; if it has gone, make it."""
-        if await self._exists_as_ours(key, desired):
+        if await self._existing(key, desired) is not None:
             return await self._apply_ours(key, desired, digest)
         return await self._make(desired, digest)
 
@@ -145,24 +146,31 @@ class Applier:
         return await self._client.apply(first, force=False)
 
     async def create(self, desired: Mapping[str, Any]) -> Object:
-        """Create what is never changed afterwards (Jobs). If it exists and is ours, that is returned."""
+        """Create what is never changed afterwards (Jobs). If it exists and is ours, that is returned.
+
+        What a former owner of the same name left makes room: it says nothing of this one, and is collected in a moment.
+        """
         key = key_of(desired)
-        observed = self._cache.get(key)
-        if observed is not None and is_ours(observed, desired):
-            return observed
+        found: Object | None = self._cache.get(key)
+        if found is None or not is_ours(found, desired):
+            found = await self._create_unless_there(desired) or await self._existing(key, desired)
+        if found is not None and is_former_ones(found, desired):
+            await self.delete(found)
+            found = None
+        return self._observe(key, found or await self._create(desired))
+
+    async def _create(self, desired: Mapping[str, Any]) -> Object:
+        answer = await self._client.create(desired)
+        self.counts["created"] += 1
+        return answer
+
+    async def _create_unless_there(self, desired: Mapping[str, Any]) -> Object | None:
         try:
-            answer = await self._client.create(desired)
-            self.counts["created"] += 1
+            return await self._create(desired)
         except ApiError as error:
             if not error.is_already_exists:
                 raise
-            existing = await self._client.get(key)
-            if existing is None:
-                raise  # gone in between: the next round creates it
-            if not is_ours(existing, desired):
-                raise NameTaken(str(key), owner_of(existing)) from error
-            answer = existing
-        return self._observe(key, answer)
+            return None
 
     async def apply_status(self, desired: Mapping[str, Any]) -> Object:
         """Write the status of an object that is in the cache, unless it is there already.
@@ -211,13 +219,12 @@ class Applier:
         """The next apply of this object is sent, whatever was known."""
         self._seen.pop(key, None)
 
-    async def _exists_as_ours(self, key: ObjectKey, desired: Mapping[str, Any]) -> bool:
+    async def _existing(self, key: ObjectKey, desired: Mapping[str, Any]) -> Object | None:
+        """What has the name, if it is ours; None if it is gone."""
         existing = await self._client.get(key)
-        if existing is None:
-            return False
-        if not is_ours(existing, desired):
+        if existing is not None and not is_ours(existing, desired):
             raise NameTaken(str(key), owner_of(existing))
-        return True
+        return existing
 
     def _is_in_force(
         self, key: ObjectKey, digest: str, desired: Mapping[str, Any], observed: Mapping[str, Any]
@@ -252,42 +259,3 @@ def _told(digest: str, desired: Mapping[str, Any], observed: Mapping[str, Any]) 
 
 def _is_repaired(written: Mapping[str, Any]) -> bool:
     return any(entry.get("manager") == _REPAIR for entry in written["metadata"].get("managedFields") or ())
-
-
-def is_ours(existing: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
-    """Whether we made it, for the same owner.
-
-    An owner that was deleted and made again under its name has a new uid, and a deletion with
-    --cascade=orphan leaves children without any; those are ours still.
-    """
-    wanted = desired["metadata"].get("ownerReferences") or ()
-    actual = existing["metadata"].get("ownerReferences") or ()
-    if {owner["uid"] for owner in wanted} & {owner["uid"] for owner in actual}:
-        return True
-    if not _is_marked(existing["metadata"]):
-        return False
-    return not actual or bool({_identity(owner) for owner in wanted} & {_identity(owner) for owner in actual})
-
-
-def _is_marked(metadata: Mapping[str, Any]) -> bool:
-    """By our label or, if somebody took that off, by the API server's own record of who wrote it."""
-    return (metadata.get("labels") or {}).get(MANAGED_BY_LABEL) == FIELD_MANAGER or any(
-        entry.get("manager") == FIELD_MANAGER for entry in metadata.get("managedFields") or ()
-    )
-
-
-def owner_of(existing: Mapping[str, Any]) -> str:
-    """Whose it is, in words for users."""
-    metadata = existing["metadata"]
-    owners = metadata.get("ownerReferences") or ()
-    if owners:
-        return " and ".join(f"{owner['kind']} {owner['name']}" for owner in owners)
-    manager = (metadata.get("labels") or {}).get(MANAGED_BY_LABEL)
-    if manager:
-        return f"{manager} (its label {MANAGED_BY_LABEL})"
-    managers = {entry["manager"] for entry in metadata.get("managedFields") or () if entry.get("manager")}
-    return "somebody else (last written by " + ", ".join(sorted(managers)) + ")" if managers else "somebody else"
-
-
-def _identity(owner: Mapping[str, Any]) -> tuple[str, str]:
-    return owner["kind"], owner["name"]

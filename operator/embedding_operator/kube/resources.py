@@ -110,12 +110,3 @@ def by_kind(kind: str) -> Resource:
 def key_of(obj: Mapping[str, Any]) -> ObjectKey:
     metadata = obj["metadata"]
     return ObjectKey(obj["kind"], metadata.get("namespace") or "", metadata["name"])
-
-
-def belongs_to(obj: Mapping[str, Any], owner_uid: str | None) -> bool:
-    """Whether a child is this owner's, or nobody's: a deletion with --cascade=orphan leaves such.
-
-    A former owner of the same name has a uid that is gone, and what it left is collected in a moment.
-    """
-    owners = obj["metadata"].get("ownerReferences") or ()
-    return not owners or any(one["uid"] == owner_uid for one in owners)

@@ -100,8 +100,7 @@ async def test_what_the_stager_of_a_former_cache_of_its_name_said_is_not_said_of
     await reconcile_cache(standing(server, unstaged(), *staged_by("former", BEFORE)), KEY)
     assert server.ready() == "Pending"
     assert "digest" not in server.status
-    assert server.deleted == ["of former"]
-    (name,) = server.made
+    (name,) = server.made  # for which the former one's makes room: tests/integration/test_kube_apply.py
     assert name.startswith("stage-modelscope-qwen-")
 
 

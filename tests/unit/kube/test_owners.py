@@ -2,7 +2,7 @@
 
 import pytest
 
-from embedding_operator.kube.apply import is_ours, owner_of
+from embedding_operator.kube.owners import is_former_ones, is_ours, owner_of
 from tests.unit.kube.given import DESIRED, OWNER, observed
 
 APPLIED = {"manager": "embedding-operator", "operation": "Apply"}
@@ -25,6 +25,21 @@ APPLIED = {"manager": "embedding-operator", "operation": "Apply"}
 )
 def test_whose_it_is(existing, ours):
     assert is_ours(existing, DESIRED) is ours
+
+
+@pytest.mark.parametrize(
+    ("owners", "former"),
+    [
+        ([OWNER], False),
+        ([{**OWNER, "uid": "an older life of x"}], True),
+        ([{**OWNER, "uid": "an older life of x"}, OWNER], False),
+        ([], False),
+    ],
+)
+def test_what_a_former_owner_left(owners, former):
+    assert is_former_ones(observed(ownerReferences=owners), DESIRED) is former
+    shared = {**DESIRED, "metadata": {**DESIRED["metadata"], "ownerReferences": []}}
+    assert not is_former_ones(observed(ownerReferences=owners), shared)
 
 
 def test_shared_objects_without_owners_are_ours_by_label_and_only_while_nobody_owns_them():
