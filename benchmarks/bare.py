@@ -21,14 +21,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.api import METADATA, TABLE, Api, Lines, connected
-from benchmarks.manifests import namespace_of
-from benchmarks.recording import Recording, Write, from_text
+from benchmarks.harness import CHILDREN, SELECTOR
+from benchmarks.manifests import SERVICES
+from benchmarks.recording import Asked, Recording, Write, from_text
 
 _WORKERS: Final = 16
-_NAMESPACE: Final = namespace_of(0)
-_SERVICES: Final = f"/apis/embedding-operator.io/v1alpha1/namespaces/{_NAMESPACE}/embeddingservices"
-_DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{_NAMESPACE}/deployments?includeObject=None"
-_SELECTOR: Final = "&labelSelector=app.kubernetes.io/managed-by=embedding-operator"
+_DEPLOYMENTS: Final = f"{CHILDREN['Deployment']}{SELECTOR}&includeObject=None"
 
 
 class Bare:
@@ -39,14 +37,14 @@ class Bare:
         self._recording = recording
         self._todo: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._events: asyncio.Queue[Write] = asyncio.Queue()
-        self._known: dict[str, tuple[str, str]] = {}  # uid and version, once the first status is written
+        self._known: dict[str, Asked] = {}  # once the first status is written
         self._ready: set[str] = set()
         self._finished: set[str] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
-        services = Lines(self._api, _SERVICES, METADATA)
-        deployments = Lines(self._api, _DEPLOYMENTS + _SELECTOR, TABLE)
+        services = Lines(self._api, SERVICES, METADATA)
+        deployments = Lines(self._api, _DEPLOYMENTS, TABLE)
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
                 group.create_task(self._work())
@@ -58,15 +56,18 @@ class Bare:
 
     async def _follow_services(self, services: Lines) -> None:
         begun: set[str] = set()
+        shared: set[str] = set()
         async for line in services:
             if line.startswith(b'{"type":"ADDED"'):
                 metadata = json.loads(line)["object"]["metadata"]
-                if metadata["uid"] in begun:  # told again, by a watch that was opened again
+                asked = Asked(*(metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")))
+                if asked.uid in begun:  # told again, by a watch that was opened again
                     continue
-                if not begun:
-                    self._todo.put_nowait(self._share)
-                begun.add(metadata["uid"])
-                self._todo.put_nowait(self._begin(metadata["name"], metadata["uid"], metadata["resourceVersion"]))
+                if asked.namespace not in shared:
+                    shared.add(asked.namespace)
+                    self._todo.put_nowait(self._share(asked))
+                begun.add(asked.uid)
+                self._todo.put_nowait(self._begin(asked))
 
     async def _follow_deployments(self, deployments: Lines) -> None:
         """Learn which Deployments have all their pods ready: the READY column says 2/2."""
@@ -82,30 +83,33 @@ class Bare:
         while True:
             await (await self._todo.get())()
 
-    async def _share(self) -> None:
-        for write in self._recording.shared:
-            await self._send(write)
+    def _share(self, asked: Asked) -> Callable[[], Awaitable[None]]:
+        async def share() -> None:
+            for write in self._recording.shared:
+                await self._send(write.of(asked))
 
-    def _begin(self, name: str, uid: str, version: str) -> Callable[[], Awaitable[None]]:
+        return share
+
+    def _begin(self, asked: Asked) -> Callable[[], Awaitable[None]]:
         async def begin() -> None:
             for child in self._recording.children:
-                await self._send(child.of(name, uid, version))
-            answer = await self._send(self._recording.first_status.of(name, uid, version))
-            self._known[name] = uid, json.loads(answer)["metadata"]["resourceVersion"]
-            self._events.put_nowait(self._recording.events[0].of(name, uid, version))
-            self._finish_when_ready(name)
+                await self._send(child.of(asked))
+            answer = await self._send(self._recording.first_status.of(asked))
+            self._known[asked.name] = asked._replace(version=json.loads(answer)["metadata"]["resourceVersion"])
+            self._events.put_nowait(self._recording.events[0].of(asked))
+            self._finish_when_ready(asked.name)
 
         return begin
 
     def _finish_when_ready(self, name: str) -> None:
         if name in self._ready and name in self._known and name not in self._finished:
             self._finished.add(name)
-            self._todo.put_nowait(self._finish(name, *self._known[name]))
+            self._todo.put_nowait(self._finish(self._known[name]))
 
-    def _finish(self, name: str, uid: str, version: str) -> Callable[[], Awaitable[None]]:
+    def _finish(self, asked: Asked) -> Callable[[], Awaitable[None]]:
         async def finish() -> None:
-            await self._send(self._recording.last_status.of(name, uid, version))
-            self._events.put_nowait(self._recording.events[1].of(name, uid, version))
+            await self._send(self._recording.last_status.of(asked))
+            self._events.put_nowait(self._recording.events[1].of(asked))
 
         return finish
 

@@ -106,10 +106,11 @@ async def at_once(requests: Iterable[tuple[str, str, str]], api: Api, content_ty
 
 
 async def _count(lines: Lines, number: int, done: asyncio.Event) -> None:
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     async for line in lines:
         if line.startswith(b'{"type":"ADDED"'):
-            seen.add(json.loads(line)["object"]["metadata"]["name"])
+            metadata = json.loads(line)["object"]["metadata"]
+            seen.add((metadata["namespace"], metadata["name"]))
         if len(seen) >= number:
             done.set()
 

@@ -53,7 +53,8 @@ async def _make_leases(api: Api) -> None:
     for index in range(NODES):
         spec = {"holderIdentity": node_name(index), "leaseDurationSeconds": 40, "renewTime": _micro_time()}
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": node_name(index)}}
-        await api.send("POST", _LEASES, json.dumps({**body, "spec": spec}))
+        with contextlib.suppress(RequestRefusedError):  # left by kubelets before us
+            await api.send("POST", _LEASES, json.dumps({**body, "spec": spec}))
 
 
 async def _live(api: Api, index: int) -> None:

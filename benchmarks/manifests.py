@@ -13,7 +13,7 @@ from embedding_operator.planning.profiles import ASCEND_910B
 from embedding_operator.planning.weights import model_cache
 
 Object = dict[str, Any]
-PER_NAMESPACE: Final = 1000
+PER_NAMESPACE: Final = 200
 """Services. kube-controller-manager looks at all Services of a pod's namespace whenever the pod changes."""
 SERVICES: Final = EMBEDDING_SERVICES.path(None)
 CACHES: Final = MODEL_CACHES.path(None)

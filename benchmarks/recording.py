@@ -6,18 +6,28 @@ Only what no client could leave out is kept: each child once, the first status a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from benchmarks.manifests import service_name
+from benchmarks.manifests import namespace_of, service_name
 from embedding_operator.kube.apply import NOBODYS_VERSION
 
 NAME: Final = service_name(0)
+_NAMESPACE: Final = namespace_of(0)
 _UID: Final = "@uid@"
 _VERSION: Final = "@version@"
 _SHARED: Final = ("/leases", "/runtimeprofiles", "/modelcaches")  # not made per service
+
+
+class Asked(NamedTuple):
+    """A service that writes are made for."""
+
+    name: str
+    namespace: str
+    uid: str
+    version: str
 
 
 @dataclass(frozen=True)
@@ -29,11 +39,10 @@ class Write:
     content_type: str
     body: str
 
-    def of(self, name: str, uid: str, version: str) -> Write:
+    def of(self, asked: Asked) -> Write:
         """The same request for another service."""
-        path = self.path.replace(NAME, name)
-        body = self.body.replace(NAME, name).replace(_UID, uid).replace(_VERSION, version)
-        return Write(self.method, path, self.content_type, body)
+        swaps = {NAME: asked.name, _NAMESPACE: asked.namespace, _UID: asked.uid, _VERSION: asked.version}
+        return Write(self.method, _swapped(self.path, swaps), self.content_type, _swapped(self.body, swaps))
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,12 @@ def _marked(line: dict[str, str], uid: str) -> Write:
         if version_of.get("resourceVersion", NOBODYS_VERSION) != NOBODYS_VERSION:
             version_of["resourceVersion"] = _VERSION
     return Write(line["method"], line["path"], line["content_type"], _applicable(body).replace(uid, _UID))
+
+
+def _swapped(text: str, swaps: Mapping[str, str]) -> str:
+    for old, new in swaps.items():
+        text = text.replace(old, new)
+    return text
 
 
 def _applicable(body: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import command, flames, report, scalereport
 from benchmarks.measure import Plan
 from benchmarks.restart import Restart, measure_restart
-from benchmarks.scenarios import Step, measure_scenarios
+from benchmarks.scenarios import STEPS, Step, measure_scenarios
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         help="default: 500,2000,10000; 0: none",
     )
     add("--life", type=command.sizes, default=[2000], metavar="N,N", help="default: 2000; 0: none")
+    add("--first", choices=STEPS, default=STEPS[0], help="step that a life begins with (default: %(default)s)")
     add("--turns", type=int, default=20, metavar="N", help="services that adopt a profile at a time (%(default)s)")
     add("--quiet", type=float, default=60, metavar="S", help="seconds left alone (default: %(default)s)")
     add("--rest", type=float, default=4, metavar="S", help="without a request: at rest (default: %(default)s)")
@@ -58,8 +59,8 @@ def _run(arguments: argparse.Namespace, directory: Path) -> None:
             title = f"An operator that starts with {services:,} services: where its CPU time goes"
             arguments.flames.write_text(flames.draw(flames.stacks_of(samples), title))
     for services in arguments.life:
-        steps += measure_scenarios(directory / f"life-{services}", _plan(arguments, services), arguments.turns)
-        command.say(f"{services:,} services: created, changed, rolled and deleted")
+        plan, where = _plan(arguments, services), directory / f"life-{services}"
+        steps += measure_scenarios(where, plan, arguments.turns, arguments.first)
     print(report.machine(), scalereport.text(restarts, steps, markdown=arguments.markdown), sep="\n\n")
     figures = {"restarts": [vars(one) for one in restarts], "steps": [vars(one) for one in steps]}
     command.keep(arguments.output, {"machine": report.machine()} | figures)

@@ -2,6 +2,9 @@
 
 Each step ends when what was asked for is so, as the harness sees; then the operator is waited for until it rests. Its
 requests, its CPU and the bytes that it receives count from the step's begin until then.
+
+Of very many services the whole life takes hours. It may begin with any step; what the former ones leave is put there
+(benchmarks/filling.py).
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +21,14 @@ from benchmarks import command, counted
 from benchmarks.api import MERGE, METADATA_LIST, TABLE, Api, Lines, connected
 from benchmarks.arms import Arm, start_operator
 from benchmarks.audit import AuditLog
+from benchmarks.filling import CAUGHT_UP, fill, said
 from benchmarks.harness import CHILDREN, SELECTOR, all_ready, at_once, listed
 from benchmarks.manifests import PROFILE, SERVICES, path_of
 from benchmarks.measure import Plan, rested, serve, told, until_rested
-from benchmarks.site import Site, running_site
+from benchmarks.site import Site, running_site, start_others
 from benchmarks.waves import Wave, most_at_once
 
+STEPS: Final = ("created", "alone", "replicas", "profile", "deleted")
 _PROFILE: Final = f"/apis/embedding-operator.io/v1alpha1/runtimeprofiles/{PROFILE}"
 _PODS: Final = f"/api/v1/pods{SELECTOR}"
 
@@ -44,27 +49,36 @@ class Step:
     at_once: int | None = None  # the most services whose pods were replaced at the same time
 
 
-def measure_scenarios(directory: Path, plan: Plan, turns: int) -> list[Step]:
-    """All steps; so many services at a time adopt a new profile."""
+def measure_scenarios(directory: Path, plan: Plan, turns: int, first: str = STEPS[0]) -> list[Step]:
+    """All steps from the first on; so many services at a time adopt a new profile."""
+    if STEPS.index(first) > STEPS.index("replicas"):
+        plan = replace(plan, replicas=1)
     with running_site(directory, services=plan.services, replicas=plan.replicas) as site:
-        return asyncio.run(_live(site, plan, turns))
+        return asyncio.run(_live(site, plan, turns, first))
 
 
-async def _live(site: Site, plan: Plan, turns: int) -> list[Step]:
+async def _live(site: Site, plan: Plan, turns: int, first: str) -> list[Step]:
+    async def follow(api: Api) -> None:
+        await _patch_profile(api, {"rollout": {"policy": "Follow", "maxConcurrent": turns}})
+
+    if first != STEPS[0]:
+        await fill(site, plan, follow)
+        start_others(site.control_plane)
     received = site.directory / "received"
     arm = start_operator(site, runner=("-m", "benchmarks.counted", str(received)), workers=plan.workers)
     async with until_rested(site, arm, plan) as audit, connected(site.admin_kubeconfig) as api:
+        await said(CAUGHT_UP, arm, time.monotonic())
         await rested(audit, plan.settle)
-        scene = _Scene(plan, arm, audit, received)
-        wave = Wave(plan.services)
-        await _patch_profile(api, {"rollout": {"policy": "Follow", "maxConcurrent": turns}})
-        return [
-            await scene.step("created", serve(api, arm, plan, range(plan.services))),
-            await scene.step(f"left alone for {plan.quiet:.0f} s", asyncio.sleep(plan.quiet)),
-            await scene.step("one replica each instead of two", _scale(api, scene)),
-            await scene.step(f"a new profile, {turns} at a time", _roll(api, scene, wave), wave),
-            await scene.step("deleted", _delete(api, scene)),
-        ]
+        await follow(api)
+        scene, wave = _Scene(plan, arm, audit, received), Wave(plan.services)
+        steps = {
+            "created": lambda: scene.step("created", serve(api, arm, plan, range(plan.services))),
+            "alone": lambda: scene.step(f"left alone for {plan.quiet:.0f} s", asyncio.sleep(plan.quiet)),
+            "replicas": lambda: scene.step("one replica each instead of two", _scale(api, scene)),
+            "profile": lambda: scene.step(f"a new profile, {turns} at a time", _roll(api, scene, wave), wave),
+            "deleted": lambda: scene.step("deleted", _delete(api, scene)),
+        }
+        return [await steps[name]() for name in STEPS[STEPS.index(first) :]]
 
 
 class _Scene:

@@ -6,8 +6,7 @@ status, its children, its pods) is put there again for the other nineteen: the s
 IP, and the digests that the operator leaves in its children, all of which are as long as those that they replace.
 Nothing of the operator's is made up: an operator that is started afterwards finds all in force.
 
-API server, controller manager and scheduler are not there meanwhile; the latter two must stay away, for they would
-make ReplicaSets that are not copied.
+Nobody is there meanwhile, not even the API server, which would not notice.
 """
 
 from __future__ import annotations
@@ -29,7 +28,10 @@ _COPIED: Final = (
     "/registry/embedding-operator.io/embeddingservices/",
     "/registry/controllerrevisions/",
     "/registry/deployments/",
+    "/registry/replicasets/",
     "/registry/services/specs/",
+    "/registry/services/endpoints/",
+    "/registry/endpointslices/",
     "/registry/poddisruptionbudgets/",
     "/registry/pods/",
 )

@@ -33,6 +33,7 @@ USER: Final = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{ACCOUNT}"
 _FAST: Final = ("--kube-api-qps=5000", "--kube-api-burst=10000")
 _PATIENT: Final = ("--node-monitor-grace-period=5m",)  # a machine as busy as this may be late with 100 Leases
 _PODS_OF_ITS_OWN: Final = ("Deployment", "PodDisruptionBudget")
+_OTHERS: Final = ("kube-controller-manager", "kube-scheduler", "kubelets")
 _IDLE: Final = 0.4  # seconds of CPU in two seconds, of all its parts
 _PLURALS: Final = ("embeddingservices", "modelcaches", "runtimeprofiles")
 
@@ -43,7 +44,6 @@ class Site:
 
     control_plane: ControlPlane
     operator_kubeconfig: Path
-    kubelets: Program
 
     @property
     def directory(self) -> Path:
@@ -71,17 +71,40 @@ def running_site(directory: Path, *, services: int, replicas: int) -> Iterator[S
         controller_manager_args=[*_FAST, *_PATIENT],
     )
     with control_plane:
-        scheduler = control_plane.write_kubeconfig(directory / "scheduler.kubeconfig", "system:kube-scheduler")
-        control_plane.launch(
-            "kube-scheduler",
-            [f"--kubeconfig={scheduler}", "--leader-elect=false", "--secure-port=0", *_FAST],
-        )
+        _start_scheduler(control_plane)
         _install(control_plane)
         _prepare(control_plane, services, replicas)
-        kubelets = start_python(control_plane, "kubelets", "benchmarks.kubelets", str(control_plane.kubeconfig))
-        wait_until("the simulated kubelets watch", lambda: "ready" in (directory / "kubelets.log").read_text())
+        _start_kubelets(control_plane)
         _wait_for_idle(control_plane)
-        yield Site(control_plane, _operator_kubeconfig(control_plane), kubelets)
+        yield Site(control_plane, _operator_kubeconfig(control_plane))
+
+
+def stop_others(control_plane: ControlPlane) -> None:
+    """End whoever works with what an API server has: controller manager, scheduler and kubelets."""
+    for name in _OTHERS:
+        control_plane.stop_program(name)
+
+
+def start_others(control_plane: ControlPlane) -> None:
+    """Have them again; returns when they have looked at everything."""
+    control_plane.start_controller_manager()
+    _start_scheduler(control_plane)
+    _start_kubelets(control_plane)
+    _wait_for_idle(control_plane)
+
+
+def _start_scheduler(control_plane: ControlPlane) -> None:
+    kubeconfig = control_plane.directory / "scheduler.kubeconfig"
+    control_plane.write_kubeconfig(kubeconfig, "system:kube-scheduler")
+    arguments = [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0", *_FAST]
+    control_plane.launch("kube-scheduler", arguments)
+
+
+def _start_kubelets(control_plane: ControlPlane) -> None:
+    log = control_plane.directory / "kubelets.log"
+    began = log.stat().st_size if log.exists() else 0
+    start_python(control_plane, "kubelets", "benchmarks.kubelets", str(control_plane.kubeconfig))
+    wait_until("the simulated kubelets watch", lambda: b"ready" in log.read_bytes()[began:])
 
 
 def start_python(control_plane: ControlPlane, name: str, module: str, *arguments: str) -> Program:
@@ -144,7 +167,7 @@ def _wait_for_idle(control_plane: ControlPlane) -> None:
         before, last = last, busy()
         return last - before < _IDLE
 
-    wait_until("the control plane is idle", is_idle, timeout=120, every=2.0)
+    wait_until("the control plane is idle", is_idle, timeout=900, every=2.0)
 
 
 def _operator_kubeconfig(control_plane: ControlPlane) -> Path:

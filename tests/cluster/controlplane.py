@@ -37,8 +37,8 @@ _AUDIT_POLICY = {
 
 
 # Percent of garbage before Go collects it. With its own 100, collecting the small heaps of these clusters takes a fifth
-# of two cores, and memory is what a machine with few cores has.
-_GARBAGE = "400"
+# of two cores, and memory is what a machine with few cores has; but thousands of services must fit into it.
+_MEMORY = {"GOGC": "400", "GOMEMLIMIT": "11GiB"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ControlPlane:
             self._write_credentials()
             self.launch("etcd", self._etcd())
             self.start_apiserver()
-            self.launch("kube-controller-manager", self._controller_manager())
+            self.start_controller_manager()
             wait_until("the controller manager made the default service account", self._has_default_account)
         except BaseException:
             self.stop()
@@ -124,6 +124,10 @@ class ControlPlane:
         program = self.launch("kube-apiserver", self._apiserver())
         wait_until("the API server is ready", lambda: self._ready(program), timeout)
 
+    def start_controller_manager(self) -> None:
+        """Start it (again)."""
+        self.launch("kube-controller-manager", self._controller_manager())
+
     def launch(self, name: str, arguments: Sequence[str]) -> Program:
         """Start one of the binaries where the control plane lives, to be stopped with it."""
         log = self.directory / f"{name}.log"
@@ -133,7 +137,7 @@ class ControlPlane:
             log,
             netns=self.site.netns,
             die_with_parent=self.site.die_with_parent,
-            environment={"GOGC": _GARBAGE, **os.environ},
+            environment=_MEMORY | os.environ,
         )
         self.programs[name] = program
         self.record(program)

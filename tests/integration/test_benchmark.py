@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.control_plane import main
 
-SERVICES = 5
+SERVICES = 20  # and four before the clock starts: more than one namespace
 QUIET = 5
 CHILDREN = ("deployments", "services", "poddisruptionbudgets", "controllerrevisions")
 Run = dict[str, Any]
@@ -17,10 +17,11 @@ Run = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """One round with five services: what it printed, wrote and drew."""
+    """One round: what it printed, wrote and drew."""
     directory = tmp_path_factory.mktemp("benchmark")
     capture = pytest.MonkeyPatch()
     lines: list[str] = []
+    capture.setattr("benchmarks.manifests.PER_NAMESPACE", 20)
     capture.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
     output, picture = directory / "results.json", directory / "picture.svg"
     arguments = [f"--services={SERVICES}", "--runs=1", f"--quiet={QUIET}", "--rest=1.5", "--settle=1.5"]
@@ -50,6 +51,7 @@ def test_the_bare_client_writes_what_is_left_when_nothing_can_be_left_out(told: 
     assert run["writes"] == {f"patch {kind}": SERVICES for kind in CHILDREN} | {
         "patch embeddingservices/status": 2 * SERVICES,
         "create events": 2 * SERVICES,
+        "patch configmaps": 1,
     }
     assert (run["reads"], run["failed"]) == ({}, {})
 
@@ -69,6 +71,6 @@ def test_children_exist_before_statuses_are_true(told: dict[str, Any]) -> None:
 
 def test_table_and_picture_name_both(told: dict[str, Any]) -> None:
     for arm in ("operator", "bare client"):
-        assert f"{SERVICES}         {arm}" in told["text"]
+        assert f"{SERVICES}        {arm}" in told["text"]
         assert f"{SERVICES}: all ready, {arm}" in told["picture"]
     assert "writes none" in told["text"]

@@ -15,13 +15,14 @@ KINDS = ("services", "deployments", "controllerrevisions", "poddisruptionbudgets
 Found = dict[str, Any]
 
 
-def run(directory: Path, *, restart: int, life: int, rest: float) -> Found:
+def run(directory: Path, *, restart: int, life: int, rest: float, first: str = "created") -> Found:
     """What it wrote and drew."""
     output, picture = directory / "results.json", directory / "flames.svg"
     arguments = [f"--restart={restart}", f"--life={life}", f"--turns={TURNS}", f"--rest={rest}", f"--settle={rest}"]
-    arguments += ["--quiet=5", f"--output={output}", f"--flames={picture}", f"--logs={directory / 'logs'}"]
+    arguments += [f"--first={first}", "--quiet=5"]
+    arguments += [f"--output={output}", f"--flames={picture}", f"--logs={directory / 'logs'}"]
     assert main(arguments) == 0
-    return json.loads(output.read_text()) | {"picture": picture.read_text()}
+    return json.loads(output.read_text()) | {"picture": picture.read_text() if restart else ""}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,19 @@ def test_the_picture_names_what_an_operator_does_when_it_starts(found: Found) ->
     """So few services that most of it is importing."""
     assert "<title>embedding_operator." in found["picture"]
     assert "25 services" in found["picture"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("first", "steps"), [("alone", 4), ("profile", 2)])
+def test_a_life_may_begin_where_services_are_put_in_some_namespaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, steps: int
+) -> None:
+    monkeypatch.setattr("benchmarks.manifests.PER_NAMESPACE", 20)
+    found = run(tmp_path, restart=0, life=50, rest=1.5, first=first)
+    assert len(found["steps"]) == steps
+    assert all(not one["writes"] for one in found["steps"] if one["name"].startswith("left alone"))
+    assert 0 < step(found, "a new profile")["at_once"] <= TURNS
+    assert step(found, "a new profile")["writes"]["patch deployments"] == 50
 
 
 @pytest.mark.long
