@@ -19,6 +19,7 @@ import yaml
 
 JSON: Final = "application/json"
 MERGE: Final = "application/merge-patch+json"
+APPLY: Final = "application/apply-patch+yaml"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 # Answers cut down by the server: only metadata, or only the columns that `kubectl get` shows.
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

@@ -60,7 +60,7 @@ class Bare:
         async for line in services:
             if line.startswith(b'{"type":"ADDED"'):
                 metadata = json.loads(line)["object"]["metadata"]
-                asked = Asked(*(metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")))
+                asked = Asked(metadata["name"], metadata["namespace"], metadata["uid"], metadata["resourceVersion"])
                 if asked.uid in begun:  # told again, by a watch that was opened again
                     continue
                 if asked.namespace not in shared:

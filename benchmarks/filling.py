@@ -50,6 +50,6 @@ async def said(words: str, arm: Arm, began: float) -> tuple[float, Usage]:
     while words not in arm.said():
         arm.check()
         if time.monotonic() - began > _PATIENCE:
-            raise TimeoutError(f"the operator had not {words} after {_PATIENCE} s")
+            raise TimeoutError(f"the operator had not said {words.strip()!r} after {_PATIENCE} s")
         await asyncio.sleep(0.05)
     return time.monotonic() - began, arm.usage()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks.api import MERGE, METADATA, STRATEGIC, Api, Lines, Object, RequestRefusedError, connected
+from benchmarks.api import APPLY, MERGE, METADATA, STRATEGIC, Api, Lines, Object, RequestRefusedError, connected
 from benchmarks.manifests import NODES, node_name
 
 _WORKERS: Final = 8
@@ -53,8 +53,8 @@ async def _make_leases(api: Api) -> None:
     for index in range(NODES):
         spec = {"holderIdentity": node_name(index), "leaseDurationSeconds": 40, "renewTime": _micro_time()}
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": node_name(index)}}
-        with contextlib.suppress(RequestRefusedError):  # left by kubelets before us
-            await api.send("POST", _LEASES, json.dumps({**body, "spec": spec}))
+        path = f"{_LEASES}/{node_name(index)}?fieldManager=kubelets&force=true"  # kubelets before us may have made it
+        await api.send("PATCH", path, json.dumps({**body, "spec": spec}), APPLY)
 
 
 async def _live(api: Api, index: int) -> None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, AnyStr, Final, NamedTuple
 
 from benchmarks.manifests import namespace_of, service_name
 from embedding_operator.kube.apply import NOBODYS_VERSION
@@ -42,7 +42,7 @@ class Write:
     def of(self, asked: Asked) -> Write:
         """The same request for another service."""
         swaps = {NAME: asked.name, _NAMESPACE: asked.namespace, _UID: asked.uid, _VERSION: asked.version}
-        return Write(self.method, _swapped(self.path, swaps), self.content_type, _swapped(self.body, swaps))
+        return Write(self.method, swapped(self.path, swaps), self.content_type, swapped(self.body, swaps))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def _marked(line: dict[str, str], uid: str) -> Write:
     return Write(line["method"], line["path"], line["content_type"], _applicable(body).replace(uid, _UID))
 
 
-def _swapped(text: str, swaps: Mapping[str, str]) -> str:
+def swapped(text: AnyStr, swaps: Mapping[AnyStr, AnyStr]) -> AnyStr:
+    """The text with each of these replaced by its own."""
     for old, new in swaps.items():
         text = text.replace(old, new)
     return text

@@ -1,7 +1,7 @@
 """What an operator that is started does where thousands of services are served already: nothing but look.
 
-The services are copies of some that the operator has served (benchmarks/filling.py), pods and all. An operator is
-started there; that start is measured, until all was looked at once.
+The services are copies of some that the operator has served (benchmarks/filling.py), pods and all. What is
+measured is the start of an operator there, until it has looked at all of them once.
 Nobody else is there: controller manager, scheduler and kubelets would only take the cores.
 """
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from benchmarks.etcd import Etcd
 from benchmarks.manifests import SERVICES_PER_CACHE, service_name
+from benchmarks.recording import swapped
 from embedding_operator.kube.inforce import APPLIED_ANNOTATION, digest_of
 
 _COPIED: Final = (
@@ -128,11 +129,5 @@ class Copies:
                 entries.append((_ADDRESSES.encode() + address, self.addresses[address]))
         for digest in set(_DIGEST.findall(text)):
             wanted = json.dumps(self.applied[digest.decode()])
-            swaps[digest] = digest_of(json.loads(_swapped(wanted.encode(), swaps))).encode()
-        return ((_swapped(key, swaps), _swapped(value, swaps)) for key, value in entries)
-
-
-def _swapped(text: bytes, swaps: Mapping[bytes, bytes]) -> bytes:
-    for old, new in swaps.items():
-        text = text.replace(old, new)
-    return text
+            swaps[digest] = digest_of(json.loads(swapped(wanted.encode(), swaps))).encode()
+        return ((swapped(key, swaps), swapped(value, swaps)) for key, value in entries)

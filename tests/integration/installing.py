@@ -12,7 +12,7 @@ from tests.cluster.binaries import ensure_binaries
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.kubectl import write_kubeconfig
 from tests.integration.kinds import PLURALS
-from tests.integration.operating import Namespace, until
+from tests.integration.operating import Namespace, settle, until
 from tests.operator_process import OperatorProcess
 
 Object = dict[str, Any]
@@ -97,3 +97,18 @@ def empty_out(namespace: Namespace) -> None:
     """Delete all services and weights, and wait until what goes with them is collected, which takes some time."""
     namespace.kubectl("delete", "emb,mcache", "--all")
     until(lambda: not namespace.items("deployment") + namespace.items("poddisruptionbudget"))
+
+
+def serves(installation: Installation, namespace: str = "") -> None:
+    """The operator runs with its own rights and arguments: the built-in profiles are made, and a service gets ready."""
+    with installation.operator() as operator:
+        there = Namespace(installation.kubectl, namespace)
+        until(lambda: there.get("rp", "cpu") is not None)
+        there.claim()
+        there.service()
+        there.stage()
+        until(lambda: there.get("deployment", "qwen") is not None)
+        settle(there, "qwen")
+        empty_out(there)
+    assert "Traceback" not in operator.log.read_text()
+    assert "403" not in operator.log.read_text()

@@ -15,7 +15,7 @@ from charts.manifests import CHART, INSTALL, NAMESPACE, NAMESPACE_MANIFEST
 from embedding_operator.planning.profiles import CPU
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
-from tests.integration.installing import Installation, empty_out
+from tests.integration.installing import Installation, empty_out, serves
 from tests.integration.kinds import PLURALS
 from tests.integration.operating import Namespace, own_profile, settle, until
 from tests.rights import Right, bound
@@ -43,21 +43,6 @@ def installation(empty: ControlPlane, tmp_path: Path) -> Iterator[Installation]:
         empty.kubectl("delete", *left)
         empty.kubectl("delete", "namespace", NAMESPACE, "ml-platform", "search", "--ignore-not-found")
     assert left == set()
-
-
-def serves(installation: Installation, namespace: str = "") -> None:
-    """The operator runs with its own rights and arguments: the built-in profiles are made, and a service gets ready."""
-    with installation.operator() as operator:
-        there = Namespace(installation.kubectl, namespace)
-        until(lambda: there.get("rp", "cpu") is not None)
-        there.claim()
-        there.service()
-        there.stage()
-        until(lambda: there.get("deployment", "qwen") is not None)
-        settle(there, "qwen")
-        empty_out(there)
-    assert "Traceback" not in operator.log.read_text()
-    assert "403" not in operator.log.read_text()
 
 
 def generations(installation: Installation) -> str:

@@ -90,7 +90,9 @@ async def test_what_a_former_owner_of_the_name_left_makes_room(client, namespace
     former = await client.create(left)
     if is_known:
         cache.upsert(former)
+    client.requests.clear()
     made = await Applier(client, cache).create(owned_by(_job(namespace), owner))
+    assert client.requests["delete", "Job"] == 1
     assert made["metadata"]["uid"] != former["metadata"]["uid"]
     assert made["metadata"]["ownerReferences"][0]["uid"] == owner["metadata"]["uid"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 from pathlib import Path
 
-from .server import ModelHub, serve_until_interrupted
+from .server import ModelHub
 
 
 def main() -> int:
@@ -31,8 +32,17 @@ def main() -> int:
         hub.fault("slow", value=args.bytes_per_second)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     print(f"model hub on port {hub.port}, its CDN on port {hub.cdn_port}", flush=True)
-    serve_until_interrupted(hub)
+    _serve_until_interrupted(hub)
     return 0
+
+
+def _serve_until_interrupted(hub: ModelHub) -> None:
+    hub.start()
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        hub.stop()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from embedding_operator.api import names
 from embedding_operator.api.modelcache import ModelCache
 from embedding_operator.controllers.caches import reconcile_cache
 from embedding_operator.controllers.context import Context
+from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.paging import Listing
 from embedding_operator.kube.resources import Object, ObjectKey
@@ -27,10 +28,12 @@ BEFORE, SINCE = "2026-03-04T12:00:00Z", "2026-03-04T12:00:01Z"
 
 
 class Server:
-    """An API server that takes all but new Jobs, which it may refuse."""
+    """What the client has to do with an API server that takes all but new Jobs, which it may refuse."""
 
     def __init__(self, refusal: ApiError | None = None) -> None:
         self.refusal = refusal
+        self.cache: Object = {}
+        self.jobs: dict[str, Object] = {}
         self.deleted: list[str] = []
         self.made: list[str] = []
         self.status: Object = {}
@@ -42,19 +45,28 @@ class Server:
     async def list(self, *_: Any) -> Listing:
         return Listing([], "9")
 
-    async def create(self, desired: Object) -> None:
+    async def create(self, desired: Object) -> Object:
         if self.refusal is not None:
             raise self.refusal
-        self.made.append(desired["metadata"]["name"])
+        name = desired["metadata"]["name"]
+        if name in self.jobs:
+            raise ApiError(409, "AlreadyExists", f"{name} is there")
+        self.made.append(name)
+        return stored("Job", desired, uid="new")
 
-    async def delete(self, obj: Object) -> None:
-        self.deleted.append(obj["metadata"]["uid"])
+    async def delete(self, key: ObjectKey, *, uid: str) -> bool:
+        assert self.jobs.pop(key.name)["metadata"]["uid"] == uid
+        self.deleted.append(uid)
+        return True
 
-    async def apply_status(self, desired: Object) -> None:
+    async def apply_status(self, desired: Object) -> Object:
         self.status = desired["status"]
+        return {**self.cache, "status": self.status}
 
-    async def patch(self, observed: Object, changes: Object) -> None:
+    async def merge_patch(self, key: ObjectKey, changes: Object) -> Object:
+        assert changes["metadata"].pop("resourceVersion") == "5"
         self.patches.append(changes)
+        return self.cache
 
     def emit(self, *event: Any) -> None: ...
 
@@ -65,9 +77,12 @@ class Server:
 
 def standing(server: Server, cache: Mapping[str, Any], *others: Object) -> Context:
     anything = cast(Any, server)
-    context = replace(given.context(anything), applier=anything, recorder=anything)
-    for obj in (stored(names.MODEL_CACHE, cache), *others):
+    context = given.context(anything)
+    context = replace(context, applier=Applier(anything, context.cache), recorder=anything)
+    server.cache = stored(names.MODEL_CACHE, cache)
+    for obj in (server.cache, *others):
         context.cache.upsert(obj)
+    server.jobs = {obj["metadata"]["name"]: obj for obj in others if obj["kind"] == "Job"}
     return context
 
 
@@ -100,7 +115,8 @@ async def test_what_the_stager_of_a_former_cache_of_its_name_said_is_not_said_of
     await reconcile_cache(standing(server, unstaged(), *staged_by("former", BEFORE)), KEY)
     assert server.ready() == "Pending"
     assert "digest" not in server.status
-    (name,) = server.made  # for which the former one's makes room: tests/integration/test_kube_apply.py
+    assert server.deleted == ["of former"]
+    (name,) = server.made
     assert name.startswith("stage-modelscope-qwen-")
 
 
