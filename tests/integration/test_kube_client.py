@@ -20,6 +20,12 @@ async def test_what_is_applied_can_be_read_and_deleted(client, namespace):
     assert not await client.delete(key)
 
 
+async def test_an_object_of_a_kind_that_is_not_there_is_not_told_as_gone(client, namespace):
+    with pytest.raises(ApiError) as caught:
+        await client.get(ObjectKey("HTTPRoute", namespace, "x"))
+    assert caught.value.is_kind_missing
+
+
 async def test_only_the_fields_that_were_sent_are_ours(client, namespace):
     await client.apply(config_map(namespace, a="1", b="1"))
     applied = await client.apply(config_map(namespace, a="2"))

@@ -140,7 +140,7 @@ class Logs:
         if service is not None:
             return service, names.SERVICE_LABEL
         try:
-            job = await session.client.get(session.key(names.EMBEDDING_JOB, name))
+            job = await session.find(names.EMBEDDING_JOB, name)
         except ApiError as error:
             if not error.is_forbidden:
                 raise
@@ -236,7 +236,7 @@ class Logs:
         ready = condition(subject, "Ready")
         told = f"{ready.get('reason')}: {ready.get('message')}" if ready else "the operator has not looked at it yet"
         cache = used_by(subject)
-        weights = await self._session.client.get(self._session.key(names.MODEL_CACHE, cache)) if cache else None
+        weights = await self._session.find(names.MODEL_CACHE, cache) if cache else None
         return f"no pods yet. {(weights and progress(weights, self._errors)) or ' '.join(told.split())}"
 
     def _tell(self, text: str) -> None:

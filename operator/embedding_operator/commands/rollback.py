@@ -86,7 +86,7 @@ async def _go(session: Session, arguments: argparse.Namespace) -> int:
 
 
 async def _warnings(session: Session, service: Object, chosen: Revision, change: Object) -> list[str]:
-    cache = await session.client.get(session.key(names.MODEL_CACHE, str(chosen.weights.get("cache"))))
+    cache = await session.find(names.MODEL_CACHE, str(chosen.weights.get("cache")))
     try:
         lost = planned.weights_lost(chosen, ModelCache.from_dict(cache) if cache else None)
     except ApiValueError as error:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from embedding_operator.api import names
 from embedding_operator.commands import CommandError
 from embedding_operator.kube.access import AccessError
-from embedding_operator.kube.client import KubeClient, peek
+from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import Connection, connect
 from embedding_operator.kube.errors import ApiError
-from embedding_operator.kube.resources import Object, ObjectKey, by_kind
+from embedding_operator.kube.resources import Object, ObjectKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,7 @@ class Session:
 
     async def find(self, kind: str, name: str) -> Object | None:
         """The object of that name, if there is one. Raises ApiError where the cluster does not even have its kind."""
-        found = await self.client.get(self.key(kind, name))
-        if found is None:
-            try:
-                await peek(self.client, by_kind(kind), self.namespace)
-            except ApiError as error:
-                if error.is_kind_missing:
-                    raise
-        return found
+        return await self.client.get(self.key(kind, name))
 
     async def service(self, name: str) -> Object:
         """The EmbeddingService of that name. Raises CommandError where there is none."""

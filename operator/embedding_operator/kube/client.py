@@ -30,10 +30,11 @@ class KubeClient(Sender):
     # ---- reading
 
     async def get(self, key: ObjectKey) -> Object | None:
+        """The object, None if there is none. Raises ApiError also where the API server does not know its kind (yet)."""
         try:
             return await self._send("get", by_kind(key.kind), key.namespace, key.name)
         except ApiError as error:
-            if error.is_not_found:
+            if error.is_not_found and not error.is_kind_missing:
                 return None
             raise
 
