@@ -16,7 +16,7 @@ def tell(context: Context, service: ObjectKey, standing: Standing) -> None:
 def take(context: Context, service: ObjectKey, standing: Standing) -> bool:
     """Whether this service may adopt what its profile says now. A turn that is given is one less for others."""
     tell(context, service, standing)
-    return context.following.take(service, _all(context))
+    return context.following.take(service)
 
 
 def done(context: Context, service: ObjectKey, standing: Standing, *, took: bool) -> None:
@@ -36,5 +36,5 @@ def _wake(context: Context, services: Iterable[ObjectKey]) -> None:
 
 
 def _all(context: Context) -> Iterator[ObjectKey]:
-    """All services that are known; looked up only if somebody begins to read them."""
+    """All services that are known; looked up only if somebody begins to read them: once."""
     yield from context.cache.keys(names.EMBEDDING_SERVICE)

@@ -26,11 +26,11 @@ def test_one_at_a_time_in_the_order_of_names_and_the_next_is_woken() -> None:
     following = Following()
     for key in ALL:
         following.note(key, BEHIND, ALL)
-    assert [following.take(key, ALL) for key in (C, B, A)] == [False, False, True]
-    assert not following.take(B, ALL)
+    assert [following.take(key) for key in (C, B, A)] == [False, False, True]
+    assert not following.take(B)
     assert following.note(A, ROLLING, ALL) == []
     assert following.note(A, SETTLED, ALL) == [B]
-    assert following.take(B, ALL)
+    assert following.take(B)
     assert following.forget(B, ALL) == [C]
 
 
@@ -39,7 +39,7 @@ def test_nobodys_turn_comes_before_all_have_been_looked_at() -> None:
     following = Following()
     following.note(A, BEHIND, ALL)
     following.note(B, BEHIND, ALL)
-    assert not following.take(A, ALL)
+    assert not following.take(A)
     assert following.note(C, ROLLING, ALL) == []
     assert following.note(C, SETTLED, ALL) == [A]
 
@@ -48,23 +48,23 @@ def test_what_is_broken_goes_before_what_serves() -> None:
     following = Following()
     following.note(A, BEHIND, (A, B))
     following.note(B, replace(BEHIND, whole=False), (A, B))
-    assert [following.take(key, (A, B)) for key in (A, B)] == [False, True]
+    assert [following.take(key) for key in (A, B)] == [False, True]
 
 
 def test_profiles_do_not_wait_for_each_other() -> None:
     following = Following()
     following.note(A, ROLLING, (A, B))
     following.note(B, replace(BEHIND, profile="cpu"), (A, B))
-    assert following.take(B, (A, B))
+    assert following.take(B)
 
 
 def test_a_higher_limit_wakes_as_many_more() -> None:
     following = Following()
     for key in ALL:
         following.note(key, BEHIND, ALL)
-    assert following.take(A, ALL)
+    assert following.take(A)
     assert following.note(B, replace(BEHIND, limit=3), ALL) == [C]
-    assert following.take(B, ALL)
+    assert following.take(B)
 
 
 def test_the_same_news_wakes_nobody() -> None:
@@ -101,7 +101,7 @@ class World:
 
     def reconcile(self, key: ObjectKey) -> None:
         self.note(key, self.phase[key])
-        if not self.following.take(key, self.phase):
+        if not self.following.take(key):
             return
         if key not in self.refused:
             self.phase[key] = Phase.ROLLING
