@@ -1,6 +1,7 @@
 """Whose turn it is: never more at a time than the profile says, everybody's once, whatever the order of news."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -119,3 +120,39 @@ def test_all_get_there_and_never_more_than_allowed_at_a_time(seed: int) -> None:
     world.run()
     assert world.most == limit
     assert {key for key, phase in world.phase.items() if phase is Phase.BEHIND} == world.refused
+
+
+class Counted(str):
+    """A name that counts how often it is compared."""
+
+    compared = 0
+
+    def __lt__(self, other: str) -> bool:
+        Counted.compared += 1
+        return super().__lt__(other)
+
+
+def test_what_one_of_many_says_costs_no_look_at_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is noted, takes its turn and settles: with so many at a time, each is compared with a few others."""
+    monkeypatch.setattr(Counted, "compared", 0)
+    services, limit, read = 1000, 10, 0
+    everybody = [ObjectKey("EmbeddingService", "search", Counted(f"s{number:04}")) for number in range(services)]
+
+    def all_services() -> Iterator[ObjectKey]:
+        nonlocal read
+        read += 1
+        yield from everybody
+
+    following = Following()
+    behind, settled = replace(BEHIND, limit=limit), replace(SETTLED, limit=limit)
+    for key in everybody:
+        following.note(key, behind, all_services())
+    turns = [key for key in everybody if following.take(key)]
+    assert len(turns) == limit
+    for key in turns:  # grows
+        for woken in following.note(key, settled, all_services()):
+            assert following.take(woken)
+            turns.append(woken)
+    assert turns == everybody
+    assert read == 1
+    assert Counted.compared < services * 50
