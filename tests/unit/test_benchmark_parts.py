@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import command
+from benchmarks import command, turns
 from benchmarks.arms import Arm
 from benchmarks.flames import draw, stacks_of
 from benchmarks.seeding import Copies, FreeAddresses, applied_by_digest
@@ -112,3 +112,9 @@ def test_an_operator_that_has_ended_is_told_with_its_last_words(tmp_path: Path) 
     arm.end()
     with pytest.raises(RuntimeError, match="the operator ended: "):
         arm.usage()
+
+
+def test_every_service_has_its_turn_where_turns_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert turns.main(["--services=1,40", "--at-once=7", "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[0] for line in lines[-2:]] == ["| 1", "| 40"]
