@@ -1,4 +1,4 @@
-"""`python -m benchmarks.turns`: how long it takes to say whose turn it is to follow a profile, of thousands of services.
+"""`python -m benchmarks.turns`: how long it takes to say whose turn it is to follow a profile, among thousands.
 
 No API server: services are noted as a reconcile notes them (controllers/turns.py), take their turns, and are ready at
 once. docs/performance.md has the table.
