@@ -80,11 +80,14 @@ class Lines:
     def __init__(self, api: Api, path: str, accept: str = JSON) -> None:
         self._api, self._path, self._accept = api, path, accept
         self.begun = asyncio.Event()
+        self.opened = 0
+        """How often, so far."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
             async with self._api.watch(self._path, self._accept) as lines:
                 self.begun.set()
+                self.opened += 1
                 async for line in lines:
                     yield line
 

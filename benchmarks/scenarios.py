@@ -26,7 +26,7 @@ from benchmarks.harness import CHILDREN, SELECTOR, all_ready, at_once, listed
 from benchmarks.manifests import PROFILE, SERVICES, path_of
 from benchmarks.measure import Plan, rested, serve, told, until_rested
 from benchmarks.site import Site, running_site, start_others
-from benchmarks.waves import Wave, most_at_once
+from benchmarks.waves import INITIAL, Wave, most_at_once
 
 STEPS: Final = ("created", "alone", "replicas", "profile", "deleted")
 _PROFILE: Final = f"/apis/embedding-operator.io/v1alpha1/runtimeprofiles/{PROFILE}"
@@ -137,10 +137,10 @@ async def _scale(api: Api, scene: _Scene) -> None:
 
 
 async def _roll(api: Api, scene: _Scene, wave: Wave) -> None:
-    deployments, pods = Lines(api, CHILDREN["Deployment"] + SELECTOR), Lines(api, _PODS)
-    watching = [asyncio.create_task(wave.follow(lines, pods=lines is pods)) for lines in (deployments, pods)]
-    await deployments.begun.wait()
-    await pods.begun.wait()
+    followed = {False: Lines(api, CHILDREN["Deployment"] + SELECTOR + INITIAL), True: Lines(api, _PODS + INITIAL)}
+    watching = [asyncio.create_task(wave.follow(lines, pods=pods)) for pods, lines in followed.items()]
+    for begun in wave.begun.values():
+        await scene.until(_is_set(begun))
     await _patch_profile(api, {"pod": {"annotations": {"example.com/driver": "2"}}})
     await scene.until(_is_set(wave.over))
     for task in watching:

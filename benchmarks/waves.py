@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -44,8 +44,8 @@ class _Status(msgspec.Struct):
 
 class _Object(msgspec.Struct):
     metadata: _Metadata
-    spec: _Spec
-    status: _Status
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
 
 
 class _Event(msgspec.Struct):
@@ -84,6 +84,11 @@ class Rollouts:
             self._pods[seen.service].pop(seen.pod, None)
         self._judge(seen.service)
 
+    def without(self, pods: Container[str], version: int) -> list[Seen]:
+        """What must be seen for none but these pods to be there."""
+        known = [(service, pod) for service, some in self._pods.items() for pod in some]
+        return [Seen(version, service, pod, "") for service, pod in known if pod not in pods]
+
     def _judge(self, service: str) -> None:
         wanted, pods = self._wanted.get(service), self._pods[service].values()
         if wanted is None or wanted == self._first[service]:
@@ -102,6 +107,9 @@ def most_at_once(states: Iterable[Seen]) -> int:
     return most
 
 
+INITIAL: Final = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+"""Of a watch: a bookmark follows on what exists, with an annotation."""
+_INITIAL_END: Final = "k8s.io/initial-events-end"
 _decode: Final = msgspec.json.Decoder(_Event).decode
 
 
@@ -110,19 +118,36 @@ class Wave:
 
     def __init__(self, services: int) -> None:
         self.over = asyncio.Event()
+        self.begun = {pods: asyncio.Event() for pods in (False, True)}
         self.states: list[Seen] = []
         self._services = services
         self._rollouts = Rollouts()
 
     async def follow(self, lines: Lines, *, pods: bool) -> None:
-        """Until cancelled."""
+        """Until cancelled. The lines are of a watch with INITIAL: `begun[pods]` is set when all that exist are known.
+
+        Pods that went while the watch was opened again count until then.
+        """
+        opened, there = 0, set[str]()
         async for line in lines:
             event: Any = _decode(line)
-            seen = _seen(event, is_pod=pods)
+            if lines.opened != opened:
+                opened, there = lines.opened, set()
+            if event.type != "BOOKMARK":
+                seen = _seen(event, is_pod=pods)
+                there.add(seen.pod)
+                self._take([seen])
+            elif event.object.metadata.annotations.get(_INITIAL_END):
+                if pods:
+                    self._take(self._rollouts.without(there, int(event.object.metadata.resourceVersion)))
+                self.begun[pods].set()
+
+    def _take(self, states: Iterable[Seen]) -> None:
+        for seen in states:
             self.states.append(seen)
             self._rollouts.see(seen)
-            if len(self._rollouts.rolled) == self._services:
-                self.over.set()
+        if len(self._rollouts.rolled) == self._services:
+            self.over.set()
 
 
 def _seen(event: _Event, *, is_pod: bool) -> Seen:

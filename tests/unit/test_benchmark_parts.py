@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from argparse import ArgumentTypeError
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,8 +15,10 @@ from benchmarks import command, turns
 from benchmarks.arms import Arm
 from benchmarks.flames import draw, stacks_of
 from benchmarks.seeding import Copies, FreeAddresses, applied_by_digest
-from benchmarks.waves import Seen, most_at_once
+from benchmarks.waves import Seen, Wave, most_at_once
+from embedding_operator.api.names import SERVICE_LABEL
 from embedding_operator.kube.inforce import APPLIED_ANNOTATION, digest_of, marked
+from embedding_operator.planning.revision import ANNOTATION
 
 A, B = "a", "b"
 
@@ -43,6 +47,52 @@ def rollout(service: str, begin: int, end: int) -> list[Seen]:
 )
 def test_rollouts_at_a_time_are_counted_in_the_order_in_which_they_were_stored(states: list[Seen], most: int) -> None:
     assert most_at_once(states) == most
+
+
+class Opened:
+    """A watch, opened as often as there are lists of what it says."""
+
+    def __init__(self, *openings: list[dict[str, Any]]) -> None:
+        self.opened = 0
+        self._openings = openings
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for events in self._openings:
+            self.opened += 1
+            for event in events:
+                yield json.dumps(event).encode()
+
+
+def event(kind: str, version: int, name: str = "", revision: str = "", **obj: Any) -> dict[str, Any]:
+    labels, annotations = {SERVICE_LABEL: A}, {ANNOTATION: revision}
+    metadata = {"name": name, "resourceVersion": str(version), "labels": labels, "annotations": annotations}
+    return {"type": kind, "object": {"metadata": metadata, **obj}}
+
+
+def of_template(revision: str) -> dict[str, Any]:
+    return {"spec": {"template": {"metadata": {"annotations": {ANNOTATION: revision}}}}}
+
+
+_END = {"k8s.io/initial-events-end": "true"}
+KNOWN = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9", "annotations": _END}}}
+READY = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+
+
+@pytest.mark.parametrize(("reopened", "is_over"), [(False, False), (True, True)])
+def test_a_pod_that_went_while_its_watch_was_opened_again_is_not_waited_for(reopened: bool, is_over: bool) -> None:
+    old, new = event("ADDED", 3, "old", "1", **READY), event("ADDED", 8, "new", "2", **READY)
+    pods = Opened([old, KNOWN], [new, KNOWN]) if reopened else Opened([old, KNOWN, new])
+    template = event("ADDED", 2, A, **of_template("1")), KNOWN, event("MODIFIED", 5, A, **of_template("2"))
+
+    async def followed() -> Wave:
+        wave = Wave(1)
+        await wave.follow(cast(Any, Opened(list(template))), pods=False)
+        await wave.follow(cast(Any, pods), pods=True)
+        return wave
+
+    wave = asyncio.run(followed())
+    assert (wave.over.is_set(), most_at_once(wave.states)) == (is_over, 1)
+    assert all(begun.is_set() for begun in wave.begun.values())
 
 
 def test_a_cluster_ip_is_given_once_and_is_as_long_as_the_one_that_it_replaces() -> None:
