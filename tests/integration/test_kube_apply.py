@@ -83,9 +83,10 @@ async def test_what_is_created_once_is_never_written_again(applier, client, name
 
 @pytest.mark.parametrize("is_known", [True, False])
 async def test_what_a_former_owner_of_the_name_left_makes_room(client, namespace, owner, is_known):
-    """It is collected in a moment, and says nothing of this one."""
+    """It says nothing of this one. Kubernetes collects it in a moment, but not if it cannot find the owner's kind."""
     left = owned_by(_job(namespace), owner)
-    left["metadata"]["ownerReferences"][0]["uid"] = "a former life"
+    former_owner = {"apiVersion": "gone.example.com/v1", "kind": "ConfigMap", "name": "owner", "uid": "a former life"}
+    left["metadata"]["ownerReferences"] = [former_owner]
     cache = Cache()
     former = await client.create(left)
     if is_known:
