@@ -16,6 +16,10 @@ from benchmarks.api import Lines
 from embedding_operator.api.names import SERVICE_LABEL
 from embedding_operator.planning.revision import ANNOTATION
 
+INITIAL: Final = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+"""Of a watch: a bookmark follows on what exists, with an annotation."""
+_INITIAL_END: Final = "k8s.io/initial-events-end"
+
 
 class _Condition(msgspec.Struct):
     type: str
@@ -107,9 +111,6 @@ def most_at_once(states: Iterable[Seen]) -> int:
     return most
 
 
-INITIAL: Final = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
-"""Of a watch: a bookmark follows on what exists, with an annotation."""
-_INITIAL_END: Final = "k8s.io/initial-events-end"
 _decode: Final = msgspec.json.Decoder(_Event).decode
 
 
