@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from embedding_operator.commands.argvalues import positive
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.connection import connect
 from embedding_operator.kube.resources import ObjectKey
@@ -28,7 +29,7 @@ _LABEL = "app.kubernetes.io/managed-by=embedding-operator"
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.healing", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="deletions of each kind (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=20, metavar="N", help="deletions of each kind (%(default)s)")
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as directory, ControlPlane(Path(directory) / "control-plane") as control_plane:
         install_kinds(control_plane.kubectl)

@@ -15,6 +15,7 @@ from benchmarks import command, flames, report, scalereport
 from benchmarks.measure import Plan
 from benchmarks.restart import Restart, measure_restart
 from benchmarks.scenarios import STEPS, Step, measure_scenarios
+from embedding_operator.commands.argvalues import positive
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--life", type=command.sizes, default=[2000], metavar="N,N", help="default: 2000; 0: none")
     add("--first", choices=STEPS, default=STEPS[0], help="step that a life begins with (default: %(default)s)")
-    add("--turns", type=int, default=20, metavar="N", help="services that adopt a profile at a time (%(default)s)")
+    add("--turns", type=positive, default=20, metavar="N", help="services that adopt a profile at a time (%(default)s)")
     add("--quiet", type=float, default=60, metavar="S", help="seconds left alone (default: %(default)s)")
     add("--rest", type=float, default=4, metavar="S", help="without a request: at rest (default: %(default)s)")
     add("--settle", type=float, default=15, metavar="S", help="at rest before the first step (default: %(default)s)")

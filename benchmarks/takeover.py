@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from embedding_operator.commands.argvalues import positive
 from embedding_operator.kube.connection import connect
 from tests.apart import Apart, apart
 from tests.faulty.direct import Direct
@@ -44,7 +45,7 @@ class Takeover(NamedTuple):
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.takeover", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each kind (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="of each kind (%(default)s)")
     parser.add_argument("--only", choices=sorted(_HITS), metavar="KIND", help=f"one of: {', '.join(sorted(_HITS))}")
     arguments = parser.parse_args()
     kinds = [arguments.only] if arguments.only else list(_HITS)

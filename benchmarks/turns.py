@@ -14,6 +14,7 @@ from typing import Final
 
 from benchmarks import command, report
 from embedding_operator.api.names import EMBEDDING_SERVICE
+from embedding_operator.commands.argvalues import positive
 from embedding_operator.controllers.following import Following
 from embedding_operator.kube.resources import ObjectKey
 from embedding_operator.planning.follow import Phase, Standing
@@ -26,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for, print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.turns", description=__doc__)
     parser.add_argument("--services", type=command.sizes, default=[1000, 2000, 4000, 8000, 16000], metavar="N,N")
-    parser.add_argument("--at-once", type=int, default=100, metavar="N", help="maxConcurrent (default: %(default)s)")
+    parser.add_argument(
+        "--at-once", type=positive, default=100, metavar="N", help="maxConcurrent (default: %(default)s)"
+    )
     parser.add_argument("--markdown", action="store_true", help="print Markdown, for docs/performance.md")
     arguments = parser.parse_args(argv)
     rows = [_row(services, arguments.at_once) for services in arguments.services]
