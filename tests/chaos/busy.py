@@ -76,13 +76,10 @@ class Busy:
 
     def leave_no_device_free(self) -> None:
         """Pods of somebody else take all devices that are left."""
-        kubectl = self.product.kubectl
-        nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
-        offered = sum(int(node["status"]["allocatable"][NPU]) for node in nodes)
+        offered = sum(int(node["status"]["allocatable"][NPU]) for node in self.place.everywhere("nodes"))
 
         def taken() -> list[Object]:
-            pods = json.loads(kubectl("get", "pods", "--all-namespaces", "-o", "json"))["items"]
-            return [pod for pod in pods if NPU in str(pod["spec"]["containers"])]
+            return [pod for pod in self.place.everywhere("pods") if NPU in str(pod["spec"]["containers"])]
 
         until(lambda: not any(pod["metadata"].get("deletionTimestamp") for pod in taken()), 180)
         free = offered - len(taken())

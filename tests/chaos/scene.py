@@ -120,8 +120,7 @@ class Scene:
 
     def strays(self) -> list[str]:
         """Pods that run on a node though the API server knows them no more."""
-        pods = json.loads(self.product.kubectl("get", "pods", "--all-namespaces", "-o", "json"))["items"]
-        known = {pod["metadata"]["uid"] for pod in pods}
+        known = {pod["metadata"]["uid"] for pod in self.place.everywhere("pods")}
         return [f"pod {uid} runs on and is unknown" for uid in sorted(pods_on_nodes(self.cluster) - known)]
 
     def answers_rightly(self, expected: list[list[float]]) -> None:

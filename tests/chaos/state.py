@@ -28,6 +28,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.api import Api
 from tests.cluster.kubectl import Kubectl
 from tests.integration.operating import is_ready
 
@@ -55,11 +56,9 @@ _NODES = re.compile(r" on \d+ nodes?\b")
 
 def read(kubectl: Kubectl, namespace: str) -> list[Object]:
     """Everything in the namespace, and the cluster-scoped objects that are ours."""
-    kinds = kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
-    wanted = ",".join(kind for kind in kinds if kind not in _SKIPPED)
-    found: list[Object] = json.loads(kubectl("-n", namespace, "get", wanted, "-o", "json"))["items"]
-    profiles: list[Object] = json.loads(kubectl("get", "runtimeprofiles", "-o", "json"))["items"]
-    return found + profiles
+    api = Api(kubectl.kubeconfig, kubectl.context)
+    wanted = ",".join(kind for kind in api.listed() if kind not in _SKIPPED)
+    return api.items(wanted, namespace) + api.items("runtimeprofiles")
 
 
 def normalised(objects: list[Object], namespace: str) -> State:

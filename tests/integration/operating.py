@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.cluster.api import Api
 from tests.cluster.errors import ClusterError
 from tests.cluster.kubectl import Kubectl
 
@@ -23,6 +24,7 @@ class Namespace:
     def __init__(self, kubectl: Kubectl, existing: str = "") -> None:
         self.name = existing or f"op-{secrets.token_hex(4)}"
         self._kubectl = kubectl
+        self._api = Api(kubectl.kubeconfig, kubectl.context)
         if not existing:
             kubectl("create", "namespace", self.name)
 
@@ -60,13 +62,14 @@ class Namespace:
         )
 
     def items(self, kind: str, selector: str = "") -> list[Object]:
-        found: list[Object] = json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"]
-        return found
+        return self._api.items(kind, self.name, selector)
+
+    def everywhere(self, kind: str) -> list[Object]:
+        """Those of all namespaces."""
+        return self._api.items(kind)
 
     def get(self, kind: str, name: str) -> Object | None:
-        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
-        found: Object | None = json.loads(text) if text.strip() else None
-        return found
+        return self._api.get(kind, name, self.name)
 
     def children(self) -> list[Object]:
         """All that the operator made here, but for what it watches only."""
@@ -80,8 +83,7 @@ class Namespace:
 
     def write_status(self, kind: str, name: str, status: Object) -> None:
         """As whoever else writes statuses does: kubelets, controllers, and the operator itself."""
-        patch = json.dumps({"status": status})
-        self.kubectl("patch", kind, name, "--subresource=status", "--type=merge", "-p", patch)
+        self._api.write_status(kind, name, self.name, status)
 
     def stage(self) -> None:
         """Say that the weights are there, as the staging Job's result would."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +96,7 @@ def _ready(obj: Object) -> str:
 
 
 def _objects(namespace: Namespace) -> list[Object]:
-    objects: list[Object] = json.loads(namespace.kubectl("get", KINDS, "-o", "json"))["items"]
-    return [obj for obj in objects if obj["metadata"]["name"] != "kube-root-ca.crt"]
+    return [obj for obj in namespace.items(KINDS) if obj["metadata"]["name"] != "kube-root-ca.crt"]
 
 
 def _state(control_plane: ControlPlane, namespace: Namespace) -> state.State:
