@@ -8,12 +8,22 @@ from typing import Any
 
 from charts.dashboards import CHOSEN, RATE, Panel, Query, Row, dashboard, one_of_each, quantiles, variable
 
-_NPU = 'pod_name=~"($service)-.*"'
+_SERVED = f"last_over_time(vllm:num_requests_running{{{CHOSEN}}}[1h])"
 _SERVICE = "{{namespace}}/{{service}}"
 
 
 def _rate(metric: str, by: str = "namespace, service", more: str = "") -> str:
     return f"sum by ({by}) (rate({metric}{{{CHOSEN}{more}}}{RATE}))"
+
+
+def _of_pods(value: str) -> str:
+    """Of the NPUs of pods whose servers told of themselves within an hour: by the pod, as the label `namespace` may be
+    npu-exporter's own. One whose NPU failed may tell nothing any more."""
+    return f'(label_replace({value}, "pod", "$1", "pod_name", "(.+)") and on (pod) {_SERVED})'
+
+
+def _npu(metric: str) -> str:
+    return _of_pods(f"npu_chip_info_{metric}")
 
 
 def _quantiles(metric: str) -> tuple[Query, ...]:
@@ -141,44 +151,39 @@ NPUS = Row(
             "Utilization of AI cores",
             "By NPU.",
             "percent",
-            (Query(f"npu_chip_info_utilization{{{_NPU}}}", "{{pod_name}} {{id}}"),),
+            (Query(_npu("utilization"), "{{pod_name}} {{id}}"),),
             most=100,
         ),
         Panel(
             "Memory in use",
             "HBM, by NPU.",
             "percentunit",
-            (
-                Query(
-                    f"npu_chip_info_hbm_used_memory{{{_NPU}}} / npu_chip_info_hbm_total_memory{{{_NPU}}}",
-                    "{{pod_name}} {{id}}",
-                ),
-            ),
+            (Query(_of_pods("npu_chip_info_hbm_used_memory / npu_chip_info_hbm_total_memory"), "{{pod_name}} {{id}}"),),
             thresholds=(0.95, 0.99),
             most=1,
         ),
         Panel(
             "NPUs that are not healthy",
-            "Of those that pods have.",
+            "Of those that pods have, or had within the hour.",
             "none",
-            (Query(f"count(npu_chip_info_health_status{{{_NPU}}} != 1) or vector(0)", "unhealthy"),),
+            (Query(f"count({_npu('health_status')} != 1) or vector(0)", "unhealthy"),),
             thresholds=(1,),
         ),
         Panel(
             "Temperature",
             "By NPU.",
             "celsius",
-            (Query(f"npu_chip_info_temperature{{{_NPU}}}", "{{pod_name}} {{id}}"),),
+            (Query(_npu("temperature"), "{{pod_name}} {{id}}"),),
             thresholds=(80, 95),
         ),
-        Panel("Power", "By NPU.", "watt", (Query(f"npu_chip_info_power{{{_NPU}}}", "{{pod_name}} {{id}}"),)),
+        Panel("Power", "By NPU.", "watt", (Query(_npu("power"), "{{pod_name}} {{id}}"),)),
         Panel(
             "Inputs per watt",
             "What an NPU's power is spent on.",
             "none",
             (
                 Query(
-                    f"sum(rate(vllm:request_success_total{{{CHOSEN}}}{RATE})) / sum(npu_chip_info_power{{{_NPU}}})",
+                    f"sum(rate(vllm:request_success_total{{{CHOSEN}}}{RATE})) / sum({_npu('power')})",
                     "inputs per watt second",
                 ),
             ),

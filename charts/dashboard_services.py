@@ -1,4 +1,4 @@
-"""The rows of the operator's dashboard about what it looks after: services, and their weights."""
+"""The rows of the operator's dashboard about what it looks after: services, their weights, jobs and benchmarks."""
 
 from typing import Any
 
@@ -170,4 +170,28 @@ WEIGHTS = Row(
         ),
     ),
 )
-ROWS = (OVERVIEW, SERVICES, WEIGHTS)
+_UNFINISHED = f'{{{_IN},condition="Ready"}}'
+JOBS = Row(
+    "Jobs and benchmarks",
+    (
+        Panel(
+            "Jobs by reason",
+            "Those of all namespaces: done, at work, or why not.",
+            "none",
+            (Query(f'max by (reason) ({_P}_jobs{{condition="Ready"}})', "{{reason}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Not done",
+            "Jobs and benchmarks that run, wait or failed, with the reason.",
+            "none",
+            (
+                Query(f"max by (namespace, embedding_job, reason) ({_P}_job_condition{_UNFINISHED})"),
+                Query(f"max by (namespace, benchmark, reason) ({_P}_benchmark_condition{_UNFINISHED})"),
+            ),
+            "table",
+            width=16,
+        ),
+    ),
+)
+ROWS = (OVERVIEW, SERVICES, WEIGHTS, JOBS)

@@ -37,6 +37,7 @@ class Situation:
 
 HEALTHY = (
     series("build_info", "1x1000"),
+    series("build_info", "1x1000", _STANDBY),
     series("leader", "1x1000"),
     series("leader", "0x1000", _STANDBY),
     series("synced", "1x1000"),
@@ -61,16 +62,23 @@ HEALTHY = (
 )
 _A = '{namespace="search",service="a"}'
 _M = '{namespace="search",cache="m"}'
+_J = '{namespace="search",embedding_job="j"}'
 
 
 def condition(kind: str, status: str, reason: str, values: str, labels: str) -> Object:
-    metric = "service_condition" if "service" in labels else "cache_condition"
+    metric = next(f"{one}_condition" for one in ("service", "cache", "job") if f"{one}=" in labels)
     return series(metric, values, among(labels, f'condition="{kind}",status="{status}",reason="{reason}"'))
 
 
 SITUATIONS = (
     Situation("EmbeddingOperatorDown", 10, ()),
     Situation("EmbeddingOperatorDown", 26, (series("build_info", "1x15 stale"),), until=120),
+    Situation("EmbeddingOperatorReplicaMissing", 15, (series("build_info", "1x200"),)),
+    Situation(
+        "EmbeddingOperatorReplicaMissing",
+        None,
+        (series("build_info", "1x200"), series("build_info", "1x200", _STANDBY)),
+    ),
     Situation("EmbeddingOperatorNoLeader", 5, (series("leader", "0x200"), series("leader", "0x200", _STANDBY))),
     Situation("EmbeddingOperatorNoLeader", None, (series("leader", "0x200"), series("leader", "1x200", _STANDBY))),
     Situation("EmbeddingOperatorNotSynced", 15, (series("synced", "0x200"),)),
@@ -211,6 +219,24 @@ SITUATIONS = (
             series("cache_staging_bytes_per_second", "1x200", _M),
         ),
     ),
+    Situation(
+        "EmbeddingStagingWaits",
+        30,
+        (
+            condition("Ready", "False", "ClaimNotFound", "1x20 stale", _M),
+            condition("Ready", "False", "Unschedulable", "_x20 1x200", _M),
+        ),
+    ),
+    Situation(
+        "EmbeddingStagingWaits",
+        None,
+        (
+            condition("Ready", "False", "Unschedulable", "1x20 stale", _M),
+            condition("Ready", "False", "Downloading", "_x20 1x200", _M),
+        ),
+    ),
+    Situation("EmbeddingJobStalled", 5, (condition("Stalled", "True", "TooManyErrors", "1x200", _J),)),
+    Situation("EmbeddingJobStalled", None, (condition("Ready", "False", "Embedding", "1x200", _J),)),
     Situation("EmbeddingWeightsNotReady", 720, (condition("Ready", "False", "Pending", "1x900", _M),), until=800),
     Situation(
         "EmbeddingWeightsNotReady",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,24 +12,32 @@ from charts.manifests import dashboards
 from tests.chart import render
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.kinds import install_crd
+from tests.prometheus import promtool
 from tests.prometheus_operator import crd
-from tests.prometheus_rules import RULES
+from tests.prometheus_rules import RULES, series
 
 Object = dict[str, Any]
 ALL = {
     "monitoring": {
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-        "serviceMonitor": {"enabled": True, "interval": "1m"},
         "prometheusRule": {"enabled": True, "runbooks": "https://example.com/monitoring.html"},
     },
     "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Embeddings"}},
     "crds": {"install": False},
 }
+BY_SERVICE = {"monitoring": {"serviceMonitor": {"enabled": True, "interval": "1m"}}, "crds": {"install": False}}
 
 
 @pytest.fixture(scope="module")
 def objects() -> dict[tuple[str, str], Object]:
-    return {(one["kind"], one["metadata"]["name"]): one for one in render(**ALL)}
+    """Of two releases, as one has a monitor of pods or one of a Service."""
+    return {(one["kind"], one["metadata"]["name"]): one for one in render(**BY_SERVICE) + render(**ALL)}
+
+
+def test_two_monitors_of_the_same_pods_are_refused() -> None:
+    both = {kind: {"enabled": True} for kind in ("podMonitor", "serviceMonitor")}
+    with pytest.raises(ValueError, match="would count every replica twice: enable one"):
+        render(monitoring=both)
 
 
 def test_nothing_of_it_is_there_by_default() -> None:
@@ -66,8 +75,10 @@ def test_monitors_find_the_pods_and_the_port(objects: dict[tuple[str, str], Obje
 
 def test_a_label_that_is_said_of_all_objects_and_of_one_is_there_once_as_of_the_one() -> None:
     of_one = {"enabled": True, "labels": {"team": "one", "app.kubernetes.io/part-of": "prometheus"}}
-    monitoring = dict.fromkeys(("podMonitor", "serviceMonitor", "prometheusRule"), of_one)
-    said = render(labels={"team": "all"}, monitoring=monitoring, dashboards=of_one, crds={"install": False})
+    said = []
+    for kind in ("podMonitor", "serviceMonitor"):
+        monitoring = {kind: of_one, "prometheusRule": of_one}
+        said += render(labels={"team": "all"}, monitoring=monitoring, dashboards=of_one, crds={"install": False})
     for one in said:
         labels = one["metadata"]["labels"]
         is_one = one["kind"] in ("PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap")
@@ -75,12 +86,46 @@ def test_a_label_that_is_said_of_all_objects_and_of_one_is_there_once_as_of_the_
         assert labels["app.kubernetes.io/component"] == ("metrics" if one["kind"] == "Service" else "operator")
 
 
-def test_the_rules_are_those_of_the_file_but_for_where_they_are_explained(
+def test_the_rules_are_those_of_the_file_but_for_where_they_are_explained_and_whose_pods_are_counted(
     objects: dict[tuple[str, str], Object],
 ) -> None:
     spec = objects["PrometheusRule", "embedding-operator"]["spec"]
     text = RULES.read_text().replace("url: docs/monitoring.md", "url: https://example.com/monitoring.html")
+    ours = '{namespace="default",pod=~"embedding-operator-[a-z0-9]+-[a-z0-9]+"}'
+    text = text.replace("(embedding_operator_build_info)", f"(embedding_operator_build_info{ours})")
     assert spec == yaml.safe_load(text)
+
+
+def test_another_release_does_not_hide_that_replicas_of_this_one_are_gone(tmp_path: Path) -> None:
+    rules = {"enabled": True}
+    (rule,) = [
+        one
+        for one in render("a", "here", replicas=3, monitoring={"prometheusRule": rules})
+        if one["kind"] == "PrometheusRule"
+    ]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
+
+    def replicas(release: str, *pods: str) -> list[Object]:
+        name = f"{release}-embedding-operator-5c6f7d8b9"
+        labels = [f'{{namespace="here",job="x",pod="{name}-{pod}"}}' for pod in pods]
+        return [series("build_info", "1x100", one) for one in labels]
+
+    def firing(alert: str, seen: list[Object], fires: bool) -> Object:
+        expected = [{"labels": "{}", "value": 1}] if fires else []
+        asked = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})'
+        tests = [{"expr": asked, "eval_time": "30m", "exp_samples": expected}]
+        return {"interval": "1m", "input_series": seen, "promql_expr_test": tests}
+
+    other = replicas("b", "aaaaa", "bbbbb", "ccccc")
+    tests = [
+        firing("EmbeddingOperatorDown", other, True),
+        firing("EmbeddingOperatorDown", other + replicas("a", "aaaaa"), False),
+        firing("EmbeddingOperatorReplicaMissing", other + replicas("a", "aaaaa", "bbbbb"), True),
+        firing("EmbeddingOperatorReplicaMissing", other + replicas("a", "aaaaa", "bbbbb", "ccccc"), False),
+    ]
+    file = tmp_path / "test.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}))
+    promtool("test", "rules", str(file))
 
 
 def test_dashboards_come_as_grafanas_sidecar_looks_for_them(objects: dict[tuple[str, str], Object]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from embedding_operator.controllers.telling import METRICS
 from tests.cluster.controlplane import ControlPlane
 from tests.exposition import told
-from tests.integration.kinds import install_kinds
+from tests.integration.kinds import benchmark, install_kinds, job
 from tests.integration.operating import Namespace, settle, until
 from tests.operator_process import OperatorProcess
 from tests.panels import panels
@@ -45,6 +45,9 @@ def namespace(control_plane: ControlPlane, operator: OperatorProcess) -> Namespa
     namespace.write_status("modelcache", cache["metadata"]["name"], {"verifiedAt": "2026-01-02T00:00:00Z"})
     namespace.service("refused", runtime={"profile": "nobodys"})
     until(lambda: namespace.condition("emb", "refused", "Stalled")["reason"] == "ProfileNotFound")
+    namespace.apply(job())
+    namespace.apply(benchmark(serviceRef={"name": "served"}))
+    until(lambda: all(namespace.condition(kind, "base")["reason"] for kind in ("embjob", "embbench")))
     return namespace
 
 
@@ -139,6 +142,16 @@ def test_every_query_of_every_panel_finds_series(prometheus: Prometheus) -> None
     assert without_series(prometheus) == []
 
 
+def test_of_the_npus_those_of_our_pods_are_shown(prometheus: Prometheus) -> None:
+    asked = [query for title, query in panels("embedding-servers") if "npu_chip" in query and "sum(" not in query]
+    counted = [query for query in asked if query.startswith("count(")]
+    assert len(asked) == len(counted) + 4 == 5
+    for query in set(asked) - set(counted):
+        assert [one["metric"]["pod_name"] for one in prometheus.query(query)] == [POD], query
+    (spent,) = [query for title, query in panels("embedding-servers") if title.endswith("Inputs per watt")]
+    assert value(prometheus, spent.partition(" / ")[2]) == 240.5  # watts
+
+
 def test_no_alert_is_pending_but_those_of_the_service_that_is_ill(prometheus: Prometheus, namespace: Namespace) -> None:
     """Of what waits for its time in a healthy system nothing may be there: it would fire in the end."""
     labels = [alert["labels"] for alert in prometheus.alerts()]
@@ -149,6 +162,7 @@ def test_no_alert_is_pending_but_those_of_the_service_that_is_ill(prometheus: Pr
         "EmbeddingStagingStuck",  # a minute old, in a test that moves nothing
         "EmbeddingServiceReplicasMissing",  # the third replica, just now
         "EmbeddingServiceNotReady",
+        "EmbeddingOperatorReplicaMissing",  # one operator is enough here
     }
     assert ("EmbeddingServiceStalled", "refused") in pending
 

@@ -1,4 +1,5 @@
-"""What npu-exporter of MindCluster says of two NPUs, of which a pod has one: names and labels as it documents them."""
+"""What npu-exporter of MindCluster says of three NPUs, of which a pod has one and somebody else's another: names and
+labels as it documents them."""
 
 _METRICS = {
     "utilization": ("the ai core utilization", 42, 0),
@@ -15,7 +16,8 @@ def text(pod: str, namespace: str) -> str:
     lines = []
     for name, (told, used, idle) in _METRICS.items():
         lines += [f"# HELP npu_chip_info_{name} {told}", f"# TYPE npu_chip_info_{name} gauge"]
-        for number, (owner, place, value) in enumerate(((pod, namespace, used), ("", "", idle))):
+        owners = ((pod, namespace, used), ("", "", idle), (f"{pod}-of-others", "training", used + 1))
+        for number, (owner, place, value) in enumerate(owners):
             container = "vllm" if owner else ""
             labels = f'container_name="{container}",id="{number}",model_name="910B3",namespace="{place}"'
             labels += f',pcie_bus_info="0000:C{number}:00.0",pod_name="{owner}",vdie_id="AB-{number}"'

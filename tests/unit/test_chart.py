@@ -188,6 +188,7 @@ def test_the_network_policy_names_the_ports_of_the_pods() -> None:
         {"replicas": "two"},
         {"image": {"name": "x"}},
         {"image": {"tag": "latest"}},
+        {"image": {"repository": "registry:5000/embedding-operator:1.0"}},  # a tag would come after the tag
         {"image": {"digest": "sha256:short"}},
         {"watchNamespaces": "search"},
         {"watchNamespaces": ["Not_A_Name"]},

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from embedding_operator.api.conditions import Reason
 from embedding_operator.controllers.telling import METRICS
 from embedding_operator.metrics.text import Metric
 from tests.prometheus_rules import alerts
@@ -37,6 +38,17 @@ def test_alerts_ask_for_metrics_that_are_told(rule: dict[str, Any]) -> None:
     asked = {re.sub(r"_bucket$", "", name) for name in re.findall(r"embedding_operator_\w+", rule["expr"])}
     assert asked <= {metric.name for metric in METRICS}
     assert asked
+
+
+def test_reasons_that_alerts_ask_for_are_told() -> None:
+    found = {
+        reason
+        for rule in alerts()
+        for several in re.findall(r'reason!?=~?"([^"]+)"', rule["expr"])
+        for reason in several.split("|")
+    }
+    assert len(found) > 10
+    assert found <= set(Reason)
 
 
 def row(metric: Metric) -> str:

@@ -1,11 +1,12 @@
-{{/* The name of all objects: the release's, with the chart's added where the release is called something else. */}}
+{{/* The name of all objects: the release's, with the chart's added where the release is called something else. A
+Service has no dots in its name. */}}
 {{- define "embedding-operator.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 52 | trimAll "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | replace "." "-" | trunc 52 | trimAll "-" -}}
 {{- end -}}
 {{- end -}}
 

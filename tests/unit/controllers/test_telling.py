@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+import pytest
+
 from embedding_operator.api import names
 from embedding_operator.api.conditions import Condition, Reason, Type
 from embedding_operator.api.modelcache import ModelCacheStatus
@@ -109,6 +111,36 @@ def test_weights_are_told_with_their_size_age_users_and_how_far_they_are() -> No
     assert of(lines, "cache_staging_bytes_per_second") == [f"{under_way} 2"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "all_of_them", "each", "label"),
+    [
+        ("EmbeddingJob", "jobs", "job_condition", "embedding_job"),
+        ("EmbeddingBenchmark", "benchmarks", "benchmark_condition", "benchmark"),
+    ],
+)
+def test_what_runs_once_is_counted_and_told_one_by_one_until_it_is_done(
+    kind: str, all_of_them: str, each: str, label: str
+) -> None:
+    context = parts()
+    context.cache.upsert(obj(kind, "done", ("Ready", "True", "Completed")))
+    context.cache.upsert(obj(kind, "running", ("Ready", "False", "Embedding"), ("Reconciling", "True", "Embedding")))
+    failed = (("Ready", "False", "TooManyErrors"), ("Stalled", "True", "TooManyErrors"))
+    context.cache.upsert(obj(kind, "failed", *failed))
+    lines = told(context)
+    assert of(lines, all_of_them) == [
+        '{condition="Ready",status="False",reason="Embedding"} 1',
+        '{condition="Ready",status="False",reason="TooManyErrors"} 1',
+        '{condition="Ready",status="True",reason="Completed"} 1',
+        '{condition="Reconciling",status="True",reason="Embedding"} 1',
+        '{condition="Stalled",status="True",reason="TooManyErrors"} 1',
+    ]
+    assert sorted(of(lines, each)) == [
+        f'{{namespace="search",{label}="failed",condition="Ready",status="False",reason="TooManyErrors"}} 1',
+        f'{{namespace="search",{label}="failed",condition="Stalled",status="True",reason="TooManyErrors"}} 1',
+        f'{{namespace="search",{label}="running",condition="Ready",status="False",reason="Embedding"}} 1',
+    ]
+
+
 def test_the_operator_tells_of_itself() -> None:
     context = parts()
     context.meters.reconciles["ModelCache", "done"] += 2
@@ -142,7 +174,19 @@ def test_all_metrics_are_told_once_in_the_order_of_the_table() -> None:
 
 
 def test_words_that_anybody_may_choose_are_no_labels_but_names_are() -> None:
-    allowed = {"namespace", "service", "cache", "condition", "status", "reason", "kind", "result", "resource"}
+    allowed = {
+        "namespace",
+        "service",
+        "cache",
+        "embedding_job",
+        "benchmark",
+        "condition",
+        "status",
+        "reason",
+        "kind",
+        "result",
+        "resource",
+    }
     assert {label for metric in METRICS for label in metric.labels} - allowed == {"verb", "code", "version", "python"}
 
 

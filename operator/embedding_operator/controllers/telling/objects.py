@@ -1,4 +1,5 @@
-"""Metrics of services and weights, as their own status says: by condition in all, and a few series for each.
+"""Metrics of services, weights, jobs and benchmarks, as their own status says: by condition in all, and a few series
+for each.
 
 No series has a message, a time or a pod's name in its labels. The reasons are those of api/conditions.py.
 """
@@ -45,8 +46,26 @@ USERS: Final = Metric(f"{_P}_cache_users", "gauge", "Services and jobs that use 
 DONE: Final = Metric(f"{_P}_cache_staging_bytes", "gauge", "Bytes that are staged so far, while staging.", _CACHE)
 ALL: Final = Metric(f"{_P}_cache_staging_size_bytes", "gauge", "Bytes that are to be staged, while staging.", _CACHE)
 RATE: Final = Metric(f"{_P}_cache_staging_bytes_per_second", "gauge", "How fast, while staging.", _CACHE)
+JOBS: Final = Metric(f"{_P}_jobs", "gauge", "EmbeddingJobs by their conditions.", _CONDITION)
+JOB: Final = Metric(
+    f"{_P}_job_condition",
+    "gauge",
+    "1 for Ready while it is not True, and for Stalled.",
+    ("namespace", "embedding_job", *_CONDITION),  # `job` is what Prometheus itself calls its targets
+)
+BENCHMARKS: Final = Metric(f"{_P}_benchmarks", "gauge", "EmbeddingBenchmarks by their conditions.", _CONDITION)
+BENCHMARK: Final = Metric(
+    f"{_P}_benchmark_condition",
+    "gauge",
+    "1 for Ready while it is not True, and for Stalled.",
+    ("namespace", "benchmark", *_CONDITION),
+)
 
-METRICS: Final = (SERVICE, SERVICES, WANTED, READY, CACHES, CACHE, BYTES, VERIFIED, USERS, DONE, ALL, RATE)
+METRICS: Final = (
+    *(SERVICE, SERVICES, WANTED, READY),
+    *(CACHES, CACHE, BYTES, VERIFIED, USERS, DONE, ALL, RATE),
+    *(JOBS, JOB, BENCHMARKS, BENCHMARK),
+)
 
 _WHATEVER: Final = frozenset({Type.READY, Type.ROUTED, Type.MONITORED})  # shown true or not
 _WHILE: Final = frozenset(
@@ -68,7 +87,7 @@ def families(context: Context) -> Iterator[Family]:
     yield Family(WANTED, services.wanted)
     yield Family(READY, services.ready)
     caches = context.cache.list(names.MODEL_CACHE)
-    yield Family(CACHES, sorted(Counter(said for one in caches for said in _said(one)).items()))
+    yield Family(CACHES, _counted(caches))
     yield Family(CACHE, _conditions(caches))
     staged = [one for one in caches if _status(one).get("digest")]
     yield Family(BYTES, ((_named(one), _status(one).get("bytes") or 0) for one in staged))
@@ -77,6 +96,13 @@ def families(context: Context) -> Iterator[Family]:
     under_way = [(_named(one), found) for one in caches if (found := _status(one).get("progress"))]
     for metric, field in ((DONE, "bytes"), (ALL, "totalBytes"), (RATE, "bytesPerSecond")):
         yield Family(metric, ((name, found[field]) for name, found in under_way if found.get(field) is not None))
+    for kind, all_of_them, each in (
+        (names.EMBEDDING_JOB, JOBS, JOB),
+        (names.EMBEDDING_BENCHMARK, BENCHMARKS, BENCHMARK),
+    ):
+        found = context.cache.list(kind)
+        yield Family(all_of_them, _counted(found))
+        yield Family(each, (sample for sample in _conditions(found) if sample[0][2:4] != (Type.READY, "True")))
 
 
 class _Services:
@@ -122,6 +148,10 @@ def _replicas(service: Object) -> int:
 def _said(obj: Object) -> Iterator[tuple[str, str, str]]:
     for one in _status(obj).get("conditions") or ():
         yield str(one.get("type")), str(one.get("status")), str(one.get("reason"))
+
+
+def _counted(objects: Iterable[Object]) -> list[Sample]:
+    return sorted(Counter(said for one in objects for said in _said(one)).items())
 
 
 def _conditions(objects: Iterable[Object]) -> Iterator[Sample]:
