@@ -66,7 +66,11 @@ exit codes: 0 measured, 1 it cannot be done or some figures are worthless, 2 wro
         metavar="NAME",
         help="what to call it (default: the service and the time)",
     )
-    load.add_argument("--dry-run", action="store_true", help="print the manifest, and create nothing")
+    load.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the manifest of a load on a service that is there, and create nothing",
+    )
     parser.add_argument(
         "-o",
         "--output",

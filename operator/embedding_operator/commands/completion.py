@@ -58,6 +58,13 @@ complete -c kubectl-embeddings -f -a '(__embedding_operator)'
 }
 
 
+class _Shells(list[str]):
+    """Those that there are scripts for; what the scripts themselves ask for is taken, and offered to nobody."""
+
+    def __contains__(self, name: object) -> bool:
+        return name == "complete" or super().__contains__(name)
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """`completion SHELL`."""
     parser.usage = "{prog} completion bash|zsh|fish"
@@ -71,7 +78,7 @@ examples:
   source <(embedding-operator completion zsh)                        in ~/.zshrc, after compinit
   embedding-operator completion fish > ~/.config/fish/completions/embedding-operator.fish
 """
-    parser.add_argument("shell", choices=[*_SCRIPTS, "complete"], metavar="SHELL", help="bash, zsh or fish")
+    parser.add_argument("shell", choices=_Shells(_SCRIPTS), metavar="SHELL", help="bash, zsh or fish")
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
 
 
@@ -128,7 +135,7 @@ def _values(action: argparse.Action, words: Sequence[str]) -> Iterator[str]:
     if action.dest == "command":
         yield from (one.name for one in COMMANDS)
     elif action.choices:
-        yield from (str(choice) for choice in action.choices if choice != "complete")
+        yield from (str(choice) for choice in action.choices)
     elif action.dest in ("name", "names", "benchmarks", "namespace"):
         yield from _BENCH_WORDS if list(words) == ["bench"] else ()
         for kind in _meant(action.dest, words):

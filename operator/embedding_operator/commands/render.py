@@ -110,10 +110,11 @@ def _show(foreseen: Iterable[AnyForeseen], arguments: argparse.Namespace) -> int
             print(f"{arguments.prog} render: {told}", file=sys.stderr)
         else:
             objects += one.objects()
-    wanted = [obj for obj in _once(objects) if not arguments.kind or obj["kind"] in arguments.kind]
+    kinds = {kind.lower() for kind in arguments.kind or ()}
+    wanted = [obj for obj in _once(objects) if not kinds or obj["kind"].lower() in kinds]
     if objects and not wanted:
-        kinds = ", ".join(sorted({obj["kind"] for obj in objects}))
-        raise CommandError(f"no object of kind {' or '.join(arguments.kind)}: there are {kinds}")
+        there_are = ", ".join(sorted({obj["kind"] for obj in objects}))
+        raise CommandError(f"no object of kind {' or '.join(arguments.kind)}: there are {there_are}")
     if arguments.output == "json":
         print(json.dumps({"apiVersion": "v1", "kind": "List", "items": wanted}, indent=2, ensure_ascii=False))
     elif wanted:

@@ -53,7 +53,9 @@ It takes the rights to get embeddingservices, to list pods, and to get and creat
 exit codes: 0 answered, 1 it cannot be asked or refused, 2 wrong arguments.
 """
     options.add_service(parser)
-    parser.add_argument("texts", nargs="*", metavar="TEXT", help="- reads them from the standard input, one each line")
+    parser.add_argument(
+        "texts", nargs="*", default=[], metavar="TEXT", help="- reads them from the standard input, one each line"
+    )
     parser.add_argument(
         "--image", action="append", default=[], metavar="PATH|URL", help="an image, beside the texts; repeatable"
     )
