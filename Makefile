@@ -63,7 +63,7 @@ test-e2e: venv cluster-build images-test ## e2e tests on two real kubelets (need
 	$(PYTEST) tests/e2e -m "not long and not vllm"
 
 test-vllm: venv cluster-build images-test images-vllm ## the tier with a real vLLM for CPU
-	$(PYTEST) tests -m "vllm and not long"
+	$(PYTEST) tests -m "vllm and not long" $(PARALLEL)
 
 test-long: venv cluster-build images-test images-vllm ## many seeds, big sizes
 	$(PYTEST) tests -m "long"
@@ -72,7 +72,7 @@ test-long: venv cluster-build images-test images-vllm ## many seeds, big sizes
 test-kubernetes: venv ## integration tests on the oldest and the newest Kubernetes, or VERSION=1.34.4 (no root needed)
 	for version in $(or $(VERSION),1.34.4 1.37.2); do \
 	  $(CLUSTER) build --control-plane --kubernetes $$version; \
-	  EMBEDDING_OPERATOR_TEST_KUBERNETES=$$version $(PYTEST) tests/integration -m "not long"; \
+	  EMBEDDING_OPERATOR_TEST_KUBERNETES=$$version $(PYTEST) tests/integration -m "not long" $(PARALLEL); \
 	done
 
 golden: venv ## write golden manifests, the tables of troubleshooting and monitoring, the pages of the command line anew; review the diff

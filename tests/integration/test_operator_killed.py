@@ -24,7 +24,7 @@ Object = dict[str, Any]
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_killed_after_each_of_its_calls_it_ends_where_it_would_have_ended(
     control_plane: ControlPlane, tmp_path: Path
 ) -> None:

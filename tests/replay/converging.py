@@ -12,7 +12,9 @@ client, applier and workers are the real ones. Strangers' objects and drift are 
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
@@ -29,6 +31,8 @@ from tests.replay.telling import KINDS
 from tests.unit.kube.timeless import TimelessLoop
 
 NAMES = st.sampled_from(["a", "b"])
+CLOCK = "embedding_operator.controllers.status.clock"
+BEGINNING = datetime(2026, 12, 1, tzinfo=UTC)
 CHANCE = st.integers(0, 2**32).map(random.Random)
 
 
@@ -38,6 +42,8 @@ class Converge(Offline):
     def __init__(self) -> None:
         super().__init__()
         self.loop = TimelessLoop()
+        self.clock = pytest.MonkeyPatch()  # with the machine's, a slow run of the same steps would be another one
+        self.clock.setattr(CLOCK, lambda: BEGINNING + timedelta(seconds=self.loop.now))
         self.api = ApiServer()
         self.robbed: set[str] = set()  # services that had a revision taken from them
 
@@ -217,10 +223,13 @@ class Converge(Offline):
     # ---- the end
 
     def teardown(self) -> None:
-        if hasattr(self, "process"):
-            self._end()
-            self.process.die()
-        self.loop.close()
+        try:
+            if hasattr(self, "process"):
+                self._end()
+                self.process.die()
+        finally:
+            self.loop.close()
+            self.clock.undo()
 
     def _end(self) -> None:
         """Strangers go first: what was made before they came stays, and a fresh operator would not make it."""

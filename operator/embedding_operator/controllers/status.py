@@ -23,6 +23,11 @@ _WARNINGS = frozenset(
 )
 
 
+def clock() -> datetime:
+    """What time it is."""
+    return datetime.now(UTC)
+
+
 def seconds_since(time: str | None) -> int:
     """How long ago a time of the API was; 0 where there is none that can be read."""
     try:
@@ -31,12 +36,12 @@ def seconds_since(time: str | None) -> int:
         return 0
     if then.tzinfo is None:
         return 0
-    return max(0, int((datetime.now(UTC) - then).total_seconds()))
+    return max(0, int((clock() - then).total_seconds()))
 
 
 def now() -> str:
     """The time as conditions write it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return clock().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def write_status(
