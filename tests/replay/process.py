@@ -2,7 +2,7 @@
 
 The transport stops at two places in each request: before the server acts, and before its answer is read. Whoever
 drives it decides when either happens, what watches tell meanwhile, and whether it happens at all. The event loop's
-clock jumps, so nothing waits.
+clock jumps, so nothing waits; and nothing looks at another clock, so the same steps have the same end.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import Any, cast
 
 from embedding_operator.api import names
 from embedding_operator.controllers import routing
-from embedding_operator.controllers.context import SCRIPTS, Context, Settings
+from embedding_operator.controllers.context import COMPANY, PATIENCE, SCRIPTS, Context, Settings
+from embedding_operator.controllers.patience import Patience
 from embedding_operator.controllers.progress import Looks
 from embedding_operator.controllers.resync import Resync
 from embedding_operator.controllers.shared import built_in_keys
+from embedding_operator.controllers.spaces import Spaces
+from embedding_operator.controllers.untold import Untold
 from embedding_operator.controllers.watch import BY_KOPF, WATCHED, selector_of
 from embedding_operator.controllers.workers import RECONCILERS, work
 from embedding_operator.kube.apply import Applier
@@ -28,6 +31,7 @@ from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.resources import Object, ObjectKey, Resource, by_kind
+from embedding_operator.kube.workqueue import WorkQueue
 from tests.replay.apiserver import ApiServer, is_shown
 from tests.replay.deciding import SITE, NoConnection
 from tests.replay.recording import Event
@@ -92,7 +96,13 @@ class Process:
             applier=Applier(self.client, cache),
             recorder=Recorder(self.client, instance="x"),  # never run: Events are told, not needed
             http=cast(Any, None),  # the pods here have no addresses
+            queue=WorkQueue(clock=self.loop.time),
+            asks=WorkQueue(clock=self.loop.time),
             looks=Looks(self.loop.time),
+            lacking=Patience(PATIENCE, self.loop.time),
+            missing=Patience(COMPANY, self.loop.time),
+            spaces=Spaces(self.loop.time),
+            untold=Untold(self.loop.time),
         )
         self.resync = Resync(self.context, {resource: selector_of(resource) for resource in WATCHED})
         self.api.tell = self._news
