@@ -176,8 +176,8 @@ def test_a_benchmark_waits_for_its_service_and_everything_goes_with_it(
     until(lambda: namespace.reason("early") == "ServiceNotFound")
     namespace.claim()
     namespace.service()
-    until(lambda: namespace.reason("early") == "WaitingForService")
-    assert "WaitingForWeights" in namespace.condition("embbench", "early")["message"]
+    until(lambda: "WaitingForWeights" in namespace.condition("embbench", "early")["message"])
+    assert namespace.reason("early") == "WaitingForService"
     namespace.stage()
     until(lambda: namespace.get("deployment", "qwen") is not None)
     settle(namespace, "qwen")
