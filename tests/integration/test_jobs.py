@@ -12,7 +12,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.errors import ClusterError
 from tests.integration.kinds import Manifest, changed, job
 from tests.integration.operating import Namespace, Object, settle, until
-from tests.integration.test_operator import Writes
+from tests.integration.test_operator import Writes, comes_to_rest
 from tests.operator_process import OperatorProcess
 
 SPLIT = {"shards": 2, "finished": 0, "files": 1, "bytes": 1000, "rows": 10}
@@ -116,6 +116,7 @@ def test_a_job_goes_through_its_phases_and_whoever_dies_it_goes_on(
     until(lambda: users(namespace) == [])
     until(lambda: {"Splitting", "Embedding", "Finishing", "Completed"} <= told(namespace))
 
+    comes_to_rest(control_plane, namespace)
     writes = Writes(control_plane, namespace)
     time.sleep(4)
     assert writes() == []

@@ -36,6 +36,17 @@ class Writes:
         ]
 
 
+def comes_to_rest(control_plane: ControlPlane, namespace: Namespace) -> None:
+    """Wait until the operator has had nothing to write for some seconds."""
+
+    def is_at_rest() -> bool:
+        writes = Writes(control_plane, namespace)
+        time.sleep(3)
+        return writes() == []
+
+    until(is_at_rest)
+
+
 def test_one_manifest_becomes_a_cache_a_job_and_once_staged_all_children(namespace: Namespace) -> None:
     namespace.claim()
     namespace.service()
@@ -57,7 +68,7 @@ def test_a_service_at_rest_is_written_to_no_more(control_plane: ControlPlane, na
     namespace.service()
     namespace.stage()
     until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
-    time.sleep(3)
+    comes_to_rest(control_plane, namespace)
     writes = Writes(control_plane, namespace)
     time.sleep(5)
     assert writes() == []
@@ -70,6 +81,7 @@ def test_killed_and_started_again_it_writes_nothing_but_what_is_missing(
     namespace.service()
     namespace.stage()
     until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
+    comes_to_rest(control_plane, namespace)
     generations = {o["metadata"]["name"]: o["metadata"].get("generation") for o in namespace.children()}
     operator.kill()
     namespace.kubectl("delete", "service", "qwen")

@@ -16,7 +16,7 @@ from embedding_operator.planning.flags import SERVER_PORT
 from embedding_operator.planning.vectors import Record
 from tests.cluster.controlplane import ControlPlane
 from tests.integration.operating import Namespace, Object, until
-from tests.integration.test_operator import Writes
+from tests.integration.test_operator import Writes, comes_to_rest
 from tests.operator_process import OperatorProcess
 
 ONE = Record({"short": {"vector": "ADwAAA==", "length": 1.0}})
@@ -123,7 +123,7 @@ def test_what_the_first_ready_pod_gives_is_recorded_once(
     (recorded,) = records(namespace).values()
     assert recorded == {"policy": "Enforce", "threshold": "0.999", "texts": ONE.texts}
     until(lambda: namespace.condition("emb", "qwen")["status"] == "True")
-    time.sleep(3)
+    comes_to_rest(control_plane, namespace)
     writes, asked = Writes(control_plane, namespace), len(pods.asked)
     namespace.kubectl("annotate", "emb", "qwen", "somebody=looks")
     time.sleep(3)
