@@ -93,11 +93,12 @@ class Api:
         """Merged into what it is."""
         self._ask("PATCH", self._resource(kind).path(namespace, name, "status"), {"status": status}, _MERGE)
 
-    def _resource(self, name: str) -> Resource:
+    def _resource(self, asked: str) -> Resource:
+        name = asked.lower()
         if name not in self._resources:
             self._resources = self._discover()
         if name not in self._resources:
-            raise ClusterError(f'the server doesn\'t have a resource type "{name}"')
+            raise ClusterError(f'the server doesn\'t have a resource type "{asked}"')
         return self._resources[name]
 
     def _discover(self) -> dict[str, Resource]:

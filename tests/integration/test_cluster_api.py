@@ -38,10 +38,10 @@ def by_kubectl(namespace: Namespace, *asked: str) -> Any:
 
 @pytest.mark.parametrize(
     "asked",
-    ["cm", "configmaps", "emb", "embeddingservice", "deploy", "deployments.v1.apps", "cm,sa,emb,job"],
+    ["cm", "configmaps", "emb", "embeddingservice", "Deployment", "deployments.v1.apps", "cm,sa,emb,job"],
 )
 def test_all_of_a_kind_by_any_of_its_names(namespace: Namespace, api: Api, asked: str) -> None:
-    assert api.items(asked.lower(), namespace.name) == by_kubectl(namespace, asked)["items"]
+    assert api.items(asked, namespace.name) == by_kubectl(namespace, asked)["items"]
 
 
 def test_those_that_a_label_picks_and_those_of_all_namespaces(namespace: Namespace, api: Api) -> None:
