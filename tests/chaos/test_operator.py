@@ -122,7 +122,8 @@ def busy(scene: Scene) -> None:
     scene.serve(3, serving={"maxModelLen": 2048})
     until(lambda: is_rolled_out(scene), 300)
     scene.place.kubectl("delete", "emb", "other")
-    until(lambda: not scene.place.items("pod,service,deployment,replicaset,job", "embedding-operator.io/service=other"), 300)
+    made = "pod,service,deployment,replicaset"
+    until(lambda: not scene.place.items(made, "embedding-operator.io/service=other"), 300)
     scene.scale(2)
     scene.until_serving(2)
 
