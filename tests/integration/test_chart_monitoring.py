@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_the_rules_are_those_of_the_file_but_for_where_they_are_explained_and_wh
 ) -> None:
     spec = objects["PrometheusRule", "embedding-operator"]["spec"]
     text = RULES.read_text().replace("url: docs/monitoring.md", "url: https://example.com/monitoring.html")
-    ours = '{namespace="default",pod=~"embedding-operator-[a-z0-9]+-[a-z0-9]+"}'
+    ours = '{namespace="default",pod=~"embedding-operator-[a-z0-9]+(-[a-z0-9]+)?"}'
     text = text.replace("(embedding_operator_build_info)", f"(embedding_operator_build_info{ours})")
     assert spec == yaml.safe_load(text)
 
@@ -126,6 +127,17 @@ def test_another_release_does_not_hide_that_replicas_of_this_one_are_gone(tmp_pa
     file = tmp_path / "test.yaml"
     file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}))
     promtool("test", "rules", str(file))
+
+
+def test_the_pods_of_a_release_with_a_long_name_are_its_own_too() -> None:
+    """The API server cuts the name that a pod's is made from to 58 characters (names.SimpleNameGenerator)."""
+    name = f"{'a' * 33}-embedding-operator"
+    objects = render("a" * 33, "here", monitoring={"prometheusRule": {"enabled": True}}, crds={"install": False})
+    (rule,) = [one for one in objects if one["kind"] == "PrometheusRule"]
+    (pods,) = re.findall(r'pod=~"([^"]+)"', rule["spec"]["groups"][0]["rules"][0]["expr"])
+    assert name in {one["metadata"]["name"] for one in objects if one["kind"] == "Deployment"}
+    assert re.fullmatch(pods, f"{name}-5c6f7d8b99-"[:58] + "abcde")
+    assert not re.fullmatch(pods, f"{name}-b-5c6f7d8b99-abcde")
 
 
 def test_dashboards_come_as_grafanas_sidecar_looks_for_them(objects: dict[tuple[str, str], Object]) -> None:
