@@ -27,21 +27,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.control_plane", description=__doc__)
     add = parser.add_argument
     add("--services", type=command.sizes, default=[100, 500, 2000], metavar="N,N", help="default: 100,500,2000")
-    add(
-        "--runs",
-        type=positive,
-        default=3,
-        metavar="R",
-        help="rounds of operator and bare client (default: %(default)s)",
-    )
+    add("--runs", type=positive, default=3, metavar="R", help="rounds of operator and bare client (%(default)s)")
     add("--replicas", type=positive, default=2, metavar="R", help="of each service (default: %(default)s)")
-    add(
-        "--workers",
-        type=positive,
-        default=16,
-        metavar="W",
-        help="of the operator; the peer has 16 (default: %(default)s)",
-    )
+    add("--workers", type=positive, default=16, metavar="W", help="of the operator; the peer has 16 (%(default)s)")
     add("--quiet", type=float, default=300, metavar="S", help="seconds at rest, last round only (default: %(default)s)")
     add("--rest", type=float, default=4, metavar="S", help="without a request: at rest (default: %(default)s)")
     add("--settle", type=float, default=15, metavar="S", help="at rest before the clock starts (default: %(default)s)")

@@ -43,13 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.staging", description=__doc__)
     add = parser.add_argument
     add("--gigabytes", type=float, default=6, metavar="G", help="of weights (default: %(default)s); twice that on disk")
-    add(
-        "--rounds",
-        type=positive,
-        default=1,
-        metavar="R",
-        help="each with all arms; who is first takes turns (default: 1)",
-    )
+    add("--rounds", type=positive, default=1, metavar="R", help="each with all arms; who is first takes turns (1)")
     add("--arms", type=_arms, default=ARMS, metavar="A,A", help=f"default: {','.join(arm.name for arm in ARMS)}")
     add("--schemes", type=lambda text: text.split(","), default=["http", "https"], help="default: http,https")
     add("--directory", type=Path, metavar="DIR", help="on the disk that is to be measured (default: that of /tmp)")

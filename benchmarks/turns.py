@@ -27,9 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for, print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.turns", description=__doc__)
     parser.add_argument("--services", type=command.sizes, default=[1000, 2000, 4000, 8000, 16000], metavar="N,N")
-    parser.add_argument(
-        "--at-once", type=positive, default=100, metavar="N", help="maxConcurrent (default: %(default)s)"
-    )
+    parser.add_argument("--at-once", type=positive, default=100, metavar="N", help="maxConcurrent (%(default)s)")
     parser.add_argument("--markdown", action="store_true", help="print Markdown, for docs/performance.md")
     arguments = parser.parse_args(argv)
     rows = [_row(services, arguments.at_once) for services in arguments.services]

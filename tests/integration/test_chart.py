@@ -1,9 +1,7 @@
 """Helm renders the chart, what it is told reaches the operator, and a real API server takes it."""
 
 import json
-import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,41 +131,6 @@ def test_a_value_that_is_taken_out_leaves_no_trace() -> None:
     assert not any(
         "annotations" in one["metadata"] for one in objects if one["kind"] in ("ConfigMap", "ServiceAccount")
     )
-
-
-def named(found: object) -> Iterator[object]:
-    """Every name, namespace and label in an object."""
-    for key, value in found.items() if isinstance(found, dict) else ():
-        if key in ("name", "namespace"):
-            yield value
-        elif key in ("labels", "matchLabels"):
-            yield from value.values()
-    for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
-        yield from named(inner)
-
-
-NAMES = [("1234", "default", "r1234"), ("prod", "1234", ""), ("true", "no", "")]
-
-
-@pytest.mark.parametrize("monitor", ["podMonitor", "serviceMonitor"])
-@pytest.mark.parametrize(("release", "namespace", "name"), NAMES)
-def test_a_name_that_yaml_takes_for_something_else_stays_a_name(
-    release: str, namespace: str, name: str, monitor: str
-) -> None:
-    monitoring = {key: {"enabled": True} for key in (monitor, "prometheusRule")}
-    watched = ["0815", "on"]
-    values = {"watchNamespaces": watched, "monitoring": monitoring, "crds": {"install": False}}
-    found = list(named(render(release, namespace, fullnameOverride=name, **values)))
-    assert [name for name in found if not isinstance(name, str)] == []
-    assert {release, namespace, *watched} <= set(found)
-
-
-@pytest.mark.parametrize("release", ["my.release", f"{'a' * 50}.b", f"{'a' * 50}--b"])
-def test_a_release_may_have_any_name_that_helm_takes(release: str) -> None:
-    """A Service has no dots in its name, and no name ends in a dash."""
-    for one in render(release, monitoring={"serviceMonitor": {"enabled": True}}, crds={"install": False}):
-        assert re.fullmatch(r"[a-z][-a-z0-9:.]*[a-z0-9]", one["metadata"]["name"]), one["kind"]
-        assert one["kind"] != "Service" or "." not in one["metadata"]["name"]
 
 
 def test_a_strategy_without_a_rolling_update_has_no_settings_of_one() -> None:

@@ -20,10 +20,11 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from embedding_operator.kube.resources import ObjectKey
 from tests.replay.apiserver import ApiServer
+from tests.replay.gated import Request
 from tests.replay.lastwords import DONE
 from tests.replay.offline import Offline
 from tests.replay.people import benchmarks, edit_label, edit_spec, jobs, new_object, remove_label, remove_mark, specs
-from tests.replay.process import RESYNC, Process, Request
+from tests.replay.process import RESYNC, Process
 from tests.replay.recording import Object
 from tests.replay.resting import CHILDREN, plain, rest, settle, undisturbed
 from tests.replay.surroundings import ENDS, steps

@@ -8,7 +8,6 @@ clock jumps, so nothing waits; and nothing looks at another clock, so the same s
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -26,55 +25,19 @@ from embedding_operator.controllers.watch import BY_KOPF, WATCHED, selector_of
 from embedding_operator.controllers.workers import RECONCILERS, work
 from embedding_operator.kube.apply import Applier
 from embedding_operator.kube.cache import Cache
-from embedding_operator.kube.client import KubeClient
-from embedding_operator.kube.connection import Connection
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.resources import Object, ObjectKey, Resource, by_kind
 from embedding_operator.kube.workqueue import WorkQueue
 from tests.replay.apiserver import ApiServer, is_shown
-from tests.replay.deciding import SITE, NoConnection
+from tests.replay.deciding import SITE
+from tests.replay.gated import Gated, Request
 from tests.replay.recording import Event
 from tests.replay.streams import REPLAYED, Stream, Streams
 
 WORKERS = 3
 PAGE = 3  # objects in a page of a list
 RESYNC = 5000.0  # seconds: long, because it would hide what was not noticed
-
-
-@dataclass
-class Request:
-    """One request on its way: sent, acted upon, answered."""
-
-    verb: str
-    resource: Resource
-    path: str
-    query: Any
-    body: Any
-    answered: asyncio.Future[Object]
-    answer: Object | ApiError | None = None
-
-    @property
-    def key(self) -> ObjectKey:
-        parts = self.path.split("/")
-        place = parts.index(self.resource.plural)
-        namespace = parts[place - 1] if parts[place - 2] == "namespaces" else ""
-        return ObjectKey(self.resource.kind, namespace, (parts[place + 1 :] or [""])[0])
-
-
-class Gated(KubeClient):
-    """The real client up to the one place where bytes move; there, requests wait in `sent`."""
-
-    def __init__(self) -> None:
-        super().__init__(cast(Connection, NoConnection()))
-        self.sent: list[Request] = []
-
-    async def _exchange(
-        self, verb: str, resource: Resource, path: str, query: Any, body: Any, content_type: str
-    ) -> bytes:
-        answered: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
-        self.sent.append(Request(verb, resource, path, query, body, answered))
-        return json.dumps(await answered).encode()
 
 
 @dataclass
