@@ -42,6 +42,16 @@ def test_a_name_that_a_stranger_gives_free_is_taken_without_anybody_asking(names
     until(lambda: namespace.condition("emb", "qwen")["reason"] == "Starting")
 
 
+def test_who_waits_for_a_profile_waits_no_longer_because_a_stranger_has_a_name(namespace: Namespace) -> None:
+    namespace.kubectl("create", "service", "clusterip", "qwen", "--tcp=80:80")
+    namespace.service()
+    namespace.stage()
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "NameTaken")
+    namespace.service(runtime={"profile": "none-such"})
+    until(lambda: namespace.condition("emb", "qwen", "Reconciling")["reason"] == "ProfileNotFound")
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "ProfileNotFound")
+
+
 def with_template(namespace: Namespace, **spec: object) -> None:
     namespace.service(runtime={"profile": "cpu", "podTemplate": {"spec": spec}})
 

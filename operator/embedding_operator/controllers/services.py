@@ -73,9 +73,11 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
             raise
         stands = standing(service, obj["spec"], observe(context, service))  # its revision may be stored already
         turns.done(context, key, stands, took=seen.may_follow)
-        await _say(context, obj, service, plan_service(service, obj["spec"], replace(seen, refused=problem)))
+        plan = plan_service(service, obj["spec"], replace(seen, refused=problem))
+        await _say(context, obj, service, plan)
         ask_when_due(context, key, obj, seen)
-        return try_again(error)
+        patience = _patience(context, key, service, plan)
+        return soonest(try_again(error), patience)
     after = seen
     if _state(context) != state:  # what the API server answered is in the cache by now: the status speaks of that
         after = replace(observe(context, service), may_follow=seen.may_follow)
@@ -84,10 +86,15 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
     if after != seen:
         plan = plan_service(service, obj["spec"], after)
     await _say(context, obj, service, plan)
+    ask_when_due(context, key, obj, after)
+    return soonest(again, _patience(context, key, service, plan))
+
+
+def _patience(context: Context, key: ObjectKey, service: EmbeddingService, plan: Plan) -> float | None:
+    """The seconds until something has been missing for so long that it is told; None where nothing is."""
     lacking = context.lacking.look(key, plan.lacks_device)
     missing = context.missing.look(key, plan.lacks_reference and not _has_stalled(service))
-    ask_when_due(context, key, obj, after)
-    return soonest(again, lacking, missing)
+    return soonest(lacking, missing)
 
 
 def _state(context: Context) -> tuple[int, int]:
