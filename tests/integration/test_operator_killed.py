@@ -42,8 +42,9 @@ def test_killed_after_each_of_its_calls_it_ends_where_it_would_have_ended(
             break
     assert 30 < len(killed) < MOST, "the operator makes more calls than that, and comes to an end"
     with operator_of(control_plane, tmp_path, name="heir") as heir:
-        for calls, namespace in enumerate(killed, start=1):
+        for namespace in killed:
             _stage_when_asked(namespace)
+        for calls, namespace in enumerate(killed, start=1):
             until(lambda namespace=namespace: _is_at_rest(namespace), A_WHILE)
             told = state.differences(expected, _state(control_plane, namespace))
             assert not told, f"killed after call {calls}: {told}"
