@@ -16,6 +16,7 @@ from benchmarks.staging_arms import AGAIN, ARMS, STAGER
 Run = dict[str, Any]
 
 MEMORY_MB = 150
+LONG = (pytest.mark.long, pytest.mark.timeout(3600))
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Told:
         return [run for run in self.runs if run["arm"] == arm]
 
 
-@pytest.fixture(scope="module", params=[0.5, pytest.param(6, marks=pytest.mark.long)], ids=lambda size: f"{size}GB")
+@pytest.fixture(scope="module", params=[0.5, pytest.param(6, marks=LONG)], ids=lambda size: f"{size}GB")
 def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """Each file that anybody has fetched was compared, or the benchmark would have failed."""
     directory = tmp_path_factory.mktemp("benchmark")
