@@ -120,11 +120,13 @@ def make_ready(namespace: Namespace, service: str) -> None:
 
 
 def settle(namespace: Namespace, service: str) -> None:
-    """Play kubelet until a service is Ready."""
+    """Play kubelet until a service is Ready as it is written now."""
 
     def is_settled() -> bool:
         make_ready(namespace, service)
-        return bool(namespace.condition("emb", service)["status"] == "True")
+        generation = (namespace.get("emb", service) or {})["metadata"]["generation"]
+        told = namespace.condition("emb", service)
+        return bool(told["status"] == "True" and told["observedGeneration"] == generation)
 
     until(is_settled)
 
