@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import itertools
 import json
+import socket
 from argparse import ArgumentTypeError
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from benchmarks import command, turns
 from benchmarks.arms import Arm
 from benchmarks.flames import draw, stacks_of
+from benchmarks.kubelets import pod_addresses
 from benchmarks.seeding import Copies, FreeAddresses, applied_by_digest
 from benchmarks.waves import Seen, Wave, most_at_once
 from embedding_operator.api.names import SERVICE_LABEL
@@ -47,6 +51,16 @@ def rollout(service: str, begin: int, end: int) -> list[Seen]:
 )
 def test_rollouts_at_a_time_are_counted_in_the_order_in_which_they_were_stored(states: list[Seen], most: int) -> None:
     assert most_at_once(states) == most
+
+
+def test_no_connection_can_leave_the_machine_for_a_simulated_pod() -> None:
+    """Another cluster on the same machine has answered in their name."""
+    addresses = list(itertools.islice(pod_addresses(), 200_000))
+    assert len(set(addresses)) == len(addresses)
+    for address in (addresses[0], addresses[-1]):
+        with pytest.raises(OSError, match="unreachable") as refused:
+            socket.create_connection((address, 8000), timeout=5)
+        assert refused.value.errno == errno.ENETUNREACH
 
 
 class Opened:
