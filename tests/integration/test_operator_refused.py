@@ -56,6 +56,15 @@ def with_template(namespace: Namespace, **spec: object) -> None:
     namespace.service(runtime={"profile": "cpu", "podTemplate": {"spec": spec}})
 
 
+def test_who_waits_for_a_profile_waits_no_longer_because_a_child_is_refused(namespace: Namespace) -> None:
+    with_template(namespace, hostNames=["x"])
+    namespace.stage()
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "ApplyRefused")
+    namespace.service(runtime={"profile": "none-such"})  # its revision before is what is refused now
+    until(lambda: namespace.condition("emb", "qwen", "Reconciling")["reason"] == "ProfileNotFound")
+    until(lambda: namespace.condition("emb", "qwen", "Stalled")["reason"] == "ProfileNotFound")
+
+
 def test_a_pod_template_is_in_the_pods_and_what_it_gets_wrong_is_told_in_the_api_servers_words(
     namespace: Namespace,
 ) -> None:

@@ -76,7 +76,7 @@ async def reconcile_service(context: Context, key: ObjectKey) -> float | None:
         plan = plan_service(service, obj["spec"], replace(seen, refused=problem))
         await _say(context, obj, service, plan)
         ask_when_due(context, key, obj, seen)
-        patience = _patience(context, key, service, plan)
+        patience = _patience(context, key, service, plan)  # before what is raised again
         return soonest(try_again(error), patience)
     after = seen
     if _state(context) != state:  # what the API server answered is in the cache by now: the status speaks of that
