@@ -77,9 +77,7 @@ class Namespace:
         return [one for kind in CHILDREN for one in self.items(kind, selector)]
 
     def condition(self, kind: str, name: str, condition: str = "Ready") -> Object:
-        obj = self.get(kind, name) or {}
-        found = [c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == condition]
-        return found[0] if found else {"status": "", "reason": "", "message": ""}
+        return condition_of(self.get(kind, name) or {}, condition)
 
     def write_status(self, kind: str, name: str, status: Object) -> None:
         """As whoever else writes statuses does: kubelets, controllers, and the operator itself."""
@@ -108,6 +106,12 @@ def is_ready(pod: Object) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
+def condition_of(obj: Object, condition: str = "Ready") -> Object:
+    """One of its conditions; of one that is not there, empty words."""
+    found = [c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == condition]
+    return found[0] if found else {"status": "", "reason": "", "message": ""}
+
+
 def make_ready(namespace: Namespace, service: str) -> None:
     """All pods of a service are ready, as a kubelet would tell."""
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
@@ -124,9 +128,9 @@ def settle(namespace: Namespace, service: str) -> None:
 
     def is_settled() -> bool:
         make_ready(namespace, service)
-        generation = (namespace.get("emb", service) or {})["metadata"]["generation"]
-        told = namespace.condition("emb", service)
-        return bool(told["status"] == "True" and told["observedGeneration"] == generation)
+        obj = namespace.get("emb", service) or {}
+        told = condition_of(obj)
+        return bool(told["status"] == "True" and told["observedGeneration"] == obj["metadata"]["generation"])
 
     until(is_settled)
 
