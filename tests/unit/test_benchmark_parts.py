@@ -9,6 +9,7 @@ import json
 import socket
 from argparse import ArgumentTypeError
 from collections.abc import AsyncIterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,6 +58,7 @@ def test_no_connection_can_leave_the_machine_for_a_simulated_pod() -> None:
     """Another cluster on the same machine has answered in their name."""
     addresses = list(itertools.islice(pod_addresses(), 200_000))
     assert len(set(addresses)) == len(addresses)
+    assert all(ip_address(one).is_multicast for one in addresses), "where no route leads away, all are unreachable"
     for address in (addresses[0], addresses[-1]):
         with pytest.raises(OSError, match="unreachable") as refused:
             socket.create_connection((address, 8000), timeout=5)
