@@ -44,6 +44,10 @@ BAD: dict[str, tuple[Manifest, str]] = {
         cache(stager={"serviceAccountName": "Reader"}),
         "write the name of a ServiceAccount in lower case",
     ),
+    "a stager's account with nothing between two dots": (
+        cache(stager={"serviceAccountName": "0..0"}),
+        "write the name of a ServiceAccount in lower case",
+    ),
     "a bucket in capitals": (cache(source={"s3": {"bucket": "Models"}}), "write the name of a bucket, such as models"),
     "an archive without sum": (
         cache(source={"http": {"url": "https://x.example.com/a.zip"}}),
