@@ -19,12 +19,14 @@ from embedding_operator.api.names import (
     JOB_LABEL,
     SERVICE_LABEL,
 )
-from embedding_operator.kube.compact import Examples, Kept, Packed, compact, kept
+from embedding_operator.kube.compact import MANY, Examples, Kept, Packed, compact, kept, says_the_same
 from embedding_operator.kube.resources import OWN_KINDS, Object, ObjectKey, Objects, key_of
 
 INDEXED_LABELS: Final = (SERVICE_LABEL, JOB_LABEL, CACHE_LABEL, CLAIM_LABEL, BENCHMARK_LABEL)
 _REFERRING: Final = (EMBEDDING_JOB, EMBEDDING_BENCHMARK)
 _REMEMBERED_DELETIONS: Final = 20_000
+_UNPACKED: Final = 1_000
+"""What has just changed is read soon, and changes again; packing it would take a tenth of the operator's CPU."""
 _DEFAULTS_MAY_APPEAR: Final = frozenset(resource.kind for resource in OWN_KINDS)
 
 Keys = list[ObjectKey]
@@ -32,10 +34,14 @@ Buckets = list[tuple[str, ...]]
 
 
 class Cache:
-    def __init__(self) -> None:
+    """`unpacked` is how many of the objects that changed last are kept as they are."""
+
+    def __init__(self, *, unpacked: int = _UNPACKED) -> None:
         self.changes = 0  # how often something changed that planners can see
         self._objects: dict[ObjectKey, Kept] = {}
         self._examples: Examples = {}
+        self._most_unpacked = unpacked
+        self._unpacked: OrderedDict[ObjectKey, None] = OrderedDict()  # in the order of their last change
         # Buckets are dicts used as ordered sets. One kind of bucket per question that planners ask.
         self._buckets: defaultdict[tuple[str, ...], dict[ObjectKey, None]] = defaultdict(dict)
         # uid -> version at which it was deleted: a LIST begun before that must not bring the object back. News
@@ -87,18 +93,15 @@ class Cache:
             return False
         before = None if old is None else old.object()
         cut = compact(obj, before, self._examples, shaped=shaped)
-        buckets = _buckets_of(key, cut)
-        new = kept(cut, self._examples)
         if old is not None and before is not None:
-            if new.says_what(old):
+            if says_the_same(cut, before):
                 if not isinstance(old.content, Packed):  # others hold it, and may compare
                     old.content["metadata"]["resourceVersion"] = version or ""
-                    new = old._replace(version=version)
-                self._objects[key] = new
+                self._objects[key] = old._replace(version=version)
                 return False
             self._unlink(key, before)
-        self._objects[key] = new
-        for bucket in buckets:
+        self._keep(key, kept(cut))
+        for bucket in _buckets_of(key, cut):
             self._buckets[bucket][key] = None
         self.changes += 1
         return True
@@ -123,6 +126,7 @@ class Cache:
         if old is not None:
             self._unlink(key, old)
             del self._objects[key]
+            self._unpacked.pop(key, None)
             self.changes += 1
 
     def prune(self, kind: str, seen: Iterable[ObjectKey], *, as_of: str = "", namespace: str | None = None) -> Keys:
@@ -136,6 +140,17 @@ class Cache:
         for key in gone:
             self.discard(key, version=as_of)
         return gone
+
+    def _keep(self, key: ObjectKey, new: Kept) -> None:
+        """As it is for now; packed when as many others have changed since."""
+        self._objects[key] = new
+        if key.kind not in MANY:
+            return
+        self._unpacked[key] = None
+        self._unpacked.move_to_end(key)
+        if len(self._unpacked) > self._most_unpacked:
+            oldest, _ = self._unpacked.popitem(last=False)
+            self._objects[oldest] = self._objects[oldest].packed(self._examples)
 
     def _narrowest(self, kind: str, namespace: str | None, wanted: dict[str, str]) -> Iterable[ObjectKey]:
         if namespace is not None:

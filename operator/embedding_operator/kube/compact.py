@@ -4,8 +4,8 @@ services fit in a small pod.
 The cut keeps Kubernetes' own shape and names: a compact object is read like the whole one. Pod templates are large and
 seldom read, so they stay packed in it: `unpacked` gives an object with all of it.
 
-Objects of a kind are much alike, so each is compressed as what makes it different from the first one of its kind: 150
-bytes instead of 1 to 5 kB, in 10 µs.
+Objects of a kind are much alike, so each is compressed as what makes it different from the first one of its kind, once
+it has not changed for a while: 150 bytes instead of 1 to 5 kB, in 10 µs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from embedding_operator.kube.resources import Object
 from embedding_operator.kube.shapes import LARGE, shape_of
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-_MANY: Final = frozenset(
+MANY: Final = frozenset(
     {"EmbeddingService", "Deployment", "ControllerRevision", "Service", "PodDisruptionBudget", "Pod"}
 )
-"""Kinds of which each service has one or more; of the others the compact object itself is kept."""
+"""Kinds of which each service has one or more, and that are packed for it."""
 _POD_CONDITIONS: Final = frozenset({"Ready", "PodScheduled", "PodReadyToStartContainers"})
 _LEVEL: Final = 3
 _WINDOW: Final = 14  # 16 kB, of the example and the value
@@ -67,7 +67,7 @@ def _compressed(text: bytes, example: bytes) -> bytes:
 
 
 class Kept(NamedTuple):
-    """A compact object as the cache keeps it. Two that differ in their version alone have equal content."""
+    """A compact object as the cache keeps it: as it is, or packed."""
 
     version: str | None
     content: Packed | Object
@@ -84,21 +84,24 @@ class Kept(NamedTuple):
             obj[LARGE[obj["kind"]]] = self.large
         return obj
 
-    def says_what(self, other: Kept) -> bool:
-        """Whether planners see nothing else in the other one."""
-        if isinstance(self.content, Packed) or isinstance(other.content, Packed):
-            return (self.content, self.large) == (other.content, other.large)
-        return _without_version(self.content) == _without_version(other.content)
+    def packed(self, examples: Examples) -> Kept:
+        """The same, in little room."""
+        if isinstance(self.content, Packed):
+            return self
+        kind = self.content["kind"]
+        large = LARGE.get(kind, "")
+        content = {name: value for name, value in _without_version(self.content).items() if name != large}
+        return Kept(self.version, Packed(content, kind, examples), self.content.get(large))
 
 
-def kept(cut: Object, examples: Examples) -> Kept:
+def kept(cut: Object) -> Kept:
     """A compact object as the cache keeps it."""
-    kind, version = cut["kind"], cut["metadata"].get("resourceVersion")
-    if kind not in _MANY:
-        return Kept(version, cut)
-    large = LARGE.get(kind, "")
-    content = {name: value for name, value in _without_version(cut).items() if name != large}
-    return Kept(version, Packed(content, kind, examples), cut.get(large))
+    return Kept(cut["metadata"].get("resourceVersion"), cut)
+
+
+def says_the_same(one: Object, other: Object) -> bool:
+    """Whether planners see the same in two compact objects, which may differ in their version."""
+    return _without_version(one) == _without_version(other)
 
 
 def _without_version(obj: Object) -> Object:

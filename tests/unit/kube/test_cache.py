@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedding_operator.kube.cache import Cache
+from embedding_operator.kube.compact import compact
 from embedding_operator.kube.resources import ObjectKey, key_of
 
 SERVICE = "embedding-operator.io/service"
@@ -37,6 +38,26 @@ def test_only_changes_that_planners_can_see_are_changes():
     assert not cache.upsert(obj(version=2))
     assert cache.get(KEY)["metadata"]["resourceVersion"] == "2"
     assert cache.upsert(obj(version=3, phase="Failed"))
+
+
+def test_what_changed_last_is_not_packed_and_all_else_is():
+    cache = Cache(unpacked=2)
+    for number in range(5):
+        cache.upsert(obj(f"pod-{number}"))
+    cache.upsert(obj("pod-0", version=2, phase="Failed"))  # packed before, and changed now
+    assert not cache.upsert(obj("pod-1", version=2))
+    cache.discard(ObjectKey("Pod", "a", "pod-4"))
+    as_they_are = {name for name in names(cache.list("Pod")) if handed_out_again(cache, ObjectKey("Pod", "a", name))}
+    assert as_they_are == {"pod-0"}
+    assert [o["metadata"]["resourceVersion"] for o in cache.list("Pod")] == ["2", "2", "1", "1"]
+    assert [o["status"]["phase"] for o in cache.list("Pod")] == ["Failed", "Running", "Running", "Running"]
+    cache.upsert(obj("pod-5"))
+    cache.upsert(obj("pod-6"))
+    assert not handed_out_again(cache, ObjectKey("Pod", "a", "pod-0"))
+
+
+def handed_out_again(cache, key):
+    return cache.get(key) is cache.get(key)
 
 
 def test_a_default_that_appears_without_a_new_version_is_a_change_of_our_own_kinds():
@@ -200,10 +221,10 @@ objects = st.builds(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["upsert", "discard", "prune"]), objects), max_size=40))
-def test_indexes_agree_with_a_search_through_everything(steps):
-    """Whatever came and went, each question is answered as a plain search would."""
-    cache, plain = Cache(), {}
+@given(st.lists(st.tuples(st.sampled_from(["upsert", "discard", "prune"]), objects), max_size=40), st.integers(0, 3))
+def test_indexes_agree_with_a_search_through_everything(steps, unpacked):
+    """Whatever came and went, each question is answered as a plain search would, packed or not."""
+    cache, plain = Cache(unpacked=unpacked), {}
     for version, (step, thing) in enumerate(steps, start=1):
         thing["metadata"]["resourceVersion"] = str(version)
         thing["metadata"]["uid"] += f"-{version}"  # a new life each time, so that no deletion is remembered
@@ -220,6 +241,7 @@ def test_indexes_agree_with_a_search_through_everything(steps):
             plain = {k: v for k, v in plain.items() if k not in gone}
 
     assert len(cache) == len(plain)
+    assert {key: cache.get(key) for key in plain} == {key: compact(thing) for key, thing in plain.items()}
     for kind in ("Pod", "Job"):
         for namespace in ("a", "b", None):
             inside = [k for k in sorted(plain) if k.kind == kind and namespace in (None, k.namespace)]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from embedding_operator.kube.compact import compact, kept, unpacked
+from embedding_operator.kube.compact import compact, kept, says_the_same, unpacked
 from tests.unit.kube.sent import CASES, METADATA
 
 
@@ -50,7 +50,10 @@ def test_an_object_is_kept_so_that_it_can_be_read_as_it_was():
     examples = {}
     for _ in range(2):  # the first of a kind is the example of the second
         for cut, again in zip(of_each_kind(), of_each_kind(), strict=True):
-            assert kept(cut, examples).object() == again
+            assert kept(cut).object() is cut
+            packed = kept(cut).packed(examples)
+            assert packed.object() == again
+            assert packed.packed(examples) is packed
 
 
 def test_what_differs_in_its_version_alone_says_the_same():
@@ -58,9 +61,9 @@ def test_what_differs_in_its_version_alone_says_the_same():
     for first, same, other in zip(of_each_kind(), of_each_kind(), of_each_kind(), strict=True):
         same["metadata"]["resourceVersion"] = "78"
         other["metadata"]["labels"] = {}
-        one = kept(first, examples)
-        assert one.says_what(kept(same, examples))
-        assert not one.says_what(kept(other, examples))
+        for one in (first, kept(first).packed(examples).object()):
+            assert says_the_same(one, same)
+            assert not says_the_same(one, other)
 
 
 def test_of_thousands_that_are_alike_each_takes_little():
@@ -69,7 +72,7 @@ def test_of_thousands_that_are_alike_each_takes_little():
 
     def size(number):
         metadata = {**METADATA, "name": f"pod-{number}", "uid": f"{number:032x}", "resourceVersion": str(number)}
-        one = kept(compact({"metadata": metadata, **pod}), examples)
+        one = kept(compact({"metadata": metadata, **pod})).packed(examples)
         return len(one.content._text)
 
     assert size(1) > 0
