@@ -27,11 +27,11 @@ def run(measure: Callable[[Path], None], logs: Path | None) -> int:
 
 
 def sizes(text: str) -> list[int]:
-    """Numbers of services; 0 is none."""
+    """Numbers of services, each once; 0 is none."""
     parts = text.split(",")
     if not all(part.isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"{text} is not what it takes: numbers of services, like 100,500")
-    return [size for size in map(int, parts) if size]
+    return [size for size in dict.fromkeys(map(int, parts)) if size]
 
 
 def say(text: str) -> None:
