@@ -26,10 +26,7 @@ BAD: dict[str, tuple[Manifest, str]] = {
     ),
     "two inputs": (job(input__url="s3://corpus/wiki"), "write exactly one of claimName: <claim of this namespace>"),
     "no output": (job(output__claimName=REMOVE), "write exactly one of claimName: <claim of this namespace>"),
-    "a claim that ends at a hyphen before a dot": (
-        job(cache={"claimName": "a-.b"}),
-        "write the name of a claim in lower",
-    ),
+    "a claim with a hyphen before a dot": (job(cache={"claimName": "a-.b"}), "write the name of a claim in lower case"),
     "an output on a web server": (job(**_OUT | {"output__url": "https://x.example.com/a"}), "write an address without"),
     "an address with a query": (job(**_IN | {"input__url": "s3://corpus/wiki?x=y"}), "write an address without user"),
     "a region of a claim": (job(input__region="x"), "endpoint, region and secretRef belong to a url"),

@@ -44,7 +44,7 @@ BAD: dict[str, tuple[Manifest, str]] = {
         cache(stager={"serviceAccountName": "Reader"}),
         "write the name of a ServiceAccount in lower case",
     ),
-    "a stager's account with nothing between two dots": (
+    "a stager's account with two dots in a row": (
         cache(stager={"serviceAccountName": "0..0"}),
         "write the name of a ServiceAccount in lower case",
     ),

@@ -83,10 +83,7 @@ BAD: dict[str, tuple[Manifest, str]] = {
     ),
     "a long name": (service(metadata__name="a" * 53), "write at most 52 lower-case letters, digits and dashes"),
     "a claim in capitals": (service(cache__claimName="Weights"), "write the name of a claim in lower case"),
-    "a claim with nothing between two dots": (
-        service(cache__claimName="a..b"),
-        "write the name of a claim in lower case",
-    ),
+    "a claim with two dots in a row": (service(cache__claimName="a..b"), "write the name of a claim in lower case"),
     "a cacheRef in capitals": (
         service(model={"cacheRef": {"name": "Qwen"}}, cache=REMOVE),
         "write the name of a ModelCache in lower case",

@@ -157,7 +157,7 @@ def test_what_is_drawn_is_as_wide_as_it_took_long(tmp_path: Path) -> None:
     assert "built-in:run" not in picture
 
 
-@pytest.mark.parametrize(("text", "sizes"), [("500,2000", [500, 2000]), ("7", [7]), ("0", [])])
+@pytest.mark.parametrize(("text", "sizes"), [("500,2000", [500, 2000]), ("7", [7]), ("0", []), ("9,7,9", [9, 7])])
 def test_sizes_are_numbers_of_services(text: str, sizes: list[int]) -> None:
     assert command.sizes(text) == sizes
 
