@@ -21,9 +21,11 @@ import yaml
 from aiohttp import web
 from yarl import URL
 
+from embedding_operator.kube.resources import ALL
 from tests.cluster.controlplane import ControlPlane
 from tests.faulty.faults import Fate, Fault, Met
 
+_PLURALS = frozenset(resource.plural for resource in ALL)
 _PASSED_ON = ("Authorization", "Content-Type", "Accept", "User-Agent")
 _STATUS = {
     Fault.UNAUTHORIZED: (401, "Unauthorized", "Unauthorized"),
@@ -176,7 +178,7 @@ def _asked(request: web.BaseRequest) -> Asked:
     elif query.get("watch"):
         verb = "watch"
     else:
-        verb = "list" if "limit" in query else "get"
+        verb = "list" if request.rel_url.name in _PLURALS else "get"
     return Asked(verb, request.rel_url.path, query)
 
 

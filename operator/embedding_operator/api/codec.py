@@ -36,6 +36,8 @@ Share = NewType("Share", str)
 """A number, or a share in percent with up to four decimals such as 0.1%, as text."""
 
 _T = TypeVar("_T")
+_SCALAR = (str, int, float)
+_OBJECTS = (dict, Mapping)  # what is a dict is found out without asking whether it is any other mapping
 _INT_OR_PERCENT = re.compile("[0-9]{1,5}|[0-9]{1,2}%|100%")
 _SHARE = re.compile("[0-9]{1,9}|([0-9]{1,2}([.][0-9]{1,4})?|100)%")
 _Decoder = Callable[[Any], Any]
@@ -101,7 +103,7 @@ def encode(view: View) -> JsonObject:
                 continue
         elif isinstance(value, tuple):
             value = [encode(item) if isinstance(item, View) else item for item in value]
-        elif isinstance(value, Mapping):
+        elif not isinstance(value, _SCALAR) and isinstance(value, Mapping):
             value = dict(value)
         out[key] = value
     return out
@@ -126,25 +128,22 @@ def _camel(name: str) -> str:
 def _decoder_of_view(cls: type[Any]) -> _Decoder:
     hints = get_type_hints(cls)
     keys = dict(_wire_names(cls))
-    fields = [
-        (f.name, keys[f.name], _decoder_of(hints[f.name]), f.default is dataclasses.MISSING)
-        for f in dataclasses.fields(cls)
-    ]
+    fields = {keys[f.name]: (f.name, _decoder_of(hints[f.name])) for f in dataclasses.fields(cls)}
+    required = {keys[f.name]: f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING}
 
     def read(data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            raise ApiValueError(f"must be an object, not {_said(data)}")
         values: dict[str, Any] = {}
-        for attribute, key, decoder, required in fields:
-            value = data.get(key)
-            if value is None:
-                if required:
-                    raise ApiValueError("is required", key)
+        for key, value in _raw(data).items():  # most of the fields that a view may have are absent
+            if value is None or key not in fields:
                 continue
+            attribute, decoder = fields[key]
             try:
-                values[attribute] = decoder(value)
+                values[attribute] = value if decoder is _text and type(value) is str else decoder(value)
             except ApiValueError as error:
                 raise error.under(key) from None
+        for key, attribute in required.items():
+            if attribute not in values:
+                raise ApiValueError("is required", key)
         return cls(**values)
 
     return read
@@ -173,6 +172,8 @@ def _decoder_of_list(item: _Decoder) -> _Decoder:
     def read(data: Any) -> Any:
         if not isinstance(data, list | tuple):
             raise ApiValueError(f"must be a list, not {_said(data)}")
+        if item is _text and all(type(value) is str for value in data):
+            return tuple(data)
         values = []
         for index, value in enumerate(data):
             try:
@@ -207,7 +208,7 @@ def _decoder_of_choice(choices: tuple[Any, ...]) -> _Decoder:
 
 
 def _raw(data: Any) -> Any:
-    if not isinstance(data, Mapping):
+    if not isinstance(data, _OBJECTS):
         raise ApiValueError(f"must be an object, not {_said(data)}")
     return data
 

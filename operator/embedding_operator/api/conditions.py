@@ -5,7 +5,7 @@ Nothing here reads a clock: callers pass the time.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
@@ -285,4 +285,5 @@ def is_true(conditions: Iterable[Condition], name: str) -> bool:
 def _with_time(condition: Condition, before: Condition | None, now: str) -> Condition:
     same = before is not None and before.status == condition.status
     time = before.last_transition_time if before is not None and same else None
-    return replace(condition, last_transition_time=time or now)
+    c = condition
+    return Condition(c.type, c.status, c.reason, c.message, c.observed_generation, time or now)

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _QUIET = 2.0  # seconds without news: a replay comes as a burst of events
 _LONGEST = 10.0  # seconds that are waited for quiet, and for an API server that did not list
-_TOGETHER = 3  # lists of different kinds; a page of each is in memory
+_TOGETHER = 3  # lists of different kinds; a part of each is in memory
 
 
 class Resync:
@@ -132,7 +132,7 @@ class Resync:
         self._context.meters.lists[resource.plural] += 1
         try:
             selector = self._selectors[resource]
-            async for page in self._context.client.pages(resource, namespace, selector, shaped=True):
+            async for page in self._context.client.collection(resource, namespace, selector):
                 for obj in page.items:
                     seen.add(key_of(obj))
                     routing.observed(self._context, obj, shaped=True)

@@ -15,7 +15,6 @@ from weakref import WeakValueDictionary
 from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.client import KubeClient
-from embedding_operator.kube.compact import unpacked
 from embedding_operator.kube.errors import ApiError, NameTaken
 from embedding_operator.kube.inforce import APPLIED_ANNOTATION, digest_of, fingerprint, is_held, marked
 from embedding_operator.kube.owners import is_former_ones, is_ours, owner_of
@@ -232,7 +231,7 @@ class Applier:
         seen = self._seen.get(key)
         if seen is not None and seen == _told(digest, desired, observed):
             return True
-        if not is_held(unpacked(observed), desired, digest):
+        if not is_held(observed, desired, digest):
             return False
         self._remember(key, digest, desired, observed)
         return True

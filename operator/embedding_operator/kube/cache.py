@@ -27,6 +27,8 @@ _REFERRING: Final = (EMBEDDING_JOB, EMBEDDING_BENCHMARK)
 _REMEMBERED_DELETIONS: Final = 20_000
 _UNPACKED: Final = 1_000
 """What has just changed is read soon, and changes again; packing it would take a tenth of the operator's CPU."""
+_OPENED: Final = 128
+"""A reconcile reads what it reads several times over, and workers take turns."""
 _DEFAULTS_MAY_APPEAR: Final = frozenset(resource.kind for resource in OWN_KINDS)
 
 Keys = list[ObjectKey]
@@ -34,14 +36,17 @@ Buckets = list[tuple[str, ...]]
 
 
 class Cache:
-    """`unpacked` is how many of the objects that changed last are kept as they are."""
+    """`unpacked` is how many of the objects that changed last are kept as they are; `opened`, of how many others that
+    were read last it is kept what came out."""
 
-    def __init__(self, *, unpacked: int = _UNPACKED) -> None:
+    def __init__(self, *, unpacked: int = _UNPACKED, opened: int = _OPENED) -> None:
         self.changes = 0  # how often something changed that planners can see
         self._objects: dict[ObjectKey, Kept] = {}
         self._examples: Examples = {}
         self._most_unpacked = unpacked
         self._unpacked: OrderedDict[ObjectKey, None] = OrderedDict()  # in the order of their last change
+        self._most_opened = opened
+        self._opened: dict[ObjectKey, tuple[Kept, Object]] = {}  # of what is packed, what was read last
         # Buckets are dicts used as ordered sets. One kind of bucket per question that planners ask.
         self._buckets: defaultdict[tuple[str, ...], dict[ObjectKey, None]] = defaultdict(dict)
         # uid -> version at which it was deleted: a LIST begun before that must not bring the object back. News
@@ -57,14 +62,14 @@ class Cache:
 
     def get(self, key: ObjectKey) -> Object | None:
         known = self._objects.get(key)
-        return None if known is None else known.object()
+        return None if known is None else self._open(key, known)
 
     def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> Objects:
         """Objects of a kind, by namespace and labels if given, sorted by namespace and name."""
         wanted = dict(labels or {})
         bucket = self._narrowest(kind, namespace, wanted)
         keys = sorted(key for key in bucket if key.kind == kind and (namespace is None or key.namespace == namespace))
-        found = [self._objects[key].object() for key in keys]
+        found = [self._open(key, self._objects[key]) for key in keys]
         return [obj for obj in found if _labels(obj).items() >= wanted.items()] if wanted else found
 
     def keys(self, kind: str, namespace: str | None = None) -> Keys:
@@ -91,7 +96,7 @@ class Cache:
             return False
         if old is not None and (_is_older(version, old.version) or _is_same(key.kind, version, old.version)):
             return False
-        before = None if old is None else old.object()
+        before = None if old is None else self._open(key, old)
         cut = compact(obj, before, self._examples, shaped=shaped)
         if old is not None and before is not None:
             if says_the_same(cut, before):
@@ -151,6 +156,16 @@ class Cache:
         if len(self._unpacked) > self._most_unpacked:
             oldest, _ = self._unpacked.popitem(last=False)
             self._objects[oldest] = self._objects[oldest].packed(self._examples)
+
+    def _open(self, key: ObjectKey, known: Kept) -> Object:
+        if not isinstance(known.content, Packed):
+            return known.content
+        opened = self._opened.get(key)
+        if opened is None or opened[0] is not known:
+            if len(self._opened) >= self._most_opened:
+                self._opened.clear()
+            opened = self._opened[key] = known, known.object()
+        return opened[1]
 
     def _narrowest(self, kind: str, namespace: str | None, wanted: dict[str, str]) -> Iterable[ObjectKey]:
         if namespace is not None:

@@ -7,17 +7,25 @@ It retries nothing itself: the work queue does, with backoff and Retry-After.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Literal
+
+import aiohttp
 
 from embedding_operator.api.names import FIELD_MANAGER
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.paging import Listing, decoded, page_decoder
 from embedding_operator.kube.resources import Object, ObjectKey, Resource, by_kind, key_of
 from embedding_operator.kube.sending import Query, Sender
+from embedding_operator.kube.wholelist import WholeList
+
+logger = logging.getLogger(__name__)
 
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE: Final = "application/merge-patch+json"
+_LONG_ANSWER: Final = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=30.0)
+_TOO_LONG: Final = 504
 _CHUNK: Final = 100  # objects, of up to 10 kB as JSON and several times that as dicts
 _MAX_RESTARTS: Final = 5
 
@@ -65,6 +73,35 @@ class KubeClient(Sender):
             token = page.metadata.token
             if not token:
                 return
+
+    async def collection(
+        self, resource: Resource, namespace: str | None = None, selector: str = ""
+    ) -> AsyncIterator[Listing]:
+        """All there is, a part at a time, in the shapes of kube/shapes.py; the last part tells the resourceVersion.
+
+        In one answer (see WholeList). Should that be too much for an API server, or for what is between, and break off,
+        it is asked for once more, in pages.
+        """
+        came = False
+        try:
+            async for part in self._whole(resource, namespace, selector):
+                came = True
+                yield part
+            return
+        except ApiError as error:
+            if not (came and error.status == 0) and error.status != _TOO_LONG:
+                raise
+            logger.info("%s; asking for pages of it", error)
+        async for page in self.pages(resource, namespace, selector, shaped=True):
+            yield page
+
+    async def _whole(self, resource: Resource, namespace: str | None, selector: str) -> AsyncIterator[Listing]:
+        read = WholeList(resource, f"list {resource.path(namespace or None)}")
+        query: Query = {"labelSelector": selector or None}
+        async with self.streaming(resource, namespace or None, query, _LONG_ANSWER, "list") as chunks:
+            async for chunk in chunks:
+                yield Listing(read.feed(chunk), "")
+        yield read.end()
 
     async def list(
         self, resource: Resource, namespace: str | None = None, selector: str = "", chunk: int = _CHUNK

@@ -139,7 +139,12 @@ def compact(
 
 def unpacked(obj: Mapping[str, Any]) -> Object:
     """A compact object with what is packed in it, for who reads that."""
-    return {name: value.unpacked() if isinstance(value, Packed) else value for name, value in obj.items()}
+    return {name: opened(value) for name, value in obj.items()}
+
+
+def opened(value: Any) -> Any:
+    """One field of a compact object, for who reads that."""
+    return value.unpacked() if isinstance(value, Packed) else value
 
 
 def _trim(cut: Object) -> None:

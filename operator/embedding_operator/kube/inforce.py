@@ -14,11 +14,13 @@ from typing import Any, Final
 import msgspec
 
 from embedding_operator.api.names import GROUP
+from embedding_operator.kube.compact import opened
 from embedding_operator.kube.resources import Object
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
+_IMMUTABLE: Final = {"ControllerRevision": "data"}
 
 
 def digest_of(desired: Mapping[str, Any]) -> str:
@@ -58,15 +60,17 @@ def is_held(observed: Mapping[str, Any], desired: Mapping[str, Any], digest: str
 
     The annotation alone would not do, for somebody may have edited a field; nor would the fields, for there may be
     one that was desired before and is not any more. A value that the API server writes in another way than it was
-    asked for (a quantity of 0.5) is not recognised, which costs one apply that changes nothing.
+    asked for (a quantity of 0.5) is not recognised, which costs one apply that changes nothing. What the API server
+    lets nobody change is as it was applied.
     """
     wanted, actual = desired["metadata"], observed["metadata"]
+    fields = [name for name in desired if name not in ("metadata", _IMMUTABLE.get(desired["kind"]))]
     if (actual.get("annotations") or {}).get(APPLIED_ANNOTATION) != digest:
         return False
     return (
         _owners(actual) >= _owners(wanted)
         and all(_holds(actual.get(field) or {}, wanted.get(field) or {}) for field in ("labels", "annotations"))
-        and all(name in observed and _holds(observed[name], desired[name]) for name in desired if name != "metadata")
+        and all(name in observed and _holds(opened(observed[name]), desired[name]) for name in fields)
     )
 
 
@@ -78,9 +82,9 @@ def _holds(actual: Any, wanted: Any) -> bool:
     """Objects may have more fields (defaults, what others own); lists have the same items in the same order."""
     if actual == wanted:  # mostly, and found out without Python's help
         return True
-    if isinstance(wanted, Mapping):
-        return isinstance(actual, Mapping) and all(
-            name in actual and _holds(actual[name], value) for name, value in wanted.items()
+    if isinstance(wanted, dict):
+        return isinstance(actual, dict) and all(
+            name in actual and (actual[name] == value or _holds(actual[name], value)) for name, value in wanted.items()
         )
     if isinstance(wanted, list | tuple):
         return (

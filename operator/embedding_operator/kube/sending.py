@@ -45,18 +45,23 @@ class Sender:
 
     @asynccontextmanager
     async def streaming(
-        self, resource: Resource, namespace: str | None, query: Query, timeout: aiohttp.ClientTimeout
+        self,
+        resource: Resource,
+        namespace: str | None,
+        query: Query,
+        timeout: aiohttp.ClientTimeout,
+        verb: str = "watch",
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The answer to a watch, as it comes. It takes none of the slots that requests wait for."""
+        """The answer to a watch or a list, as it comes. It takes none of the slots that requests wait for."""
         path = resource.path(namespace)
         try:
-            response = await self._request("watch", resource, path, query, None, "application/json", timeout)
+            response = await self._request(verb, resource, path, query, None, "application/json", timeout)
             async with response:
                 if response.status != 200:  # a redirect would look like a watch that has ended
                     raise ApiError.from_response(response.status, response.headers, await response.read())
                 yield response.content.iter_any()
         except TRANSPORT_ERRORS as error:
-            raise unreachable(f"watch {path}", error) from error
+            raise unreachable(f"{verb} {path}", error) from error
 
     async def _send(
         self,

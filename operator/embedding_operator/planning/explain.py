@@ -105,7 +105,7 @@ def _prompt(service: EmbeddingService, resolved: Resolution) -> Iterator[Decisio
 
 def _problems(resolved: Resolution, container: JsonObject) -> Iterator[Decision]:
     for problem in resolved.problems:
-        _, line = told([problem], container["args"])
+        _, line = told((problem,), tuple(container["args"]))
         what = "can be worked around:" if problem.flags else "warning:"
         yield Decision("known problems", what, problem.what, line.removeprefix(problem.what).strip())
 

@@ -7,6 +7,7 @@ never rolls a pod: flags are added when a template is rendered anyway, and of po
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from embedding_operator.planning import families as known
@@ -226,6 +227,7 @@ PROBLEMS = (
 )
 
 
+@lru_cache(maxsize=256)
 def problems_of(situation: Situation) -> tuple[Problem, ...]:
     """The rows that apply, in the table's order."""
     return tuple(problem for problem in PROBLEMS if problem.applies(situation))
@@ -256,7 +258,8 @@ def situation_of(resolved: Mapping[str, object]) -> Situation:
     )
 
 
-def told(problems: Sequence[Problem], args: Sequence[str]) -> tuple[bool, str]:
+@lru_cache(maxsize=256)
+def told(problems: tuple[Problem, ...], args: tuple[str, ...]) -> tuple[bool, str]:
     """Whether all is worked around by the arguments that run, and what there is to say, in one line."""
     lines = [_line(problem, args) for problem in problems]
     return all(done for done, _ in lines), "; ".join(line for _, line in lines)

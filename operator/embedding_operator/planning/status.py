@@ -103,7 +103,7 @@ def _conditions(facts: Facts, counts: Counts) -> tuple[Condition, ...]:
     if shown and (newer := newer_profile(service, seen, shown)):
         rows.append((Type.UPDATE_AVAILABLE, True, Reason.NEWER_PROFILE, newer))
     if shown and (found := problems_of(situation_of(shown.resolved))):
-        done, message = told(found, shown.resolved.get("args") or ())
+        done, message = told(found, tuple(shown.resolved.get("args") or ()))
         rows.append((Type.KNOWN_PROBLEMS, True, Reason.WORKED_AROUND if done else Reason.KNOWN_PROBLEM, message))
     generation = service.metadata.generation
     return (

@@ -35,6 +35,8 @@ class Client:
             raise ApiError(*error)
         yield Listing([], "7")
 
+    collection = pages
+
 
 def context_of(**refusals: tuple[int, tuple[int, str, str]]) -> Context:
     return given.context(Client(**refusals), namespaces=("a", "b", "c"))

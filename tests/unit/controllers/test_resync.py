@@ -31,6 +31,8 @@ class Client:
         metadata = {"name": "x", "namespace": namespace, "resourceVersion": "5"}
         yield Listing([{"kind": resource.kind, "metadata": metadata}], "7")
 
+    collection = pages
+
 
 def resync_of(client: Client) -> Resync:
     return Resync(given.context(client, namespaces=("a", "b", "c")), {PODS: ""})

@@ -43,6 +43,8 @@ class Client:
         raise self._says
         yield
 
+    collection = pages
+
 
 class Starting:
     """An API server that has just started: it refuses for some lists what it serves after them."""
@@ -56,6 +58,8 @@ class Starting:
         if len(self.listed) <= self.refusals:
             raise NOT_TO_US
         yield Listing([], "7")
+
+    collection = pages
 
     @asynccontextmanager
     async def streaming(self, *_: Any) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -72,6 +76,8 @@ class Back:
 
     async def pages(self, *_: Any, **__: Any) -> AsyncIterator[Listing]:
         yield Listing([], "7")
+
+    collection = pages
 
 
 def an_object(of: Resource) -> Object:

@@ -41,7 +41,7 @@ def test_only_changes_that_planners_can_see_are_changes():
 
 
 def test_what_changed_last_is_not_packed_and_all_else_is():
-    cache = Cache(unpacked=2)
+    cache = Cache(unpacked=2, opened=1)
     for number in range(5):
         cache.upsert(obj(f"pod-{number}"))
     cache.upsert(obj("pod-0", version=2, phase="Failed"))  # packed before, and changed now
@@ -57,7 +57,23 @@ def test_what_changed_last_is_not_packed_and_all_else_is():
 
 
 def handed_out_again(cache, key):
-    return cache.get(key) is cache.get(key)
+    first = cache.get(key)
+    cache.list("Pod")
+    return cache.get(key) is first
+
+
+def test_what_is_packed_is_unpacked_once_for_who_reads_it_again_and_is_never_what_it_was():
+    cache = Cache(unpacked=0)
+    cache.upsert(obj(version=1))
+    before = cache.get(KEY)
+    assert cache.list("Pod")[0] is before
+    assert not cache.upsert(obj(version=2))
+    assert cache.get(KEY)["metadata"]["resourceVersion"] == "2"
+    cache.upsert(obj(version=3, phase="Failed"))
+    assert cache.get(KEY)["status"]["phase"] == "Failed"
+    assert before["status"]["phase"] == "Running"
+    cache.discard(KEY)
+    assert cache.get(KEY) is None
 
 
 def test_a_default_that_appears_without_a_new_version_is_a_change_of_our_own_kinds():

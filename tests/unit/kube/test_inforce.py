@@ -2,6 +2,7 @@
 
 import pytest
 
+from embedding_operator.kube.compact import Packed
 from embedding_operator.kube.inforce import APPLIED_ANNOTATION, digest_of, fingerprint, is_held, marked
 from tests.unit.kube.given import DESIRED, LABELS, OWNER, observed
 
@@ -106,6 +107,19 @@ def test_an_earlier_apply_still_stands(found):
 )
 def test_an_earlier_apply_that_somebody_undid(found):
     assert not is_held(found, WISH, digest_of(WISH))
+
+
+def test_what_is_packed_is_looked_into():
+    assert is_held(stored(Packed(DEFAULTED)), WISH, digest_of(WISH))
+    assert not is_held(stored(Packed({**DEFAULTED, "replicas": 3})), WISH, digest_of(WISH))
+
+
+def test_what_nobody_can_change_is_not_looked_into():
+    wish = {"kind": "ControllerRevision", "metadata": DESIRED["metadata"], "revision": 2, "data": {"a": 1}}
+    found = stored(digest=digest_of(wish)) | {"kind": "ControllerRevision", "revision": 2, "data": None}
+    assert is_held(found, wish, digest_of(wish))
+    assert not is_held(found | {"revision": 3}, wish, digest_of(wish))
+    assert not is_held(found, wish | {"data": {"a": 2}}, digest_of(wish | {"data": {"a": 2}}))
 
 
 def test_a_field_that_is_not_desired_any_more_is_another_wish():
