@@ -59,13 +59,16 @@ class Gated(KubeClient):
         yield self._parts(resource, namespace, query)
 
     async def _parts(self, resource: Resource, namespace: str | None, query: Any) -> AsyncIterator[bytes]:
-        before, token = b'{"items":[', None
+        yield b'{"items":['
+        before, token = b"", None
         while True:
             asked = {**query, "continue": token}
             page = json.loads(await self._exchange("list", resource, resource.path(namespace), asked, None, ""))
             texts = [json.dumps(item, separators=(",", ":")).encode() for item in page["items"]]
-            yield before + b",".join(texts)
-            before, token = b",", page["metadata"].pop("continue", None)
+            if texts:
+                yield before + b",".join(texts)
+                before = b","
+            token = page["metadata"].pop("continue", None)
             if token is None:
                 break
         yield b'],"metadata":' + json.dumps(page["metadata"]).encode() + b"}"

@@ -24,7 +24,6 @@ from embedding_operator.controllers.untold import Untold
 from embedding_operator.controllers.watch import BY_KOPF, WATCHED, selector_of
 from embedding_operator.controllers.workers import RECONCILERS, work
 from embedding_operator.kube.apply import Applier
-from embedding_operator.kube.cache import Cache
 from embedding_operator.kube.errors import ApiError
 from embedding_operator.kube.events import Recorder
 from embedding_operator.kube.resources import Object, ObjectKey, Resource, by_kind
@@ -34,6 +33,7 @@ from tests.replay.deciding import SITE
 from tests.replay.gated import Gated, Request
 from tests.replay.recording import Event
 from tests.replay.streams import REPLAYED, Stream, Streams
+from tests.replay.unchanged import Unchanged
 
 WORKERS = 3
 PAGE = 3  # objects in a page of a list
@@ -51,7 +51,7 @@ class Process:
     deletions_lost: bool = False  # for the periodic resync to find
 
     def __post_init__(self) -> None:
-        self.client, cache = Gated(), Cache()
+        self.client, cache = Gated(), Unchanged()
         self.context = Context(
             settings=Settings(staging=SITE, resync_seconds=RESYNC),
             client=self.client,

@@ -133,6 +133,8 @@ class Resync:
         try:
             selector = self._selectors[resource]
             async for page in self._context.client.collection(resource, namespace, selector):
+                if page.anew:
+                    seen.clear()
                 for obj in page.items:
                     seen.add(key_of(obj))
                     routing.observed(self._context, obj, shaped=True)

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _MERGE: Final = "application/merge-patch+json"
 _LONG_ANSWER: Final = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=30.0)
-_TOO_LONG: Final = 504
+_TOO_MUCH: Final = (0, 500, 502, 504)  # or an API server that is away, which one more request does no harm
 _CHUNK: Final = 100  # objects, of up to 10 kB as JSON and several times that as dicts
 _MAX_RESTARTS: Final = 5
 
@@ -79,21 +79,21 @@ class KubeClient(Sender):
     ) -> AsyncIterator[Listing]:
         """All there is, a part at a time, in the shapes of kube/shapes.py; the last part tells the resourceVersion.
 
-        In one answer (see WholeList). Should that be too much for an API server, or for what is between, and break off,
-        it is asked for once more, in pages.
+        In one answer (see WholeList). Should that be too much for an API server, or for what is between, it is asked
+        for once more, in pages, of which the first says that they begin anew.
         """
-        came = False
         try:
             async for part in self._whole(resource, namespace, selector):
-                came = True
                 yield part
             return
         except ApiError as error:
-            if not (came and error.status == 0) and error.status != _TOO_LONG:
+            if error.status not in _TOO_MUCH:
                 raise
             logger.info("%s; asking for pages of it", error)
+        anew = True
         async for page in self.pages(resource, namespace, selector, shaped=True):
-            yield page
+            yield page._replace(anew=anew)
+            anew = False
 
     async def _whole(self, resource: Resource, namespace: str | None, selector: str) -> AsyncIterator[Listing]:
         read = WholeList(resource, f"list {resource.path(namespace or None)}")

@@ -64,13 +64,17 @@ def is_held(observed: Mapping[str, Any], desired: Mapping[str, Any], digest: str
     lets nobody change is as it was applied.
     """
     wanted, actual = desired["metadata"], observed["metadata"]
-    fields = [name for name in desired if name not in ("metadata", _IMMUTABLE.get(desired["kind"]))]
+    immutable = _IMMUTABLE.get(desired["kind"])
     if (actual.get("annotations") or {}).get(APPLIED_ANNOTATION) != digest:
         return False
     return (
         _owners(actual) >= _owners(wanted)
         and all(_holds(actual.get(field) or {}, wanted.get(field) or {}) for field in ("labels", "annotations"))
-        and all(name in observed and _holds(opened(observed[name]), desired[name]) for name in fields)
+        and all(
+            name in observed and (name == immutable or _holds(opened(observed[name]), desired[name]))
+            for name in desired
+            if name != "metadata"
+        )
     )
 
 

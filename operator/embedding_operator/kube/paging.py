@@ -17,8 +17,11 @@ WHOLE: Final[Decode] = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Listing(NamedTuple):
+    """`anew`: what came before belongs to another list."""
+
     items: list[Object]
     resource_version: str
+    anew: bool = False
 
 
 class PageMetadata(msgspec.Struct, frozen=True):

@@ -98,3 +98,19 @@ def test_a_right_that_a_newer_version_wants_for_what_few_ask_for_keeps_nobody_fr
     _, seconds = given.timeless(resync.first())
     assert (resync.synced.is_set(), seconds) == (True, 0.0)
     assert resync._context.absent == {optional.kind}
+
+
+class Breaking:
+    """A list breaks off, and begins anew when one of its pods has gone."""
+
+    async def collection(self, resource: Resource, namespace: str | None, selector: str) -> AsyncIterator[Listing]:
+        pods = [{"kind": "Pod", "metadata": {"name": name, "namespace": "a", "resourceVersion": "5"}} for name in "xyz"]
+        yield Listing(pods[:2], "")
+        yield Listing(pods[1:2], "9", anew=True)
+        yield Listing(pods[2:], "9")
+
+
+def test_what_went_while_a_list_broke_off_is_forgotten() -> None:
+    resync = Resync(given.context(Breaking()), {PODS: ""})
+    assert given.timeless(resync.list(PODS, None))[0] == "9"
+    assert [key.name for key in resync._context.cache.keys("Pod")] == ["y", "z"]

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from embedding_operator.kube.client import KubeClient
 from embedding_operator.kube.errors import ApiError
+from embedding_operator.kube.paging import Listing
 from embedding_operator.kube.resources import PODS, ObjectKey
 from tests.unit.kube.serving import answering, connected, serving
 
@@ -113,7 +114,7 @@ async def test_pages_tell_that_their_snapshot_expired(tmp_path):
 
 async def test_an_empty_list_may_come_without_items(tmp_path):
     async with serving(answering(200, '{"metadata": {"resourceVersion": "3"}, "items": null}'), tmp_path) as client:
-        assert await client.list(PODS) == ([], "3")
+        assert await client.list(PODS) == Listing([], "3")
 
 
 async def test_only_so_many_requests_are_in_flight_and_the_lease_does_not_queue_behind_them(tmp_path):

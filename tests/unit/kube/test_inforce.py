@@ -119,6 +119,7 @@ def test_what_nobody_can_change_is_not_looked_into():
     found = stored(digest=digest_of(wish)) | {"kind": "ControllerRevision", "revision": 2, "data": None}
     assert is_held(found, wish, digest_of(wish))
     assert not is_held(found | {"revision": 3}, wish, digest_of(wish))
+    assert not is_held({name: value for name, value in found.items() if name != "data"}, wish, digest_of(wish))
     assert not is_held(found, wish | {"data": {"a": 2}}, digest_of(wish | {"data": {"a": 2}}))
 
 

@@ -82,18 +82,47 @@ def test_a_list_that_is_cut_anywhere_is_an_error_and_never_a_shorter_list(resour
         assert (caught.value.status, caught.value.reason) == (0, "BadAnswer")
 
 
+A, B, C = (b'{"metadata":{"name":"%s"}}' % name for name in (b"a", b"b", b"c"))
+C_OTHERWISE = b'{"kind":"Pod","metadata":{"name":"c"}}'
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        b'{"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "x"}}]}',
-        b'{"metadata":{"resourceVersion":"7"},"items":[ {"metadata":{"name":"x"}}\n]}',
-        b'{"items":[{\n"metadata":{"name":"x"}} ] ,"metadata":{"resourceVersion":"7"}}',
+        b'{"metadata": {"resourceVersion": "7"}, "items": [' + b", ".join((A, B, C)) + b"]}",
+        b'{"metadata":{"resourceVersion":"7"},"items":[ ' + b" , ".join((A, B, C)) + b"\n]}",
+        b'{"metadata":{"resourceVersion":"7"},"items":[' + b",".join((A, B, C)) + b" ]}",
+        b'{"metadata":{"resourceVersion":"7"},"items":[' + b",\n".join((A, B, C)) + b"\n]}",
+        b'{"metadata":{"resourceVersion":"7"},"items":[' + b"\n,".join((A, B, C)) + b"]}",
+        b'{"metadata":{"resourceVersion":"7"},"items":[' + b",".join((A, B, C_OTHERWISE)) + b"]}",
+        b'{"metadata":{"resourceVersion":"7"},"items":[' + b",".join((A, C_OTHERWISE, B)) + b"]}",
+        b'{"items":[' + b",".join((C_OTHERWISE, A, B)) + b' ] ,"metadata":{"resourceVersion":"7"}}',
     ],
 )
-def test_a_list_may_be_written_with_spaces(text):
-    items, version = read(PODS, [text])
-    assert [item["metadata"]["name"] for item in items] == ["x"]
-    assert version == "7"
+def test_a_list_may_be_written_in_another_way(text):
+    for pieces in ([text], [text[i : i + 1] for i in range(len(text))]):
+        items, version = read(PODS, pieces)
+        assert {item["metadata"]["name"] for item in items} == {"a", "b", "c"}
+        assert version == "7"
+
+
+def test_a_long_list_that_is_written_in_another_way_is_not_kept_together():
+    text = b'{"metadata":{"resourceVersion":"7"},"items":[ ' + b" , ".join([A] * 100_000)
+    with pytest.raises(ApiError, match="not written as API servers write lists"):
+        read(PODS, [text[i : i + 65536] for i in range(0, len(text), 65536)])
+
+
+@pytest.mark.parametrize("items", [[], [pod(1)], [pod(1), pod(2)]])
+def test_a_list_of_which_there_is_more_is_an_error(items):
+    some = {"kind": "PodList", "metadata": {"resourceVersion": "7", "continue": "token"}, "items": items}
+    with pytest.raises(ApiError, match="there is more"):
+        read(PODS, [written(some)])
+
+
+def test_an_item_with_too_many_that_begin_alike_is_an_error_soon():
+    items = [service(1), service(10_000), service(1)]
+    with pytest.raises(ApiError, match="where an item ends cannot be told"):
+        read(EMBEDDING_SERVICES, [of_customs(items)])
 
 
 @pytest.mark.parametrize("items", [b"", b'"items":null,', b'"items":[],', b'"items": [],'])
@@ -114,8 +143,12 @@ def test_what_is_no_list_of_objects_is_an_error(text):
 
 
 async def collected(client, resource=PODS, **asked):
-    parts = [part async for part in client.collection(resource, **asked)]
-    return [item["metadata"]["name"] for part in parts for item in part.items], parts[-1].resource_version
+    """Names and version of the list, as they are told in the end."""
+    names, version = [], ""
+    async for part in client.collection(resource, **asked):
+        names = ([] if part.anew else names) + [item["metadata"]["name"] for item in part.items]
+        version = part.resource_version
+    return names, version
 
 
 async def test_a_collection_comes_in_one_answer(tmp_path):
@@ -125,36 +158,52 @@ async def test_a_collection_comes_in_one_answer(tmp_path):
         assert client.requests == {("list", "Pod"): 1}
 
 
-def breaking_off(asked, *, after=1.0, status=200):
-    """Whole lists break off after a part of them; pages are answered."""
+def breaking_off(asked, *, after=1.0, status=200, head=True):
+    """Whole lists break off after a part of them; pages are answered, and have other pods by now."""
 
     async def handler(request):
         asked.append(dict(request.query))
-        text = of_builtins([pod(number) for number in range(500)])
         if "limit" in request.query:
-            return web.Response(body=text)
+            return web.Response(body=of_builtins([pod(number) for number in range(1, 501)]))
         if status != 200:
             return web.Response(status=status, text="{}")
         response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(text[: int(len(text) * after)])
+        if head:
+            await response.prepare(request)
+        if after:
+            text = of_builtins([pod(number) for number in range(500)])
+            await response.write(text[: int(len(text) * after)])
         request.transport.abort()
         return response
 
     return handler
 
 
-@pytest.mark.parametrize("how", [{"after": 0.0001}, {"after": 0.5}, {"after": 0.9999}, {"status": 504}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"after": 0, "head": False},
+        {"after": 0},
+        {"after": 0.0001},
+        {"after": 0.5},
+        {"after": 0.9999},
+        {"status": 500},
+        {"status": 502},
+        {"status": 504},
+    ],
+)
 async def test_what_is_too_much_for_one_answer_is_asked_for_in_pages(tmp_path, how):
     asked = []
     async with serving(breaking_off(asked, **how), tmp_path) as client:
         names, version = await collected(client, selector="a=b")
-    assert set(names) == {f"pod-{number}" for number in range(500)}
+    assert names == [f"pod-{number}" for number in range(1, 501)]
     assert version == "7"
-    assert asked == [{"labelSelector": "a=b"}, {"labelSelector": "a=b", "limit": "100"}]
+    *whole, page = asked  # aiohttp sends it once more where a connection ends without any answer
+    assert page == {"labelSelector": "a=b", "limit": "100"}
+    assert whole in ([{"labelSelector": "a=b"}], [{"labelSelector": "a=b"}] * 2)
 
 
-@pytest.mark.parametrize("status", [403, 404, 410, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 429, 503])
 async def test_what_is_refused_is_not_asked_for_in_pages(tmp_path, status):
     asked = []
     async with serving(breaking_off(asked, status=status), tmp_path) as client:
