@@ -1,8 +1,8 @@
 """A collection as one answer, read while it comes: an item is decoded, and its text forgotten, before the next one.
 
 A list of one answer is served from an API server's memory. The later pages of one in pages come from etcd as soon as
-the version that they show has been compacted and nothing of the kind has changed since (KEP-4988), which for ten
-thousand custom resources costs an API server ten times as much.
+the version that they show has been compacted and nothing of the kind has changed since (KEP-4988), which for custom
+resources costs it several times as much (docs/performance.md).
 """
 
 from __future__ import annotations
