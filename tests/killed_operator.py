@@ -2,7 +2,7 @@
 
 Writes are what changes anybody's objects; the Lease and Events do not count, for they hold no state of those. Calls
 are all that its client asks of the API server, reads, Events and taking the Lease included. That the Lease is renewed
-does not count: it happens every two seconds, whatever else does. The watches, which are Kopf's, only read.
+does not count: it happens every two seconds, whatever else does. The watches only read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from embedding_operator.cli import main
@@ -38,18 +39,33 @@ def all_but_renewals() -> Callable[[str, Resource], bool]:
 
 def die_after(number: int, is_counted: Callable[[str, Resource], bool]) -> None:
     """From now on, the N-th answer that counts is the last thing that this process sees."""
-    exchange, left = KubeClient._exchange, number
+    exchange, streaming, left = KubeClient._exchange, KubeClient.streaming, number
+
+    def answered(verb: str, resource: Resource) -> None:
+        nonlocal left
+        left -= is_counted(verb, resource)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     async def counted(self: KubeClient, verb: str, resource: Resource, *rest: Any) -> bytes:
-        nonlocal left
         try:
             return await exchange(self, verb, resource, *rest)
         finally:  # a refusal is an answer too
-            left -= is_counted(verb, resource)
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            answered(verb, resource)
+
+    @asynccontextmanager
+    async def counted_stream(
+        self: KubeClient, resource: Resource, namespace: str | None, query: Any, timeout: Any, verb: str = "watch"
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        try:
+            async with streaming(self, resource, namespace, query, timeout, verb) as chunks:
+                yield chunks
+        finally:
+            if verb == "list":
+                answered(verb, resource)
 
     KubeClient._exchange = counted  # type: ignore[method-assign]
+    KubeClient.streaming = counted_stream  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
