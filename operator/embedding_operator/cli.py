@@ -65,7 +65,10 @@ def parsed(words: Sequence[str], prog: str = NAME) -> argparse.Namespace:
     """What the words of a command come down to, its name first; ends the process where they make no sense."""
     command = named(words[0])
     assert command is not None
-    arguments = parser_of(command, prog).parse_args(words[1:])
+    parser = parser_of(command, prog)
+    # options may stand among names and texts, as kubectl's users write them; what follows `--` is no option
+    parse = parser.parse_args if "--" in words else parser.parse_intermixed_args
+    arguments = parse(words[1:])
     arguments.prog = prog
     return arguments
 

@@ -216,3 +216,26 @@ users: [{name: me, user: {}}]
         port = taken.getsockname()[1]
         assert cli.main([*RUN[:-1], str(port), "--kubeconfig", str(kubeconfig)]) == 2
     assert f"port {port} is taken: choose another --health-port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "names"),
+    [
+        ("try qwen -n search one two", "texts", ["one", "two"]),
+        ("try qwen one -n search two", "texts", ["one", "two"]),
+        ("try -n search qwen -- one -two", "texts", ["one", "-two"]),
+        ("status a -n search b", "names", ["a", "b"]),
+        ("bench a -n search b", "names", ["a", "b"]),
+    ],
+)
+def test_options_may_stand_among_names_and_texts(words: str, field: str, names: list[str]) -> None:
+    arguments = cli.parsed(words.split())
+    assert (arguments.namespace, getattr(arguments, field)) == ("search", names)
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_what_no_command_knows_is_told_by_each(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.parsed([command, "--of-no-command"])
+    assert ended.value.code == 2
+    assert f"see: embedding-operator {command} --help" in capsys.readouterr().err
